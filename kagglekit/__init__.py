@@ -1,0 +1,59 @@
+"""kagglekit: run, tune, take apart and write up solutions of image-segmentation competitions.
+
+Public names only; importing this loads no torch, numpy or pydantic.
+"""
+
+from kagglekit.errors import DataError, KagglekitError, PluginError, RecipeError, RunError, SubmissionError
+from kagglekit.hookspecs import hookimpl
+from kagglekit.types import (
+    Box,
+    Competition,
+    Dataset,
+    Draw,
+    Ensemble,
+    Finding,
+    Member,
+    Metric,
+    Postprocess,
+    Prediction,
+    Problem,
+    Sample,
+    Score,
+    SubmissionFormat,
+    View,
+)
+
+__version__ = "0.1.0"
+__all__ = [
+    "Box",
+    "Competition",
+    "DataError",
+    "Dataset",
+    "Draw",
+    "Ensemble",
+    "Finding",
+    "KagglekitError",
+    "Member",
+    "Metric",
+    "PluginError",
+    "Postprocess",
+    "Prediction",
+    "Problem",
+    "Recipe",
+    "RecipeError",
+    "RunError",
+    "Sample",
+    "Score",
+    "SubmissionError",
+    "SubmissionFormat",
+    "View",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str):
+    if name == "Recipe":  # pydantic takes longer to import than `kk --help` takes altogether
+        from kagglekit.recipe import Recipe
+
+        return Recipe
+    raise AttributeError(f"module 'kagglekit' has no attribute {name!r}")

@@ -1,0 +1,96 @@
+"""`kk`: each verb parses, calls one function of the engine and prints, or prints JSON.
+
+Verbs are imported when they are used, so that help and listings load nothing heavy. Exit codes: 0 done, 1 the work
+failed, 2 asked wrongly, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from kagglekit import __version__
+from kagglekit.errors import KagglekitError, did_you_mean
+
+# verb -> module below kagglekit.cli (the function has the verb's name), and the line that `kk --help` shows
+VERBS = {
+    "run": ("run", "Train a solution, predict, score what it would submit, write it up."),
+    "predict": ("predict", "Predict a folder of pictures with a finished run."),
+    "list": ("catalog", "List competitions and techniques."),
+    "info": ("catalog", "Say what a competition is: task, metric, data layout, presets."),
+    "show": ("catalog", "Show the resolved recipe of a competition or run, and where each value came from."),
+    "data": ("data", "Check a data folder, or make sample data."),
+    "runs": ("runs", "List the runs in the ledger."),
+    "doctor": ("doctor", "Show versions, devices, memory, weights at hand, broken plugins."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on first use."""
+
+    def list_commands(self, ctx):
+        """All verbs, in the order people need them."""
+        return list(VERBS)
+
+    def get_command(self, ctx, name):
+        """Import the module of a verb."""
+        if name not in VERBS:
+            return None
+        return getattr(importlib.import_module(f"kagglekit.cli.{VERBS[name][0]}"), f"{name}_command")
+
+    def resolve_command(self, ctx, args):
+        """Say which verb was probably meant."""
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            ctx.fail(f"no command is named {args[0]}{did_you_mean(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx, formatter):
+        """The lines of `kk --help`, without importing a single verb."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kk")
+def kk():
+    """Run, tune, take apart and write up solutions of image-segmentation competitions.
+
+    Start with `kk list`, then `kk run ID`: without data a competition draws its own.
+    """
+
+
+def main() -> None:
+    """The program: every fault becomes one message and an exit code."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        code = kk.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted; the same command goes on from the last whole epoch", 130)
+    except KagglekitError as error:
+        fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe left: nothing to say, nobody to say it to
+        sys.exit(1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        fail(f"{place}{error.strerror or error}; check the folder, its rights and the free space", 1)
+    except Exception as error:
+        fail(f"unexpected {type(error).__name__}: {error}\nThis is a fault of kagglekit or a plugin, not yours. KAGGLEKIT_TRACE=1 shows the "
+             "traceback; please report it with the command.", 1)
+
+
+def fail(message: str, code: int) -> None:
+    """Print the message (and, when tracing, the traceback) and leave."""
+    if os.environ.get("KAGGLEKIT_TRACE") and code != 130:
+        import traceback
+
+        traceback.print_exc()
+    print(f"kk: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,92 @@
+"""What several verbs share: options, plugins with a word on broken ones, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kagglekit.errors import RecipeError, UsageError, did_you_mean
+from kagglekit.plugins import Registry, discover
+from kagglekit.types import Competition
+
+if TYPE_CHECKING:
+    from kagglekit.recipe import Recipe
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of text.")
+
+
+def recipe_options(command):
+    """The options that change a recipe."""
+    for option in (
+        click.option("--seed", type=int, help="Seed of splits, weights and draws; the same as -o seed=N."),
+        click.option("--without", multiple=True, metavar="TECHNIQUE", help="Leave a technique out. Repeatable."),
+        click.option("--with", "with_", multiple=True, metavar="TECHNIQUE[:KEY=VALUE,...]", help="Add a technique. Repeatable."),
+        click.option("-o", "overrides", multiple=True, metavar="KEY=VALUE",
+                     help="Change a setting, e.g. -o lr=3e-4 -o fidelity.epochs=4 (`kk show ID` lists them). Repeatable."),
+        click.option("--fidelity", metavar="PRESET", help="demo, trial or full (`kk info ID` lists them)."),
+    ):
+        command = option(command)
+    return command
+
+
+def registry() -> Registry:
+    """All plugins; each broken one costs one line on stderr."""
+    found = discover()
+    for broken in found.broken.values():
+        print(f"kk: {broken} (left out)", file=sys.stderr)
+    return found
+
+
+def compose_recipe(found: Registry, target: str, fidelity: str | None, with_: Sequence[str], without: Sequence[str],
+                   overrides: Sequence[str], seed: int | None) -> tuple[Recipe, dict[str, str], str]:
+    """(recipe, origin of each value, name of the preset) for a competition id or a recipe file and the user's changes.
+
+    A recipe file is complete: no preset is laid under it unless one is asked for.
+    """
+    from kagglekit import recipe as recipes
+
+    file_layer: Mapping[str, Any] = {}
+    id = target
+    if Path(target).suffix in (".toml", ".json"):
+        file_layer = recipes.load(Path(target))
+        id = file_layer.get("competition")
+        if not isinstance(id, str):
+            raise RecipeError(f"recipe {target}: says no competition; add competition = \"ID\" (`kk list` shows the ids)")
+    _, competition = found.competition(id)
+    preset = pick_preset(competition, fidelity) if fidelity or not file_layer else ""
+    layers = [("default", {"competition": id}), (f"competition {id}", competition.recipe),
+              (f"preset {preset}", competition.presets.get(preset, {})), (target, file_layer)]
+    pairs = [recipes.parse_override(text) for text in overrides]
+    changes = dict(pairs)
+    if len(changes) < len(pairs):
+        raise UsageError("-o: a setting is given twice")
+    if seed is not None:
+        changes["seed"] = seed
+    result, origins = recipes.compose([*layers, ("-o", changes)], with_, without)
+    return result, origins, preset
+
+
+def pick_preset(competition: Competition, fidelity: str | None) -> str:
+    """The preset asked for, "full" if none was; raises UsageError."""
+    wanted = fidelity or "full"
+    if wanted not in competition.presets and (fidelity or competition.presets):
+        raise UsageError(f"{competition.id} has no preset {wanted}{did_you_mean(wanted, competition.presets)}")
+    return wanted
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Plain aligned columns, cheap enough for verbs that must answer at once."""
+    cells = [[str(h) for h in headers]] + [["" if c is None else str(c) for c in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=1, default=str))

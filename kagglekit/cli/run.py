@@ -1,0 +1,69 @@
+"""`kk run`: from files to a scored submission and a page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry
+from kagglekit.errors import UsageError
+
+
+@click.command("run")
+@click.argument("target", metavar="ID|RECIPE")
+@click.option("--data", type=click.Path(path_type=Path), help="The competition's data folder; without it, sample data are drawn.")
+@recipe_options
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run (done anyway when recipe, data and code are the same).")
+@click.option("--again", is_flag=True, help="Run once more although the result is there.")
+@json_option
+def run_command(target, data, fidelity, overrides, with_, without, seed, resume, again, as_json):
+    """Train competition ID (or a RECIPE file), predict, score what would be submitted, write submission and page.
+
+    Without --data the competition draws its own sample data and trains its demo. The same experiment (recipe, data, code)
+    is never computed twice: a second call returns the first result.
+    """
+    from kagglekit import progress
+    from kagglekit.solution import resolve
+
+    if again and resume:
+        raise UsageError("--again starts afresh and --resume goes on; give one of them")
+    found = registry()
+    if data is None and fidelity is None and Path(target).suffix not in (".toml", ".json"):
+        _, competition = found.competition(target)
+        fidelity = "demo" if "demo" in competition.presets else None
+    recipe, _, preset = compose_recipe(found, target, fidelity, with_, without, overrides, seed)
+    solution = resolve(recipe, found)
+    with progress.console(progress.Console()):
+        if data is None:
+            from kagglekit.samples import sample_folder
+
+            data = sample_folder(solution, solution.competition.sample_count, 0)
+        _run(solution, data, preset, again, resume, as_json)
+
+
+def _run(solution, data: Path, preset: str, again: bool, resume: bool, as_json: bool) -> None:
+    from kagglekit.pipeline import Request, run
+
+    command = "kk " + shlex.join(sys.argv[1:])
+    folder, result, is_new = run(Request(solution, data, preset, command, again, resume))
+    if as_json:
+        print_json({**result, "folder": str(folder), "new": is_new})
+        return
+    if not is_new:
+        click.echo(f"This experiment was run before ({folder.name}); this is its result. --again repeats it.")
+    click.echo(summary(folder, result))
+
+
+def summary(folder: Path, result: dict) -> str:
+    """What a person wants to know at the end of a run."""
+    lines = [f"{result['title']}: {result['metric']}"]
+    for part, label in (("validation", "validation"), ("test", "test (submission scored)")):
+        if score := result[part]:
+            lines.append(f"  {label:<26}{score['value']:.4f}   95% {score['low']:.4f} .. {score['high']:.4f}   {score['count']} pictures")
+    minutes, seconds = divmod(round(result["seconds"]["total"]), 60)
+    lines += [f"  weights     {result['weights']}", f"  time        {minutes} min {seconds} s",
+              f"  submission  {folder / result['submission']['file']}", f"  page        {folder / 'report.html'}"]
+    return "\n".join(lines)

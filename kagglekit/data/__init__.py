@@ -1,0 +1,1 @@
+"""From files to arrays: pictures, codecs, fingerprints, folds, subsets, the store and the loader."""

@@ -1,0 +1,102 @@
+"""Batches for training: draws -> store -> augment -> uint8 tensors, normalised later on the device.
+
+Every draw is distorted with a seed of its own, made of (seed, epoch, position), so batches do not depend on the number
+of workers, and an epoch can be repeated alone.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kagglekit.data.store import Store
+from kagglekit.errors import PluginError
+from kagglekit.types import Augment, Draw
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+@dataclass
+class EpochDraws:
+    """Random-access view of one epoch's draws, as torch's DataLoader wants it."""
+
+    store: Store
+    draws: Sequence[Draw]
+    augment: Augment | None
+    seed: int
+    epoch: int
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        draw = self.draws[position]
+        image, mask = self.store.read(draw.sample, draw.box)
+        if self.augment is None:
+            return image, mask
+        shape = image.shape, mask.shape
+        image, mask = distort(self.augment, image, mask, (self.seed, self.epoch, position))
+        if (image.shape, mask.shape) != shape:
+            raise PluginError(f"kk_augment(): {draw.sample.id}: shapes {shape} became {(image.shape, mask.shape)}; "
+                              "a transform must keep the size of picture and mask")
+        return image, mask
+
+
+def distort(augment: Augment, image: np.ndarray, mask: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Apply an albumentations transform or a plain `(image, mask)` callable, reproducibly for `seed`."""
+    import numpy as np
+
+    number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    if hasattr(augment, "set_random_seed"):  # albumentations keeps generators of its own
+        augment.set_random_seed(number)
+        out = augment(image=image, mask=mask)
+        return out["image"], out["mask"]
+    random.seed(number)
+    np.random.seed(number)
+    return augment(image, mask)
+
+
+def batches(
+    store: Store, draws: Sequence[Draw], batch_size: int, augment: Augment | None, seed: int, epoch: int, device: str
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """uint8 pictures `[B, C, H, W]` (channels-last in memory) and masks `[B, H, W]` or `[B, K, H, W]`.
+
+    A last batch of a single picture joins the one before it: batch statistics of one picture are noise.
+    """
+    from torch.utils.data import DataLoader
+
+    groups = [list(range(i, min(i + batch_size, len(draws)))) for i in range(0, len(draws), batch_size)]
+    if augment is not None and len(groups) > 1 and len(groups[-1]) == 1:
+        groups[-2] += groups.pop()
+    on_gpu = device.startswith("cuda")
+    # On a CPU the network has the cores; decoded uint8 batches cost it less than worker processes would.
+    workers = min(8, os.cpu_count() or 1) if on_gpu else 0
+    yield from DataLoader(EpochDraws(store, draws, augment, seed, epoch), batch_sampler=groups, collate_fn=collate,
+                          num_workers=workers, pin_memory=on_gpu, prefetch_factor=4 if workers else None)
+
+
+def collate(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stack pictures and masks; the channel axis moves to the front without copying, which is channels-last memory."""
+    import numpy as np
+    import torch
+
+    images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
+    masks = torch.from_numpy(np.stack([mask for _, mask in pairs]))
+    return images, masks.permute(0, 3, 1, 2) if masks.ndim == 4 else masks
+
+
+def to_target(masks: torch.Tensor, task: str) -> torch.Tensor:
+    """Masks as the losses want them: float `[B, K, H, W]`, or int64 `[B, H, W]` for label maps."""
+    if task == "multiclass":
+        return masks.long()
+    return (masks if masks.ndim == 4 else masks.unsqueeze(1)).float()
+
+
+def whole(samples: Sequence[Any]) -> list[Draw]:
+    """A draw of each sample, whole."""
+    return [Draw(sample) for sample in samples]

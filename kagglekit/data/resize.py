@@ -1,0 +1,53 @@
+"""Sizes of network inputs, and resizing pictures, masks and probabilities without half-pixel shifts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kagglekit.types import Size, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STRIDE = 32  # the total downsampling of the encoders; sizes must be multiples of it
+
+
+def input_size(size: Size, image_size: int) -> Size:
+    """The network size of a picture: shorter side `image_size`, the longer in proportion, to multiples of 32."""
+    height, width = size
+    scale = image_size / min(height, width)
+    return tuple(max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
+
+
+def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
+    """uint8 `[H, W, C]` to `size`: area average when shrinking, linear when growing."""
+    import cv2
+
+    if image.shape[:2] == tuple(size):
+        return image
+    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def resize_mask(mask: np.ndarray, size: Size, task: Task) -> np.ndarray:
+    """A mask to `size`: a pixel is set where most of its area was; class indices of label maps are never mixed."""
+    import cv2
+    import numpy as np
+
+    if mask.shape[:2] == tuple(size):
+        return mask
+    if task == "multiclass":
+        return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    shrinks = size[0] * size[1] < mask.shape[0] * mask.shape[1]
+    share = cv2.resize(mask * np.uint8(255), size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return (share >= 128).astype(np.uint8)
+
+
+def resize_probs(probs: np.ndarray, size: Size) -> np.ndarray:
+    """float32 `[K, h, w]` probabilities to `[K, *size]`, linear."""
+    import cv2
+    import numpy as np
+
+    if probs.shape[1:] == tuple(size):
+        return probs
+    return np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in probs])

@@ -1,0 +1,169 @@
+"""The store: every picture and mask of a data set decoded and resized once, memory-mapped ever after.
+
+One folder per (data fingerprint, size) under the cache, shared by all runs and trials of a machine. Pictures and masks
+lie at fixed offsets of two sparse files; a byte per sample says absent, ready or damaged. The byte is written after the
+pixels are on disk, so a killed build leaves a smaller store, never a wrong one, and the next build goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.data.resize import input_size, resize_image, resize_mask
+from kagglekit.errors import DataError
+from kagglekit.files import write_text
+from kagglekit.types import Box, Dataset, Sample, Size, Task, Track, untracked
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ABSENT, READY, DAMAGED = 0, 1, 2
+CHUNK = 64  # samples between two flushes to disk
+
+
+@dataclass
+class Store:
+    """Pictures uint8 `[h, w, channels]` and masks of all training samples at one size.
+
+    Safe to pickle to loader workers: the files are mapped again on first use in each process.
+    """
+
+    folder: Path
+    task: Task
+    channels: int
+    planes: int  # channels of a mask: the classes of a multilabel task, else 1
+    place: dict[str, int]
+    shapes: list[Size]
+    offsets: list[int]  # first pixel of each sample; offsets[-1] is the total
+    _maps: tuple | None = field(default=None, repr=False)
+
+    def __getstate__(self):
+        return {**self.__dict__, "_maps": None}
+
+    def read(self, sample: Sample, box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(picture, mask) of a filled sample, views that must not be written to; `box` in pixels of the stored picture."""
+        if self._maps is None:
+            self._maps = self._map("images.u8", self.channels), self._map("masks.u8", self.planes)
+        at = self.place[sample.id]
+        (h, w), start, end = self.shapes[at], self.offsets[at], self.offsets[at + 1]
+        image = self._maps[0][start * self.channels : end * self.channels].reshape(h, w, self.channels)
+        mask = self._maps[1][start * self.planes : end * self.planes].reshape((h, w, self.planes) if self.planes > 1 else (h, w))
+        if box is None:
+            return image, mask
+        window = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+        return image[window], mask[window]
+
+    def fill(self, dataset: Dataset, samples: Sequence[Sample], track: Track = untracked) -> dict[str, str]:
+        """Decode what is absent; returns sample id -> reason for those of `samples` that cannot be read.
+
+        Waits while another process fills the same store. Raises DataError when the disk cannot hold it.
+        """
+        from filelock import FileLock
+
+        missing = [s for s in samples if self._state()[self.place[s.id]] == ABSENT]
+        if missing:
+            with FileLock(self.folder / "lock"):
+                state = self._state()
+                missing = [s for s in missing if state[self.place[s.id]] == ABSENT]
+                self._check_disk(missing)
+                chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
+                with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+                    done = (s for chunk in chunks for s in self._fill_chunk(dataset, chunk, pool))
+                    for _ in track(done, len(missing), f"decoding pictures to {self.shapes[0][0]} px" if self.shapes else "decoding"):
+                        pass
+        state, reasons = self._state(), self._reasons()
+        return {s.id: reasons.get(s.id, "cannot be read") for s in samples if state[self.place[s.id]] == DAMAGED}
+
+    def _fill_chunk(self, dataset: Dataset, chunk: Sequence[Sample], pool: ThreadPoolExecutor) -> Sequence[Sample]:
+        with (self.folder / "images.u8").open("r+b") as images, (self.folder / "masks.u8").open("r+b") as masks:
+            results = list(pool.map(lambda s: self._decode(dataset, s, images.fileno(), masks.fileno()), chunk))
+            os.fsync(images.fileno())
+            os.fsync(masks.fileno())
+        bad = {s.id: reason for s, reason in zip(chunk, results, strict=True) if reason is not None}
+        if bad:
+            write_text(self.folder / "damaged.json", json.dumps(self._reasons() | bad))
+        with (self.folder / "state.u8").open("r+b") as state:
+            for sample in chunk:
+                os.pwrite(state.fileno(), bytes([DAMAGED if sample.id in bad else READY]), self.place[sample.id])
+        return chunk
+
+    def _decode(self, dataset: Dataset, sample: Sample, images: int, masks: int) -> str | None:
+        """Write one sample's pixels; returns why it cannot be read, or None."""
+        at = self.place[sample.id]
+        try:
+            image, mask = decode(dataset, sample, self.shapes[at], self.task, self.planes)
+        except DataError as error:
+            return str(error)
+        # Plain writes instead of a writable map: on a full disk they raise an error, a map would kill the process.
+        _write_all(images, image.tobytes(), self.offsets[at] * self.channels)
+        _write_all(masks, mask.tobytes(), self.offsets[at] * self.planes)
+        return None
+
+    def _check_disk(self, missing: Sequence[Sample]) -> None:
+        import shutil
+
+        pixels = sum(self.shapes[self.place[s.id]][0] * self.shapes[self.place[s.id]][1] for s in missing)
+        needed, free = pixels * (self.channels + self.planes), shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise DataError(f"the store needs {needed / 2**30:.1f} GiB in {self.folder}, {free / 2**30:.1f} GiB are free; "
+                            "free some, set KAGGLEKIT_CACHE to a larger disk, or lower -o fidelity.image_size or -o fidelity.fraction")
+
+    def _state(self) -> bytes:
+        return (self.folder / "state.u8").read_bytes()
+
+    def _reasons(self) -> dict[str, str]:
+        path = self.folder / "damaged.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def _map(self, name: str, depth: int) -> np.ndarray:
+        import numpy as np
+
+        return np.memmap(self.folder / name, np.uint8, "r", shape=(self.offsets[-1] * depth,))
+
+
+def open_store(cache: Path, fingerprint: str, dataset: Dataset, image_size: int, task: Task, classes: int) -> Store:
+    """The store of a data set at a size, created empty where it does not exist; nothing is decoded yet."""
+    planes = classes if task == "multilabel" else 1
+    shapes = [input_size(s.size, image_size) for s in dataset.train]
+    offsets = [0]
+    for h, w in shapes:
+        offsets.append(offsets[-1] + h * w)
+    # The layout is part of the name: another plugin version that lists samples differently gets a store of its own.
+    from kagglekit.recipe import digest
+
+    layout = digest([[s.id for s in dataset.train], shapes, dataset.channels, planes])
+    folder = cache / "store" / f"{fingerprint}-{image_size}-{layout}"
+    store = Store(folder, task, dataset.channels, planes, {s.id: i for i, s in enumerate(dataset.train)}, shapes, offsets)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, size in (("images.u8", offsets[-1] * dataset.channels), ("masks.u8", offsets[-1] * planes), ("state.u8", len(shapes))):
+        with (folder / name).open("ab") as stream:
+            if stream.seek(0, os.SEEK_END) < size:
+                stream.truncate(size)
+    return store
+
+
+def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, planes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(picture, mask) of one sample read from its files and resized to `size`; raises DataError."""
+    import numpy as np
+
+    image = dataset.read_image(sample)
+    mask = dataset.read_mask(sample)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != dataset.channels:
+        raise DataError(f"{sample.id}: read_image gave {image.dtype} {image.shape}; expected uint8 [H, W, {dataset.channels}]")
+    expected = image.shape[:2] + ((planes,) if planes > 1 else ())
+    if mask.shape != expected:
+        raise DataError(f"{sample.id}: its mask is {mask.shape}, its picture asks for {expected}")
+    return resize_image(image, size), resize_mask(mask, size, task)
+
+
+def _write_all(handle: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(handle, view, offset)
+        view, offset = view[written:], offset + written

@@ -1,0 +1,92 @@
+"""Every question that the engine asks a plugin, with its full contract.
+
+A hook is `kk_` + the noun that comes back. An answer of None means "not mine": the next plugin is asked, at last the
+engine's own `defaults`. Hooks build objects once per run; nothing per picture or per batch goes through them.
+Implement a hook with `@kagglekit.hookimpl`; a technique wraps one with `@kagglekit.hookimpl(wrapper=True)`. Arguments
+are passed by name: take those you need, never with a default value.
+"""
+
+import pluggy
+
+PROJECT = "kagglekit"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def kk_competition():
+    """Who are you? Returns one `Competition`, or a list of them. All plugins are asked."""
+
+
+@hookspec
+def kk_techniques():
+    """Which techniques do you bring? Returns a list of frozen dataclasses, each with a `name`. All plugins are asked."""
+
+
+@hookspec(firstresult=True)
+def kk_sample(competition, root, count, seed, track):
+    """Make me data to try you on: writes `count` training pictures and some test pictures below `root`.
+
+    The files have the competition's own layout; equal arguments give equal bytes; `track(iterable, total, description)`
+    shows progress. An interrupted call leaves nothing at `root`. Returns `root`.
+    """
+
+
+@hookspec(firstresult=True)
+def kk_dataset(root, recipe):
+    """What are the samples? Returns a `Dataset` over the folder `root`. Raises DataError for an unusable folder."""
+
+
+@hookspec(firstresult=True)
+def kk_clean(dataset, recipe):
+    """Which labels do you distrust? Returns a list of `Finding`. Nothing is deleted. Default: none."""
+
+
+@hookspec(firstresult=True)
+def kk_sampler(dataset, samples, recipe):
+    """What is drawn in an epoch? Returns `sampler(epoch) -> Iterator[Draw]`, reproducible. Default: a seeded shuffle."""
+
+
+@hookspec(firstresult=True)
+def kk_augment(dataset, samples, recipe):
+    """How do you distort? Returns an albumentations transform, or any callable `(image, mask) -> (image, mask)`.
+
+    Inputs are a uint8 picture `[H, W, C]` and its mask; they must not be changed in place. Default: horizontal flip.
+    """
+
+
+@hookspec(firstresult=True)
+def kk_model(recipe, competition, channels):
+    """Which network? Returns an `nn.Module`: float `[B, C, H, W]` -> logits `[B, K, H, W]`.
+
+    It may carry `normalisation = (mean, std)` (each C floats, for pictures in 0..1; default: ImageNet's) and
+    `loaded_weights`, a sentence on the weights that were really loaded. Default: segmentation-models-pytorch by names.
+    """
+
+
+@hookspec(firstresult=True)
+def kk_loss(recipe, competition):
+    """What do you minimise? Returns a callable `(logits, target) -> scalar`.
+
+    `target` is float `[B, K, H, W]` (binary, multilabel) or int64 `[B, H, W]` (multiclass). Default: the weighted sum of
+    the recipe's `loss`.
+    """
+
+
+@hookspec(firstresult=True)
+def kk_tta(recipe):
+    """Which views at test time? Returns a tuple of `View`, identity first, weights summing to 1. Default: identity."""
+
+
+@hookspec(firstresult=True)
+def kk_ensemble(recipe):
+    """Which members, which weights? Returns an `Ensemble`. Default: the last epoch."""
+
+
+@hookspec(firstresult=True)
+def kk_postprocess(recipe, competition):
+    """How does a probability map become a mask? Returns a callable `Prediction -> mask`.
+
+    If it has `fit(predictions, truths, metric) -> the same kind of object`, the engine fits it on validation and keeps
+    the result only if validation rises. Default: a threshold (argmax for label maps).
+    """

@@ -1,0 +1,183 @@
+"""Finding plugins: entry points of the group `kagglekit`, each loaded behind a guard and verified before use.
+
+pluggy ignores a misspelled hook, never passes an argument that has a default, and leaves a plugin half registered when
+its verification fails; `verify` refuses all three before pluggy sees the plugin.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import os
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+from kagglekit import hookspecs
+from kagglekit.errors import PluginError, UsageError, did_you_mean
+from kagglekit.types import Competition
+
+GROUP = "kagglekit"
+MARK = f"{hookspecs.PROJECT}_impl"
+SPECS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("kk_")}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A loaded plugin: entry-point name, the distribution that brought it, its module."""
+
+    name: str
+    source: str
+    module: ModuleType
+
+    def __str__(self) -> str:
+        return f"plugin {self.name} ({self.source})"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be used, and why; `where` is the traceback for its author."""
+
+    name: str
+    source: str
+    error: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"plugin {self.name} ({self.source}): {self.error}"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All plugins of this environment and what they offer."""
+
+    plugins: Mapping[str, Plugin]
+    broken: Mapping[str, Broken]
+    competitions: Mapping[str, tuple[Plugin, Competition]]
+    techniques: Mapping[str, tuple[Plugin, type]]
+
+    def competition(self, id: str) -> tuple[Plugin, Competition]:
+        """The competition of that id and its plugin; raises UsageError, or the stored error of a broken plugin."""
+        if id in self.competitions:
+            return self.competitions[id]
+        raise self._unknown("competition", id, self.competitions)
+
+    def technique(self, name: str) -> tuple[Plugin, type]:
+        """The technique of that name and its plugin; raises UsageError."""
+        if name in self.techniques:
+            return self.techniques[name]
+        raise self._unknown("technique", name, self.techniques)
+
+    def _unknown(self, kind: str, name: str, known: Iterable[str]) -> Exception:
+        if name in self.broken:
+            return PluginError(f"{self.broken[name]}; mend or uninstall it (KAGGLEKIT_TRACE=1 shows the traceback)")
+        lost = f" ({len(self.broken)} broken plugin(s), see `kk doctor`)" if self.broken else ""
+        return UsageError(f"no {kind} is named {name}{did_you_mean(name, known)}{lost}")
+
+
+def discover() -> Registry:
+    """Load every plugin that `KAGGLEKIT_PLUGINS` allows; a broken one is kept as `Broken` and stops nothing else."""
+    wanted = os.environ.get("KAGGLEKIT_PLUGINS")
+    names = None if wanted is None else {n.strip() for n in wanted.split(",") if n.strip()}
+    found = []
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
+        if names is not None and point.name not in names:
+            continue
+        source = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+        found.append((point.name, source, point.load))
+    return build(found)
+
+
+def build(found: Iterable[tuple[str, str, object]]) -> Registry:
+    """A Registry from (name, source, loader) in the order given; tests and notebooks call it with loaders of their own."""
+    plugins: dict[str, Plugin] = {}
+    broken: dict[str, Broken] = {}
+    competitions: dict[str, tuple[Plugin, Competition]] = {}
+    techniques: dict[str, tuple[Plugin, type]] = {}
+    for name, source, load in found:
+        try:
+            if name in plugins:
+                raise PluginError(f"its name is taken by {plugins[name]}; one of the two must be uninstalled or renamed")
+            plugin = Plugin(name, source, load())
+            verify(plugin.module)
+            offered = list(_competitions(plugin)), list(_techniques(plugin))
+            _refuse_clashes(plugin, offered[0], competitions, "competition")
+            _refuse_clashes(plugin, offered[1], techniques, "technique")
+        except (Exception, SystemExit) as error:  # a plugin may do anything at import, even leave the program
+            reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            broken[name] = Broken(name, source, reason, traceback.format_exc())
+            continue
+        plugins[name] = plugin
+        competitions |= {c.id: (plugin, c) for c in offered[0]}
+        techniques |= {t.name: (plugin, t) for t in offered[1]}
+    return Registry(plugins, broken, competitions, techniques)
+
+
+def verify(plugin: object) -> None:
+    """Raise PluginError if `plugin` (a module, class or instance) misspells a hook, or asks for arguments wrongly."""
+    for name in dir(plugin):
+        function = getattr(plugin, name)
+        marked = hasattr(function, MARK) and callable(function)
+        if not marked:
+            if name in SPECS and not inspect.isclass(plugin):
+                raise PluginError(f"{name}() is not marked; write @kagglekit.hookimpl above it")
+            continue
+        if name not in SPECS:
+            raise PluginError(f"{name}() is not a hook of kagglekit{_suggest_hook(name)}")
+        known = list(inspect.signature(SPECS[name]).parameters)
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.name == "self":
+                continue
+            if parameter.default is not parameter.empty:
+                raise PluginError(f"{name}(): argument {parameter.name} has a default, so it would never be passed; remove the default")
+            if parameter.name not in known:
+                raise PluginError(f"{name}() asks for an argument {parameter.name} that kagglekit does not pass"
+                                  f"{did_you_mean(parameter.name, known)}")
+
+
+def _suggest_hook(name: str) -> str:
+    suggestion = did_you_mean(name, SPECS)
+    return suggestion.replace("?", "()?") if "?" in suggestion else suggestion
+
+
+def _competitions(plugin: Plugin) -> Iterable[Competition]:
+    if not hasattr(plugin.module, "kk_competition"):
+        return
+    answer = plugin.module.kk_competition()
+    for competition in answer if isinstance(answer, list | tuple) else [answer]:
+        if not isinstance(competition, Competition):
+            raise PluginError(f"kk_competition() returned {type(competition).__name__}; expected Competition")
+        yield competition
+
+
+def _techniques(plugin: Plugin) -> Iterable[type]:
+    if not hasattr(plugin.module, "kk_techniques"):
+        return
+    for technique in plugin.module.kk_techniques():
+        if not isinstance(getattr(technique, "name", None), str) or not hasattr(technique, "__dataclass_fields__"):
+            raise PluginError(f"kk_techniques() returned {technique!r}; expected frozen dataclasses with a `name`")
+        verify(technique)
+        yield technique
+
+
+def _refuse_clashes(plugin: Plugin, offered: list, taken: Mapping[str, tuple[Plugin, object]], kind: str) -> None:
+    seen: set[str] = set()
+    for thing in offered:
+        name = thing.id if kind == "competition" else thing.name
+        if name in taken:
+            raise PluginError(f"{kind} {name} is already brought by {taken[name][0]}; uninstall or rename one of the two")
+        if name in seen:
+            raise PluginError(f"{kind} {name} is brought twice by {plugin}")
+        seen.add(name)
+
+
+def blame(error: BaseException, plugins: Iterable[Plugin]) -> Plugin | None:
+    """The plugin whose code stands deepest in the traceback of `error`, if any."""
+    tops = {p.module.__name__.split(".")[0]: p for p in plugins}
+    guilty = None
+    trace = error.__traceback__
+    while trace is not None:
+        guilty = tops.get(trace.tb_frame.f_globals.get("__name__", "").split(".")[0], guilty)
+        trace = trace.tb_next
+    return guilty

@@ -1,0 +1,1 @@
+"""From checkpoints to a scored submission: views, members, post-processing, rows."""

@@ -1,0 +1,1 @@
+"""Run folders, their identity, locks and the ledger that indexes them."""

@@ -1,0 +1,116 @@
+"""Run folders: `runs/<competition>/<identity>`, `-2`, `-3` ... for repeats; who may write one; what state it is in."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kagglekit.errors import RunError, UsageError, did_you_mean
+from kagglekit.files import write_text
+
+RESULT, MANIFEST, RECIPE = "result.json", "manifest.json", "recipe.toml"
+
+
+def home() -> Path:
+    """Where runs lie: `KAGGLEKIT_RUNS`, else `runs` in the working folder."""
+    return Path(os.environ.get("KAGGLEKIT_RUNS") or "runs")
+
+
+def cache() -> Path:
+    """Where stores and hashes lie, shared by all projects of a user: `KAGGLEKIT_CACHE`, else `~/.cache/kagglekit`."""
+    chosen = os.environ.get("KAGGLEKIT_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kagglekit"
+
+
+def repeats(base: Path) -> list[Path]:
+    """The folders of one experiment that exist, oldest first: `base`, `base-2`, ..."""
+    found = [base] if base.exists() else []
+    number = 2
+    while (path := base.with_name(f"{base.name}-{number}")).exists():
+        found.append(path)
+        number += 1
+    return found
+
+
+def next_repeat(base: Path) -> Path:
+    """The folder that a further repeat of the experiment gets."""
+    existing = repeats(base)
+    return base.with_name(f"{base.name}-{len(existing) + 1}") if existing else base
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; raises RunError for a missing or damaged file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path.parent}: has no {path.name}; it is not a run, or it never started") from None
+    except ValueError as error:
+        raise RunError(f"{path}: damaged: {error}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON-like value, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def is_done(folder: Path) -> bool:
+    """Has the run ended well?"""
+    return (folder / RESULT).exists()
+
+
+def is_running(folder: Path) -> bool:
+    """Does a living process hold the experiment of this run?"""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(_lock_path(folder))
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _lock_path(folder: Path) -> Path:
+    base = folder.name.split("-")[0]
+    return folder.parent / f".{base}.lock"
+
+
+@contextmanager
+def held(base: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the experiment of `base`; waits, saying for whom, while another process does. A dead process holds nothing."""
+    from filelock import FileLock, Timeout
+
+    base.parent.mkdir(parents=True, exist_ok=True)
+    lock, note = FileLock(_lock_path(base)), base.parent / f".{base.name.split('-')[0]}.holder"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = note.read_text() if note.exists() else "another process"
+        say(f"{holder} is at this experiment; waiting for its result (Ctrl-C leaves it undisturbed)")
+        lock.acquire()
+    try:
+        note.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def find(name: str, root: Path | None = None) -> Path:
+    """A run by its path, its id or the beginning of its id; raises UsageError for none or several."""
+    root = root or home()
+    if (Path(name) / MANIFEST).exists():
+        return Path(name)
+    folders = [p.parent for p in root.glob(f"*/*/{MANIFEST}")]
+    exact = [p for p in folders if p.name == name]
+    near = exact or [p for p in folders if p.name.startswith(name)]
+    if not near:
+        raise UsageError(f"no run is named {name} below {root}{did_you_mean(name, (p.name for p in folders)) if folders else '; there are none yet'}")
+    if len(near) > 1:
+        raise UsageError(f"{name} is the beginning of several runs: {', '.join(sorted(p.name for p in near))}; give more of it")
+    return near[0]

@@ -1,0 +1,105 @@
+"""What makes two experiments the same: recipe, data content, code. And what a run records of its surroundings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from kagglekit.recipe import digest
+from kagglekit.solution import Solution
+
+RECORDED = ("kagglekit", "torch", "torchvision", "segmentation-models-pytorch", "timm", "albumentations", "opencv-python-headless",
+            "numpy", "pillow", "ray", "optuna")
+
+
+def identity(solution: Solution, fingerprint: str, code: str) -> str:
+    """12 hex digits that name the experiment; the folder of its run."""
+    return digest([solution.recipe.identity(), fingerprint, code])[:12]
+
+
+def code_version(solution: Solution) -> str:
+    """16 hex digits over the sources of the engine's computing parts and of the plugins that the solution uses.
+
+    The command line and the reports are left out: they change no number.
+    """
+    engine = Path(__file__).parent.parent
+    files = [p for p in engine.rglob("*.py") if p.relative_to(engine).parts[0] not in ("cli", "report", "testing")]
+    for plugin in solution.plugins:
+        origin = Path(plugin.module.__file__ or "")
+        files += origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin]
+    state = hashlib.blake2b(digest_size=8)
+    for path in sorted(files):
+        state.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return state.hexdigest()
+
+
+def manifest(solution: Solution, fingerprint: str, code: str, data: Path, command: str) -> dict[str, Any]:
+    """Everything about a run that is known before it starts, JSON-like."""
+    return {
+        "identity": identity(solution, fingerprint, code),
+        "competition": solution.competition.id,
+        "recipe_identity": solution.recipe.identity(),
+        "data_fingerprint": fingerprint,
+        "data": str(data),
+        "code": code,
+        "seed": solution.recipe.seed,
+        "plugins": {plugin.name: plugin.source for plugin in solution.plugins},
+        "versions": versions(),
+        "hardware": hardware(),
+        "git": git_revision(),
+        "command": command,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on; absent packages are left out."""
+    found = {"python": platform.python_version()}
+    for package in RECORDED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory and device."""
+    import psutil
+    import torch
+
+    from kagglekit.train.network import pick_device
+
+    device = pick_device()
+    found = {"cpu": _cpu_name(), "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1), "device": device, "platform": sys.platform}
+    if device == "cuda":
+        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return found
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def git_revision() -> str | None:
+    """The revision of the checkout that kagglekit runs from, `+` where it is modified; None outside one."""
+    import subprocess
+
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=folder, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

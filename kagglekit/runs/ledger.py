@@ -1,0 +1,96 @@
+"""The ledger: an SQLite index over run folders. The folders are the truth; the index can be rebuilt from them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kagglekit.errors import KagglekitError
+from kagglekit.runs import folder as folders
+
+COLUMNS = ("run", "competition", "identity", "fidelity", "status", "score", "low", "high", "metric", "test_score", "seconds", "started", "path")
+
+
+class Ledger:
+    """Rows of runs below one runs folder. Safe to use from several processes at once."""
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+        self.path = self.root / "ledger.db"
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=60)
+        try:
+            connection.execute("pragma journal_mode=wal")
+            names = ", ".join(f"{c} primary key" if c == "run" else c for c in COLUMNS)
+            connection.execute(f"create table if not exists runs ({names})")
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+    def record(self, folder: Path) -> None:
+        """Enter the run of `folder` as its files describe it now; a damaged ledger is rebuilt."""
+        try:
+            self._insert([describe(folder)])
+        except sqlite3.DatabaseError:
+            self.rebuild()
+
+    def rebuild(self) -> int:
+        """Make the ledger anew from the run folders; returns how many it found."""
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        rows = []
+        for path in sorted(self.root.glob(f"*/*/{folders.MANIFEST}")):
+            try:
+                rows.append(describe(path.parent))
+            except KagglekitError:
+                continue  # a folder that is no run, or one that was killed while its first file was written
+        self._insert(rows)
+        return len(rows)
+
+    def rows(self, competition: str | None = None) -> list[dict[str, Any]]:
+        """All runs, the newest first. Runs that died are listed as interrupted."""
+        if not self.root.exists():
+            return []
+        if not self.path.exists():
+            self.rebuild()
+        try:
+            with self._open() as connection:
+                found = connection.execute(f"select {', '.join(COLUMNS)} from runs order by started desc, run").fetchall()
+        except sqlite3.DatabaseError:
+            self.rebuild()
+            return self.rows(competition)
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
+        rows = [r for r in rows if competition in (None, r["competition"]) and (self.root / r["path"]).exists()]
+        for row in rows:
+            if row["status"] == "running" and not folders.is_running(self.root / row["path"]):
+                row["status"] = "interrupted"
+        return rows
+
+    def _insert(self, rows: list[dict[str, Any]]) -> None:
+        with self._open() as connection:
+            marks = ", ".join("?" * len(COLUMNS))
+            connection.executemany(f"insert or replace into runs values ({marks})", [[row[c] for c in COLUMNS] for row in rows])
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """The ledger row of a run folder; raises RunError for a folder that is no run."""
+    manifest = folders.read_json(folder / folders.MANIFEST)
+    row = dict.fromkeys(COLUMNS) | {
+        "run": f"{manifest['competition']}/{folder.name}", "competition": manifest["competition"], "identity": manifest["identity"],
+        "fidelity": manifest.get("fidelity"), "status": "running", "started": manifest["started"],
+        "path": f"{folder.parent.name}/{folder.name}",
+    }
+    if folders.is_done(folder):
+        result = json.loads((folder / folders.RESULT).read_text(encoding="utf-8"))
+        score = result["validation"] or {"value": None, "low": None, "high": None}
+        row |= {"status": "done", "score": score["value"], "low": score["low"], "high": score["high"], "metric": result["metric"],
+                "test_score": (result["test"] or {}).get("value"), "seconds": result["seconds"]["total"]}
+    return row

@@ -1,0 +1,190 @@
+"""From a recipe to a `Solution`: a fresh plugin manager with one typed method per hook.
+
+Order: the engine's defaults, the competition, then the recipe's techniques as written, so that each technique wraps what
+the earlier ones made. A worker process receives a recipe and resolves again; plugin managers never travel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from kagglekit import defaults, hookspecs
+from kagglekit.errors import KagglekitError, PluginError, RecipeError, did_you_mean
+from kagglekit.plugins import Plugin, Registry, blame
+from kagglekit.types import Augment, Competition, Dataset, Ensemble, Finding, Loss, Postprocess, Sample, Sampler, View
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from kagglekit.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Everything that a recipe names, ready to answer; each method asks one hook."""
+
+    recipe: Recipe
+    competition: Competition
+    registry: Registry
+    plugins: tuple[Plugin, ...]
+    techniques: tuple[Any, ...]
+    manager: pluggy.PluginManager
+
+    def sample(self, root: Path, count: int, seed: int, track) -> Path:
+        """Write sample data of the competition below `root`."""
+        return self._ask("kk_sample", competition=self.competition, root=root, count=count, seed=seed, track=track)
+
+    def dataset(self, root: Path) -> Dataset:
+        """The data folder `root`, indexed; ids are unique within each part."""
+        dataset = self._ask("kk_dataset", root=Path(root), recipe=self.recipe)
+        for part in ("train", "test"):
+            self._refuse_twins(part, getattr(dataset, part))
+        return dataset
+
+    def clean(self, dataset: Dataset) -> Sequence[Finding]:
+        """What the recipe distrusts of the labels."""
+        return self._ask("kk_clean", dataset=dataset, recipe=self.recipe)
+
+    def sampler(self, dataset: Dataset, samples: Sequence[Sample]) -> Sampler:
+        """What an epoch draws of `samples`."""
+        return self._ask("kk_sampler", dataset=dataset, samples=samples, recipe=self.recipe)
+
+    def augment(self, dataset: Dataset, samples: Sequence[Sample]) -> Augment:
+        """How training pictures are distorted."""
+        return self._ask("kk_augment", dataset=dataset, samples=samples, recipe=self.recipe)
+
+    def model(self, channels: int) -> nn.Module:
+        """A fresh network; its logits are checked on a small picture."""
+        model = self._ask("kk_model", recipe=self.recipe, competition=self.competition, channels=channels)
+        self._check_logits(model, channels)
+        return model
+
+    def loss(self) -> Loss:
+        """What training minimises."""
+        return self._ask("kk_loss", recipe=self.recipe, competition=self.competition)
+
+    def views(self) -> tuple[View, ...]:
+        """The views of test-time augmentation, identity first, weights summing to 1."""
+        views = tuple(self._ask("kk_tta", recipe=self.recipe))
+        total = sum(view.weight for view in views)
+        if not views or abs(total - 1) > 1e-6 or min(view.weight for view in views) < 0:
+            raise PluginError(f"kk_tta(): weights of the views must be >= 0 and sum to 1, got {[v.weight for v in views]}")
+        return views
+
+    def ensemble(self) -> Ensemble:
+        """Which checkpoints predict, and with which weights."""
+        return self._ask("kk_ensemble", recipe=self.recipe)
+
+    def postprocess(self) -> Postprocess:
+        """How probabilities become masks."""
+        return self._ask("kk_postprocess", recipe=self.recipe, competition=self.competition)
+
+    def who_answers(self, hook: str) -> list[str]:
+        """Names of those who have a say in `hook`, the one that is called first at the end."""
+        return [impl.plugin_name for impl in getattr(self.manager.hook, hook).get_hookimpls()]
+
+    def _ask(self, hook: str, **arguments: Any) -> Any:
+        try:
+            answer = getattr(self.manager.hook, hook)(**arguments)
+        except KagglekitError:
+            raise
+        except OSError:
+            raise  # a full or unwritable disk is not the plugin's fault
+        except Exception as error:
+            guilty = blame(error, self.plugins)
+            if guilty is None:
+                raise
+            raise PluginError(f"{guilty}: {hook}() failed with {type(error).__name__}: {error}; "
+                              "this is for the author of the plugin (KAGGLEKIT_TRACE=1 shows the traceback)") from error
+        if answer is None:
+            raise PluginError(f"{self.plugins[0]}: does not answer {hook}(), and the engine has no answer of its own")
+        return answer
+
+    def _refuse_twins(self, part: str, samples: Iterable[Sample]) -> None:
+        seen: set[str] = set()
+        for sample in samples:
+            if sample.id in seen:
+                raise PluginError(f"{self.plugins[0]}: kk_dataset(): sample id {sample.id} occurs twice in {part}; ids must be unique")
+            seen.add(sample.id)
+
+    def _check_logits(self, model: nn.Module, channels: int) -> None:
+        import torch
+
+        was_training = model.training
+        model.eval()
+        with torch.inference_mode():
+            logits = model(torch.zeros(1, channels, 64, 96))
+        model.train(was_training)
+        logits = getattr(logits, "masks", logits)
+        expected = (1, len(self.competition.classes), 64, 96)
+        if tuple(getattr(logits, "shape", ())) != expected:
+            who = ", ".join(self.who_answers("kk_model"))
+            raise PluginError(f"kk_model() (answered by {who}): logits of a [1, {channels}, 64, 96] picture have shape "
+                              f"{tuple(getattr(logits, 'shape', ()))}; expected {expected}, one channel per class")
+
+
+def resolve(recipe: Recipe, registry: Registry) -> Solution:
+    """The solution that `recipe` describes; raises UsageError, RecipeError or PluginError for names that do not fit."""
+    plugin, competition = registry.competition(recipe.competition)
+    recipe = recipe.model_copy(update={"settings": check_settings(competition, recipe.settings)})
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(defaults, name="defaults")
+    manager.register(plugin.module, name=plugin.name)
+    techniques, owners = [], [plugin]
+    for spec in recipe.techniques:
+        owner, kind = registry.technique(spec.name)
+        technique = make_technique(kind, spec.settings)
+        manager.register(technique, name=spec.name)
+        techniques.append(technique)
+        owners.append(owner)
+    # The resolved recipe spells out every setting, so that equal computations have equal identities.
+    specs = [spec.model_copy(update={"settings": dataclasses.asdict(technique)}) for spec, technique in zip(recipe.techniques, techniques, strict=True)]
+    recipe = recipe.model_copy(update={"techniques": tuple(specs)})
+    if os.environ.get("KAGGLEKIT_TRACE"):
+        _trace(manager)
+    return Solution(recipe, competition, registry, tuple(dict.fromkeys(owners)), tuple(techniques), manager)
+
+
+def check_settings(competition: Competition, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The competition's own settings with defaults filled in; raises RecipeError."""
+    if competition.settings is None:
+        if settings:
+            raise RecipeError(f"settings.{next(iter(settings))}: {competition.id} has no settings of its own")
+        return {}
+    return dataclasses.asdict(_typed(competition.settings, settings, "settings"))
+
+
+def make_technique(kind: type, settings: Mapping[str, Any]) -> Any:
+    """An instance of a technique from its settings; raises RecipeError for unknown keys, wrong types and ranges."""
+    return _typed(kind, settings, f"techniques.{kind.name}")
+
+
+def _typed(kind: type, settings: Mapping[str, Any], who: str) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    from kagglekit.recipe import explain
+
+    known = [field.name for field in dataclasses.fields(kind) if field.init]
+    for key in settings:
+        if key not in known:
+            raise RecipeError(f"{who}.{key} is not a setting{did_you_mean(key, known)}")
+    try:
+        return TypeAdapter(kind).validate_python(dict(settings))
+    except ValidationError as error:
+        raise RecipeError(explain(error, who)) from error
+
+
+def _trace(manager: pluggy.PluginManager) -> None:
+    def before(hook_name, methods, arguments):
+        print(f"kagglekit: {hook_name}: {', '.join(m.plugin_name for m in reversed(methods))}", file=sys.stderr)  # noqa: T201
+
+    manager.add_hookcall_monitoring(before, lambda outcome, hook_name, methods, arguments: None)

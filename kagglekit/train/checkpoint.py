@@ -1,0 +1,78 @@
+"""Checkpoints as safetensors: weights of each epoch, and the state to go on from. Nothing here can run code.
+
+`epoch-NN.safetensors` holds what predicts (averaged weights where the recipe averages). `state.safetensors` holds the
+raw weights, the optimizer and, as JSON in its header, the history; it is written last, so it is what a resume trusts.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kagglekit.errors import RunError
+from kagglekit.files import write_with
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+STATE = "state.safetensors"
+
+
+def epoch_path(folder: Path, epoch: int) -> Path:
+    """Where the weights after `epoch` (counted from 0) lie."""
+    return Path(folder) / f"epoch-{epoch:03d}.safetensors"
+
+
+def save_weights(path: Path, weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
+    """Write tensors and JSON-like metadata, whole or not at all."""
+    from safetensors.torch import save_file
+
+    tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+    write_with(path, lambda temporary: save_file(tensors, temporary, {"kagglekit": json.dumps(metadata)}))
+
+
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """(tensors, metadata) of a file written by `save_weights`; raises RunError for a damaged file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = json.loads((file.metadata() or {}).get("kagglekit", "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118 - not a dict
+    except (OSError, ValueError, SafetensorError) as error:
+        raise RunError(f"checkpoint {path}: cannot be read: {error}; remove it and run again with --again") from error
+
+
+def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, torch.Tensor], metadata: dict) -> None:
+    """Write everything that the next epoch depends on; `extra` are further tensors (averaged weights)."""
+    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+    scalars: dict[str, dict] = {}
+    for index, slots in optimizer.state_dict()["state"].items():
+        for name, value in slots.items():
+            if hasattr(value, "shape"):
+                tensors[f"optimizer.{index}.{name}"] = value
+            elif value is not None:
+                scalars.setdefault(str(index), {})[name] = value
+    tensors |= {f"extra.{key}": value for key, value in extra.items()}
+    save_weights(folder / STATE, tensors, {**metadata, "optimizer": scalars})
+
+
+def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict] | None:
+    """Restore model and optimizer in place; returns (extra tensors, metadata), or None where there is no state."""
+    path = folder / STATE
+    if not path.exists():
+        return None
+    tensors, metadata = read_weights(path)
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "extra": {}}
+    for key, value in tensors.items():
+        part, _, rest = key.partition(".")
+        parts[part][rest] = value
+    model.load_state_dict(parts["model"])
+    slots: dict[int, dict] = {int(index): dict(values) for index, values in metadata.pop("optimizer").items()}
+    for key, value in parts["optimizer"].items():
+        index, _, name = key.partition(".")
+        slots.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    return parts["extra"], metadata

@@ -1,0 +1,195 @@
+"""Training, read from top to bottom: one function, no trainer, no callbacks.
+
+Every epoch draws its random numbers from (seed, epoch), so an interrupted run that goes on from its last whole epoch
+computes the same bits as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from kagglekit.data.loader import batches, to_target, whole
+from kagglekit.data.store import Store
+from kagglekit.errors import RunError
+from kagglekit.train import checkpoint
+from kagglekit.train.network import Network, autocast, pick_device, pick_dtype, prepare
+from kagglekit.types import Augment, Loss, Member, Metric, Sample, Sampler, Track, untracked
+
+if TYPE_CHECKING:
+    from kagglekit.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `fit` needs: the recipe, the parts that hooks made, and where checkpoints go."""
+
+    recipe: Recipe
+    task: str
+    metric: Metric
+    store: Store
+    make_model: Callable[[], torch.nn.Module]
+    loss: Loss
+    sampler: Sampler
+    augment: Augment
+    validation: Sequence[Sample]
+    folder: Path
+    track: Track = untracked
+    say: Callable[[str], None] = lambda text: None
+
+
+def fit(job: Job) -> tuple[list[Member], list[dict], str]:
+    """Train until the recipe's last epoch, going on from the last whole epoch in `job.folder`.
+
+    Returns the checkpoints in order, the history (one dict per epoch) and what weights the encoder started from.
+    Raises RunError when the loss is no longer a number.
+    """
+    recipe, device = job.recipe, pick_device()
+    dtype = pick_dtype(recipe, device)
+    torch.manual_seed(recipe.seed)
+    body = job.make_model()
+    loaded = getattr(body, "loaded_weights", "whatever the plugin's network brings")
+    network = prepare(body, job.store.channels, device)
+    optimizer = make_optimizer(recipe, network)
+    scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
+    average = {k: v.clone() for k, v in body.state_dict().items()} if recipe.ema else {}
+    history: list[dict] = []
+
+    restored = checkpoint.load_state(job.folder, body, optimizer)
+    if restored:
+        average = {key: value.to(device) for key, value in restored[0].items()}
+        history, loaded = restored[1]["history"], restored[1]["loaded_weights"]
+        scaler.load_state_dict(restored[1]["scaler"])
+        job.say(f"going on after epoch {len(history)} of {recipe.fidelity.epochs}")
+
+    for epoch in range(len(history), recipe.fidelity.epochs):
+        started = time.perf_counter()
+        torch.manual_seed(recipe.seed * 100_003 + epoch + 1)
+        train_loss, lr = train_epoch(job, network, optimizer, scaler, average, epoch, device, dtype)
+        trained = {key: value.clone() for key, value in body.state_dict().items()} if average else {}
+        if average:  # validate and keep what will predict
+            body.load_state_dict(average)
+        valid_loss, valid_score = validate(job, network, device, dtype)
+        row = {"epoch": epoch, "seconds": round(time.perf_counter() - started, 3), "lr": lr,
+               "train_loss": train_loss, "valid_loss": valid_loss, "valid_score": valid_score}
+        history.append(row)
+        checkpoint.save_weights(checkpoint.epoch_path(job.folder, epoch), body.state_dict(), row)
+        if average:
+            body.load_state_dict(trained)
+        metadata = {"history": history, "loaded_weights": loaded, "scaler": scaler.state_dict()}
+        checkpoint.save_state(job.folder, body, optimizer, average, metadata)
+        job.say(describe(row, recipe.fidelity.epochs, job.metric.name))
+
+    members = [Member(checkpoint.epoch_path(job.folder, r["epoch"]), r["epoch"], recipe.fold, r["valid_score"]) for r in history]
+    return members, history, loaded
+
+
+def train_epoch(job: Job, network: Network, optimizer, scaler, average: dict, epoch: int, device: str, dtype) -> tuple[float, float]:
+    """One pass over the epoch's draws; returns (mean loss, last learning rate)."""
+    recipe = job.recipe
+    draws = list(job.sampler(epoch))
+    per_epoch = steps_of(len(draws), recipe.batch_size)
+    total, seen = torch.zeros((), dtype=torch.float64, device=device if device != "mps" else "cpu"), 0
+    network.train()
+    stream = batches(job.store, draws, recipe.batch_size, job.augment, recipe.seed, epoch, device)
+    title = f"epoch {epoch + 1}/{recipe.fidelity.epochs}"
+    for step, (images, masks) in enumerate(job.track(stream, per_epoch, title)):
+        lr = lr_at(recipe, epoch + step / per_epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
+        with autocast(device, dtype):
+            logits = network(images)
+            loss = job.loss(logits, to_target(masks, job.task))
+        scaler.scale(loss / recipe.accumulate).backward()
+        total += loss.detach().to(total) * len(images)
+        seen += len(images)
+        if (step + 1) % recipe.accumulate == 0 or step + 1 == per_epoch:
+            scaler.unscale_(optimizer)
+            if recipe.clip:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad(set_to_none=True)
+            if average:
+                blend(average, network.body.state_dict(), recipe.ema)
+    mean = total.item() / seen
+    if not math.isfinite(mean):
+        raise RunError(f"training: the loss became {mean} in epoch {epoch + 1}; lower the learning rate (-o lr={recipe.lr / 3:.1e}) "
+                       "or use -o precision=fp32")
+    return mean, lr
+
+
+@torch.inference_mode()
+def validate(job: Job, network: Network, device: str, dtype) -> tuple[float | None, float | None]:
+    """(loss, score) on the validation samples at the store's size, threshold 0.5; None without validation samples."""
+    import numpy as np
+
+    if not job.validation:
+        return None, None
+    network.eval()
+    total, statistics = 0.0, []
+    draws = whole(job.validation)
+    stream = batches(job.store, draws, job.recipe.batch_size, None, job.recipe.seed, 0, device)
+    for images, masks in job.track(stream, steps_of(len(draws), job.recipe.batch_size, joined=False), "validating"):
+        with autocast(device, dtype):
+            logits = network(images.to(device, non_blocking=True))
+            total += float(job.loss(logits, to_target(masks.to(device, non_blocking=True), job.task))) * len(images)
+        logits = getattr(logits, "masks", logits)
+        guesses = logits.argmax(1) if job.task == "multiclass" else (logits > 0)
+        if job.task == "binary":
+            guesses = guesses[:, 0]
+        elif job.task == "multilabel":
+            guesses, masks = guesses.permute(0, 2, 3, 1), masks.permute(0, 2, 3, 1)
+        for guess, mask in zip(guesses.to(torch.uint8).cpu().numpy(), masks.numpy(), strict=True):
+            statistics.append(job.metric.compare(mask, guess))
+    return total / len(draws), job.metric.reduce(np.stack(statistics))
+
+
+def make_optimizer(recipe: Recipe, network: torch.nn.Module) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all weights, at its peak learning rate."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=recipe.lr, momentum=0.99, nesterov=True, weight_decay=recipe.weight_decay)
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+
+
+def lr_at(recipe: Recipe, epoch: float) -> float:
+    """The learning rate at a moment of training, counted in epochs: warm-up from a tenth of the peak, then the schedule."""
+    if epoch < recipe.warmup:
+        return recipe.lr * (0.1 + 0.9 * epoch / recipe.warmup)
+    span = (recipe.horizon or recipe.fidelity.epochs) - recipe.warmup
+    share = min(1.0, (epoch - recipe.warmup) / span) if span > 0 else 0.0
+    if recipe.schedule == "cosine":
+        return recipe.lr * (0.001 + 0.999 * (1 + math.cos(math.pi * share)) / 2)
+    if recipe.schedule == "poly":
+        return recipe.lr * (1 - share) ** 0.9
+    return recipe.lr
+
+
+def blend(average: dict[str, torch.Tensor], weights: dict[str, torch.Tensor], decay: float) -> None:
+    """Move the exponential moving average towards `weights`, in place; counters are copied."""
+    for key, value in weights.items():
+        if value.dtype.is_floating_point:
+            average[key].lerp_(value, 1 - decay)
+        else:
+            average[key].copy_(value)
+
+
+def steps_of(draws: int, batch_size: int, joined: bool = True) -> int:
+    """Batches in an epoch; a last single picture joins the batch before it while training (see `batches`)."""
+    steps = math.ceil(draws / batch_size)
+    return steps - 1 if joined and steps > 1 and draws % batch_size == 1 else steps
+
+
+def describe(row: dict, epochs: int, metric: str) -> str:
+    """One line on an epoch."""
+    score = "" if row["valid_score"] is None else f"  validation loss {row['valid_loss']:.4f}  {metric} {row['valid_score']:.4f}"
+    return f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train_loss']:.4f}{score}  {row['seconds']:.0f} s"

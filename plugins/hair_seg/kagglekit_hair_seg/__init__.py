@@ -1,0 +1,144 @@
+"""Korean Hair Segmentation (2021) for kagglekit: one polygon per picture in, one polygon per picture out."""
+
+from dataclasses import dataclass
+
+from kagglekit import Competition, RecipeError, hookimpl
+from kagglekit.metrics import MeanIoU
+
+SIZE = (512, 512)
+
+LAYOUT = """\
+DIR/task02_train/labels.json              {"annotations": [{"file_name", "polygon1": [{"x", "y"}, ...]}, ...]}
+DIR/task02_train/images/*.jpg             512x512
+DIR/task02_test/sample_submission.json    the same form; polygon1 is overwritten, order and other keys are kept
+DIR/task02_test/images/*.jpg              512x512
+DIR/answers.json                          optional: truth of the test pictures in the same form; then the submission is scored"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is particular to this competition.
+
+    `group_regex`: the part of a file name that stands for the person, by its first group. `min_area`: regions and holes
+    of fewer pixels are left out of a polygon (the 2nd place used 75). `max_points`: most points of one polygon, 0 for no
+    limit. `max_bytes`: most bytes of the submission, 0 for no limit (teams report a cap near 50 MB).
+    """
+
+    group_regex: str = r"^([^-_]+)"
+    min_area: int = 75
+    max_points: int = 0
+    max_bytes: int = 50_000_000
+
+    def __post_init__(self):
+        import re
+
+        try:
+            groups = re.compile(self.group_regex).groups
+        except re.error as error:
+            raise RecipeError(f"settings.group_regex={self.group_regex}: not a regular expression: {error}") from None
+        if groups != 1:
+            raise RecipeError(f"settings.group_regex={self.group_regex}: has {groups} groups (...); exactly one must mark the person")
+        if self.min_area < 0 or self.max_bytes < 0 or self.max_points < 0 or 0 < self.max_points < 3:
+            raise RecipeError("settings: min_area and max_bytes must be >= 0, max_points 0 or at least 3")
+
+
+@hookimpl
+def kk_competition():
+    """The contest, and the 2nd place's solution as its full recipe."""
+    return Competition(
+        id="hair-seg",
+        title="Korean Hair Segmentation",
+        summary="Find the hair in 512x512 photos; labels and submissions are one polygon per picture.",
+        classes=("hair",),
+        task="binary",
+        image_size=SIZE,
+        metric=MeanIoU(),
+        layout=LAYOUT,
+        settings=Settings,
+        space=search_space,
+        sample_count=320,
+        recipe={
+            # 2nd place (ARTuna): U-Net++ with EfficientNet-B2, 0.9 BCE + 0.1 Dice, Adam, warm-up and cosine that would
+            # end after 20 epochs but stops after 14, epochs 11 to 13 (from 0) ensembled, flip averaged 0.75 / 0.25.
+            "encoder": "timm-efficientnet-b2",
+            "decoder": "unetplusplus",
+            "encoder_weights": "imagenet",
+            "loss": {"bce": 0.9, "dice": 0.1},
+            "optimizer": "adam",
+            "lr": 3e-4,
+            "weight_decay": 1e-6,
+            "warmup": 1.0,
+            "batch_size": 32,
+            "techniques": [
+                {"name": "flip-tta", "settings": {"identity": 0.75}},
+                {"name": "epoch-ensemble", "settings": {"last": 3}},
+            ],
+        },
+        presets={
+            "full": {"fidelity.image_size": 512, "fidelity.fraction": 1.0, "fidelity.epochs": 14, "horizon": 20},
+            # 50k of 190k pictures at half the side: the experiments of the team's first days.
+            "trial": {"fidelity.image_size": 256, "fidelity.fraction": 0.26, "fidelity.epochs": 6},
+            # The same solution with a network that learns on two CPU cores in minutes, with no network connection.
+            "demo": {
+                "encoder": "tu-tf_efficientnet_lite0",
+                "decoder": "unet",
+                "encoder_weights": "bundled",
+                "fidelity.image_size": 256,
+                "fidelity.fraction": 1.0,
+                "fidelity.epochs": 8,
+                "optimizer": "adamw",
+                "lr": 1e-3,
+                "weight_decay": 1e-4,
+                "warmup": 0.5,
+                "batch_size": 8,
+            },
+        },
+        references=(
+            "2nd place (ARTuna), IoU 0.9424: github.com/choco9966/Korean-Hair-Segmentation",
+            "3rd place (jayeonsoft), IoU 0.9424: github.com/deagwon97/hair-segmentation",
+        ),
+    )
+
+
+def search_space():
+    """What is worth searching around the solution."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    return {
+        "lr": FloatDistribution(1e-4, 3e-3, log=True),
+        "loss.dice": FloatDistribution(0.0, 1.0),
+        "decoder": CategoricalDistribution(["unet", "unetplusplus", "fpn"]),
+        "techniques.flip-tta.identity": FloatDistribution(0.5, 1.0),
+    }
+
+
+@hookimpl
+def kk_sample(competition, root, count, seed, track):
+    """People with drawn hair, with the label flaws of the contest."""
+    from kagglekit_hair_seg.sample import draw_sample
+
+    draw_sample(root, count, seed, progress=track)
+    return root
+
+
+@hookimpl
+def kk_dataset(root, recipe):
+    """The contest's folder."""
+    from kagglekit_hair_seg.dataset import read
+
+    return read(root, Settings(**recipe.settings))
+
+
+@hookimpl
+def kk_augment():
+    """The 2nd place's distortions: flip, colour, light, and one of grid, lens and noise, each mild."""
+    from kagglekit.data.sampling import albumentations
+
+    A = albumentations()
+    return A.Compose([
+        A.HorizontalFlip(p=0.5),
+        A.HueSaturationValue(15, 25, 0, p=0.5),
+        A.OneOf([A.RandomGamma(), A.RandomBrightnessContrast(0.2, 0.2)], p=0.5),
+        A.ShiftScaleRotate(0.06, 0.15, 15, border_mode=0, p=0.5),
+        A.OneOf([A.GridDistortion(), A.OpticalDistortion(), A.GaussNoise()], p=0.25),
+    ])

@@ -1,0 +1,144 @@
+"""The contest's folder as samples, with everything that is wrong with it listed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from kagglekit_hair_seg import LAYOUT, SIZE, Settings
+from kagglekit_hair_seg.labels import read_document, read_labels
+from kagglekit_hair_seg.submission import PolygonJson
+
+from kagglekit import Box, DataError, Problem, Sample
+from kagglekit.data import polygon
+from kagglekit.data.images import SUFFIXES, read_rgb
+
+STRATA = 10
+
+
+@dataclass
+class HairDataset:
+    """Samples of train and test; labels are polygons `[N, 2]`."""
+
+    train: list[Sample]
+    test: list[Sample]
+    problems: list[Problem]
+    files: list[Path]
+    submission: PolygonJson
+    channels: int = field(default=3)
+
+    def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint8 `[512, 512, 3]`."""
+        return _window(read_rgb(sample.image, SIZE), box)
+
+    def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint8 `[512, 512]`, the polygon filled as all teams did: PIL, boundary included."""
+        if sample.label is None:
+            raise DataError(f"{sample.id}: has no label")
+        return _window(polygon.fill(sample.label, SIZE), box)
+
+
+def _window(array: np.ndarray, box: Box | None) -> np.ndarray:
+    return array if box is None else array[box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def read(root: Path, settings: Settings, track=None) -> HairDataset:
+    """Index a data folder; raises DataError where it is unusable as a whole."""
+    from kagglekit.progress import track as default_track
+
+    track = track or default_track
+    root = find_root(Path(root))
+    problems: list[Problem] = []
+    train_folder, test_folder = root / "task02_train", root / "task02_test"
+    pictures = _pictures(train_folder / "images")
+    train = _train(train_folder, pictures, re.compile(settings.group_regex), problems, track)
+    answers = root / "answers.json"
+    truth = {name: points for name, points, _ in read_labels(answers) if points is not None} if answers.is_file() else {}
+    test_pictures = _pictures(test_folder / "images")
+    form = PolygonJson(test_folder / "sample_submission.json", settings.min_area, settings.max_points, settings.max_bytes)
+    test = [Sample(name, test_folder / "images" / name, SIZE, truth.get(name), _person(settings, name)) for name in form.names()]
+    for name in sorted(set(form.names()) - test_pictures):
+        problems.append(Problem(name, "test picture missing", f"{test_folder}/images/{name} does not exist; "
+                                "its row keeps the sample submission's polygon", skip=False, damaged=True))
+    for name in sorted(test_pictures - set(form.names())):
+        problems.append(Problem(name, "not in the sample submission", "its picture is ignored", skip=False))
+    files = [train_folder / "labels.json", form.sample, *(s.image for s in train), *(s.image for s in test if s.id in test_pictures)]
+    return HairDataset(train, test, problems, files, form)
+
+
+def find_root(root: Path) -> Path:
+    """The folder that holds task02_train: `root` or its `Final_DATA`; raises DataError."""
+    if not root.is_dir():
+        raise DataError(f"{root}: no such data folder")
+    for candidate in (root, root / "Final_DATA"):
+        if (candidate / "task02_train").is_dir():
+            missing = [p for p in ("task02_train/labels.json", "task02_train/images", "task02_test/sample_submission.json",
+                                   "task02_test/images") if not (candidate / p).exists()]
+            if missing:
+                raise DataError(f"{candidate}: {missing[0]} is missing; expected\n{LAYOUT}")
+            return candidate
+    raise DataError(f"{root}: holds no task02_train; expected\n{LAYOUT}")
+
+
+def _pictures(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES}
+
+
+def _train(folder: Path, pictures: set[str], person: re.Pattern, problems: list[Problem], track) -> list[Sample]:
+    labels: dict[str, np.ndarray] = {}
+    named: set[str] = set()
+    twice: set[str] = set()
+    for name, points, fault in read_labels(folder / "labels.json", track):
+        if name in named and not (points is not None and name in labels and np.array_equal(labels[name], points)):
+            twice.add(name)
+        named.add(name)
+        if points is None:
+            problems.append(Problem(name, "label unreadable", fault, damaged=True))
+        elif name not in pictures:
+            problems.append(Problem(name, "label without picture", f"{folder}/images has no {name}", damaged=True))
+        elif fault := _fault(points):
+            problems.append(Problem(name, *fault))
+        else:
+            labels[name] = points
+    for name in sorted(twice):
+        labels.pop(name, None)
+        problems.append(Problem(name, "labelled twice", "two entries with different polygons; neither is used"))
+    for name in sorted(pictures - named):
+        problems.append(Problem(name, "picture without label", "it is not used"))
+    problems += [Problem(name, "polygon leaves the picture", "the part outside is cut off", skip=False)
+                 for name, points in labels.items() if _leaves(points)]
+    if not labels:
+        raise DataError(f"{folder}/labels.json: no usable label of {len(named)}"
+                        + (f"; the first fault: {problems[0].sample}: {problems[0].detail}" if problems else ""))
+    areas = np.array([polygon.area(points) for points in labels.values()])
+    ranks = areas.argsort(kind="stable").argsort(kind="stable") * STRATA // len(areas)
+    return [Sample(name, folder / "images" / name, SIZE, points, _first_group(person, name), int(rank))
+            for (name, points), rank in zip(labels.items(), ranks, strict=True)]
+
+
+def _fault(points: np.ndarray) -> tuple[str, str] | None:
+    """(rule, detail) of a label that cannot be used although it is well-formed."""
+    if len(points) < 3:
+        return "empty label", f"a polygon of {len(points)} points encloses nothing"
+    height, width = SIZE
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    if right < 0 or bottom < 0 or left > width - 1 or top > height - 1:
+        return "polygon outside the picture", f"x {left}..{right}, y {top}..{bottom}"
+    if polygon.area(points) == 0 and (left == right or top == bottom):
+        return "empty label", f"all {len(points)} points lie on one line"
+    return None
+
+
+def _leaves(points: np.ndarray) -> bool:
+    return bool(points.min() < 0 or points[:, 0].max() > SIZE[1] - 1 or points[:, 1].max() > SIZE[0] - 1)
+
+
+def _person(settings: Settings, name: str) -> str:
+    return _first_group(re.compile(settings.group_regex), name)
+
+
+def _first_group(person: re.Pattern, name: str) -> str:
+    match = person.search(name)
+    return match.group(1) if match else name

@@ -1,0 +1,100 @@
+"""Open HTML files in headless Chromium and report what a reader would stumble over."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--force-color-profile=srgb",
+    "--hide-scrollbars",
+)  # fmt: skip
+
+# Runs in the page: pictures that did not load, and the elements that stick out to the right most.
+_LOOK = """
+const width = document.documentElement.clientWidth;
+const clips = (e) => getComputedStyle(e).overflowX !== "visible";
+const scrolls = (e) => e && e !== document.body && (clips(e) || scrolls(e.parentElement));
+const out = [...document.body.querySelectorAll("*")]
+  .filter((e) => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement));
+return {
+  broken: [...document.images].filter((i) => !i.complete || !i.naturalWidth).map((i) => i.alt || i.src.slice(0, 80)),
+  pictures: document.images.length,
+  overflow: Math.max(0, document.documentElement.scrollWidth - width),
+  outside: out.slice(0, 5).map((e) => e.outerHTML.slice(0, 120)),
+};
+"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one opening of a page showed; overflow is in CSS pixels, screenshot is a PNG of the whole page."""
+
+    console: tuple[str, ...]
+    broken_pictures: tuple[str, ...]
+    pictures: int
+    overflow: int
+    outside: tuple[str, ...]
+    screenshot: bytes
+
+
+def missing_browser() -> str | None:
+    """Say which program a browser test lacks, or None when both Chromium and its driver are installed."""
+    if not any(shutil.which(name) for name in _CHROMIUM_NAMES):
+        return "chromium is not installed"
+    if not shutil.which("chromedriver"):
+        return "chromedriver is not installed"
+    return None
+
+
+@contextmanager
+def open_browser() -> Iterator:
+    """Give a selenium driver of a headless Chromium with an empty profile; skips the test where there is none."""
+    reason = missing_browser()
+    if reason:
+        pytest.skip(reason)
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as profile:
+        options = webdriver.ChromeOptions()
+        options.binary_location = next(path for name in _CHROMIUM_NAMES if (path := shutil.which(name)))
+        for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+
+def look_at(driver, page: Path, width: int, dark: bool = False, height: int = 900) -> Look:
+    """Open a page at a width in CSS pixels, in light or dark colours, and tell what is wrong with it."""
+    # Windows of Chromium have a least width; emulated metrics do not.
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    driver.get_log("browser")  # drops what an earlier page left behind
+    driver.get(Path(page).resolve().as_uri())
+    found = driver.execute_script(_LOOK)
+    shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True})
+    errors = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    return Look(
+        console=tuple(errors),
+        broken_pictures=tuple(found["broken"]),
+        pictures=found["pictures"],
+        overflow=found["overflow"],
+        outside=tuple(found["outside"]),
+        screenshot=base64.b64decode(shot["data"]),
+    )
