@@ -139,6 +139,6 @@ def kk_augment():
         A.HorizontalFlip(p=0.5),
         A.HueSaturationValue(15, 25, 0, p=0.5),
         A.OneOf([A.RandomGamma(), A.RandomBrightnessContrast(0.2, 0.2)], p=0.5),
-        A.ShiftScaleRotate(0.06, 0.15, 15, border_mode=0, p=0.5),
+        A.Affine(scale=(0.85, 1.15), translate_percent=(-0.06, 0.06), rotate=(-15, 15), p=0.5),
         A.OneOf([A.GridDistortion(), A.OpticalDistortion(), A.GaussNoise()], p=0.25),
     ])
