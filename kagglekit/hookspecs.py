@@ -20,7 +20,7 @@ def kk_competition():
 
 @hookspec
 def kk_techniques():
-    """Which techniques do you bring? Returns a list of frozen dataclasses, each with a `name`. All plugins are asked."""
+    """Which techniques do you bring? Returns a list of frozen dataclasses with a `name`. All plugins are asked."""
 
 
 @hookspec(firstresult=True)
@@ -44,7 +44,7 @@ def kk_clean(dataset, recipe):
 
 @hookspec(firstresult=True)
 def kk_sampler(dataset, samples, recipe):
-    """What is drawn in an epoch? Returns `sampler(epoch) -> Iterator[Draw]`, reproducible. Default: a seeded shuffle."""
+    """What is drawn in an epoch? Returns a reproducible `sampler(epoch) -> Iterator[Draw]`. Default: a shuffle."""
 
 
 @hookspec(firstresult=True)
@@ -68,8 +68,8 @@ def kk_model(recipe, competition, channels):
 def kk_loss(recipe, competition):
     """What do you minimise? Returns a callable `(logits, target) -> scalar`.
 
-    `target` is float `[B, K, H, W]` (binary, multilabel) or int64 `[B, H, W]` (multiclass). Default: the weighted sum of
-    the recipe's `loss`.
+    `target` is float `[B, K, H, W]` (binary, multilabel) or int64 `[B, H, W]` (multiclass). Default: the weighted sum
+    of the recipe's `loss`.
     """
 
 

@@ -1,4 +1,4 @@
-"""One straight line: recipe and folder -> samples -> folds -> store -> checkpoints -> submission -> scored run folder."""
+"""One straight line: folder -> samples -> folds -> store -> checkpoints -> submission -> scored run folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kagglekit.types import Dataset, Member, Sample
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for: a solution on a data folder; `fidelity` is the preset's name, `command` what was typed."""
+    """A solution on a data folder, as asked for; `fidelity` is the preset's name, `command` what was typed."""
 
     solution: Solution
     data: Path
@@ -102,13 +102,24 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
     seconds["total"] = time.perf_counter() - started
     seconds["predict"] = seconds["total"] - seconds["train"] - seconds["data"]
     result = {
-        "status": "done", "competition": solution.competition.id, "title": solution.competition.title, "run": folder.name,
-        "metric": solution.competition.metric.name, "greater_is_better": solution.competition.metric.greater_is_better,
-        "fidelity": request.fidelity, **outcome,
+        "status": "done",
+        "competition": solution.competition.id,
+        "title": solution.competition.title,
+        "run": folder.name,
+        "metric": solution.competition.metric.name,
+        "greater_is_better": solution.competition.metric.greater_is_better,
+        "fidelity": request.fidelity,
+        **outcome,
         "skipped": [{"id": sample, "reason": reason} for sample, reason in data.skipped.items()],
-        "counts": {"train": len(data.train), "validation": len(data.validation), "test": len(dataset.test), "skipped": len(data.skipped)},
+        "counts": {
+            "train": len(data.train),
+            "validation": len(data.validation),
+            "test": len(dataset.test),
+            "skipped": len(data.skipped),
+        },
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "weights": weights, "command": request.command,
+        "weights": weights,
+        "command": request.command,
     }
     write_run_page(folder, examples, result)
     folders.write_json(folder / folders.RESULT, result)  # last: this file marks the run as done
@@ -126,16 +137,27 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     train_part, validation = folds.split(kept, recipe.folds, recipe.fold, recipe.seed)
     train_part = folds.subset(train_part, recipe.fidelity.fraction, recipe.seed)
     competition = solution.competition
-    store = open_store(folders.cache(), mark, dataset, recipe.fidelity.image_size, competition.task, len(competition.classes))
+    store = open_store(
+        folders.cache(), mark, dataset, recipe.fidelity.image_size, competition.task, len(competition.classes)
+    )
     unreadable = store.fill(dataset, [*train_part, *validation], progress.track)
     refuse_damage({**damaged, **unreadable}, len(dataset.train) + len(damaged), recipe.max_damaged)
     train_part = [s for s in train_part if s.id not in unreadable]
     validation = [s for s in validation if s.id not in unreadable]
     skipped = skipped | dropped | unreadable
     if not train_part or not validation:
-        raise DataError(f"{len(train_part)} training and {len(validation)} validation pictures are left; both sides need at least one")
-    progress.say(f"{len(train_part)} pictures to train on, {len(validation)} to validate, {len(dataset.test)} to predict"
-                 + (f"; {len(skipped)} skipped, the first: {next(iter(skipped))}: {next(iter(skipped.values()))}" if skipped else ""))
+        raise DataError(
+            f"{len(train_part)} training and {len(validation)} validation pictures are left; both sides need at "
+            "least one"
+        )
+    progress.say(
+        f"{len(train_part)} pictures to train on, {len(validation)} to validate, {len(dataset.test)} to predict"
+        + (
+            f"; {len(skipped)} skipped, the first: {next(iter(skipped))}: {next(iter(skipped.values()))}"
+            if skipped
+            else ""
+        )
+    )
     return Data(dataset, store, train_part, validation, skipped)
 
 
@@ -144,8 +166,12 @@ def refuse_damage(damaged: dict[str, str], total: int, allowed: float) -> None:
     if len(damaged) <= allowed * total:
         return
     shown = "\n".join(f"  {sample}: {reason}" for sample, reason in list(damaged.items())[:5])
-    raise DataError(f"{len(damaged)} of {total} training pictures or labels are damaged, more than the {allowed:.1%} that a run passes over:\n"
-                    f"{shown}\nmend or remove them (`kk data check` lists all), or allow more with -o max_damaged={min(1, 1.1 * len(damaged) / total):.2g}")
+    raise DataError(
+        f"{len(damaged)} of {total} training pictures or labels are damaged, more than the {allowed:.1%} that a "
+        "run passes over:\n"
+        f"{shown}\nmend or remove them (`kk data check` lists all), or allow more with -o "
+        f"max_damaged={min(1, 1.1 * len(damaged) / total):.2g}"
+    )
 
 
 def train(solution: Solution, data: Data, folder: Path) -> tuple[list[Member], list[dict], str]:
@@ -153,12 +179,22 @@ def train(solution: Solution, data: Data, folder: Path) -> tuple[list[Member], l
     from kagglekit.train.fit import Job, fit
 
     dataset, store = data.dataset, data.store
-    return fit(Job(
-        recipe=solution.recipe, task=solution.competition.task, metric=solution.competition.metric, store=store,
-        make_model=lambda: solution.model(dataset.channels), loss=solution.loss(), sampler=solution.sampler(dataset, data.train),
-        augment=solution.augment(dataset, data.train), validation=data.validation, folder=folder / "checkpoints",
-        track=progress.track, say=progress.say,
-    ))
+    return fit(
+        Job(
+            recipe=solution.recipe,
+            task=solution.competition.task,
+            metric=solution.competition.metric,
+            store=store,
+            make_model=lambda: solution.model(dataset.channels),
+            loss=solution.loss(),
+            sampler=solution.sampler(dataset, data.train),
+            augment=solution.augment(dataset, data.train),
+            validation=data.validation,
+            folder=folder / "checkpoints",
+            track=progress.track,
+            say=progress.say,
+        )
+    )
 
 
 def predict(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> tuple[dict[str, Any], list]:
@@ -172,10 +208,19 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
     recipe, competition, dataset = solution.recipe, solution.competition, data.dataset
     ensemble, views = solution.ensemble(), solution.views()
     chosen = list(ensemble.choose(members, competition.metric.greater_is_better))
-    predictor = Predictor(recipe, competition.task, [m for m, _ in chosen], views, lambda: solution.model(dataset.channels), dataset.channels)
+    predictor = Predictor(
+        recipe,
+        competition.task,
+        [m for m, _ in chosen],
+        views,
+        lambda: solution.model(dataset.channels),
+        dataset.channels,
+    )
 
     place = folder / "validation"
-    write_probs(predictor, [m for m, _ in chosen], data.store, data.validation, place, recipe.batch_size, progress.track)
+    write_probs(
+        predictor, [m for m, _ in chosen], data.store, data.validation, place, recipe.batch_size, progress.track
+    )
     samples = {s.id: s for s in data.validation}
     predictions = ValidationProbs(place, chosen, ensemble, samples)
     truths = Truths(dataset, [samples[i] for i in predictions.ids])
@@ -193,9 +238,17 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
         "test": dataclasses.asdict(test) if test else None,
         "members": [{"fold": m.fold, "epoch": m.epoch, "weight": w, "score": m.score} for m, w in chosen],
         "views": [{"name": v.name, "weight": v.weight} for v in views],
-        "postprocess": {"name": type(process).__name__, "settings": post.describe(process),
-                        **({"kept": gate.kept, "before": gate.before, "after": gate.after, "nested": gate.nested} if gate else {})},
-        "submission": {"file": submission.path.name, "rows": submission.rows, "bytes": submission.bytes, "loss": submission.loss},
+        "postprocess": {
+            "name": type(process).__name__,
+            "settings": post.describe(process),
+            **({"kept": gate.kept, "before": gate.before, "after": gate.after, "nested": gate.nested} if gate else {}),
+        },
+        "submission": {
+            "file": submission.path.name,
+            "rows": submission.rows,
+            "bytes": submission.bytes,
+            "loss": submission.loss,
+        },
     }, examples
 
 

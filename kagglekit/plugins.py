@@ -90,7 +90,7 @@ def discover() -> Registry:
 
 
 def build(found: Iterable[tuple[str, str, object]]) -> Registry:
-    """A Registry from (name, source, loader) in the order given; tests and notebooks call it with loaders of their own."""
+    """A Registry from (name, source, loader) in the order given; tests call it with loaders of their own."""
     plugins: dict[str, Plugin] = {}
     broken: dict[str, Broken] = {}
     competitions: dict[str, tuple[Plugin, Competition]] = {}
@@ -98,7 +98,9 @@ def build(found: Iterable[tuple[str, str, object]]) -> Registry:
     for name, source, load in found:
         try:
             if name in plugins:
-                raise PluginError(f"its name is taken by {plugins[name]}; one of the two must be uninstalled or renamed")
+                raise PluginError(
+                    f"its name is taken by {plugins[name]}; one of the two must be uninstalled or renamed"
+                )
             plugin = Plugin(name, source, load())
             verify(plugin.module)
             offered = list(_competitions(plugin)), list(_techniques(plugin))
@@ -130,10 +132,15 @@ def verify(plugin: object) -> None:
             if parameter.name == "self":
                 continue
             if parameter.default is not parameter.empty:
-                raise PluginError(f"{name}(): argument {parameter.name} has a default, so it would never be passed; remove the default")
+                raise PluginError(
+                    f"{name}(): argument {parameter.name} has a default, so it would never be passed; remove the "
+                    "default"
+                )
             if parameter.name not in known:
-                raise PluginError(f"{name}() asks for an argument {parameter.name} that kagglekit does not pass"
-                                  f"{did_you_mean(parameter.name, known)}")
+                raise PluginError(
+                    f"{name}() asks for an argument {parameter.name} that kagglekit does not pass"
+                    f"{did_you_mean(parameter.name, known)}"
+                )
 
 
 def _suggest_hook(name: str) -> str:
@@ -166,7 +173,9 @@ def _refuse_clashes(plugin: Plugin, offered: list, taken: Mapping[str, tuple[Plu
     for thing in offered:
         name = thing.id if kind == "competition" else thing.name
         if name in taken:
-            raise PluginError(f"{kind} {name} is already brought by {taken[name][0]}; uninstall or rename one of the two")
+            raise PluginError(
+                f"{kind} {name} is already brought by {taken[name][0]}; uninstall or rename one of the two"
+            )
         if name in seen:
             raise PluginError(f"{kind} {name} is brought twice by {plugin}")
         seen.add(name)

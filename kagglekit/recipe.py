@@ -142,7 +142,9 @@ def compose(
         _apply(tree, came_from, source, layer)
     recipe = validate(tree)
     if recipe.fold >= recipe.folds:
-        raise RecipeError(f"recipe: fold={recipe.fold} does not exist with folds={recipe.folds}; use 0..{recipe.folds - 1}")
+        raise RecipeError(
+            f"recipe: fold={recipe.fold} does not exist with folds={recipe.folds}; use 0..{recipe.folds - 1}"
+        )
     return recipe, came_from
 
 
@@ -193,26 +195,34 @@ def _set_technique(tree: dict[str, Any], source: str, key: str, rest: list[str],
         return
     known = {t["name"]: t for t in tree.get("techniques", [])}
     if rest[0] not in known:
-        raise RecipeError(f"{source}: {key}: the recipe has no technique {rest[0]}{did_you_mean(rest[0], known)}; "
-                          f"add it with --with {rest[0]}")
+        raise RecipeError(
+            f"{source}: {key}: the recipe has no technique {rest[0]}{did_you_mean(rest[0], known)}; "
+            f"add it with --with {rest[0]}"
+        )
     if len(rest) != 2:
         raise RecipeError(f"{source}: {key}: expected techniques.{rest[0]}.SETTING=VALUE")
     spec = known[rest[0]]
     spec["settings"] = {**spec.get("settings", {}), rest[1]: value}
 
 
-def _edit_techniques(tree: dict[str, Any], came_from: dict[str, str], with_: Iterable[str], without: Iterable[str]) -> None:
+def _edit_techniques(
+    tree: dict[str, Any], came_from: dict[str, str], with_: Iterable[str], without: Iterable[str]
+) -> None:
     chosen = list(tree.get("techniques", []))
     for text in with_:
         name, _, settings = text.partition(":")
         pairs = dict(parse_override(part) for part in settings.split(",") if part)
         if any(t["name"] == name for t in chosen):
-            raise RecipeError(f"--with {name}: the recipe has it already; change it with -o techniques.{name}.KEY=VALUE")
+            raise RecipeError(
+                f"--with {name}: the recipe has it already; change it with -o techniques.{name}.KEY=VALUE"
+            )
         chosen.append({"name": name, "settings": pairs})
         came_from["techniques"] = "--with"
     for name in without:
         if not any(t["name"] == name for t in chosen):
-            raise RecipeError(f"--without {name}: the recipe has no such technique{did_you_mean(name, (t['name'] for t in chosen))}")
+            raise RecipeError(
+                f"--without {name}: the recipe has no such technique{did_you_mean(name, (t['name'] for t in chosen))}"
+            )
         chosen = [t for t in chosen if t["name"] != name]
         came_from["techniques"] = "--without"
     tree["techniques"] = chosen

@@ -1,7 +1,7 @@
 """From a recipe to a `Solution`: a fresh plugin manager with one typed method per hook.
 
-Order: the engine's defaults, the competition, then the recipe's techniques as written, so that each technique wraps what
-the earlier ones made. A worker process receives a recipe and resolves again; plugin managers never travel.
+Order: the engine's defaults, the competition, then the recipe's techniques as written, so that each technique wraps
+what the earlier ones made. A worker process receives a recipe and resolves again; plugin managers never travel.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Solution:
         views = tuple(self._ask("kk_tta", recipe=self.recipe))
         total = sum(view.weight for view in views)
         if not views or abs(total - 1) > 1e-6 or min(view.weight for view in views) < 0:
-            raise PluginError(f"kk_tta(): weights of the views must be >= 0 and sum to 1, got {[v.weight for v in views]}")
+            raise PluginError(
+                f"kk_tta(): weights of the views must be >= 0 and sum to 1, got {[v.weight for v in views]}"
+            )
         return views
 
     def ensemble(self) -> Ensemble:
@@ -102,8 +104,10 @@ class Solution:
             guilty = blame(error, self.plugins)
             if guilty is None:
                 raise
-            raise PluginError(f"{guilty}: {hook}() failed with {type(error).__name__}: {error}; "
-                              "this is for the author of the plugin (KAGGLEKIT_TRACE=1 shows the traceback)") from error
+            raise PluginError(
+                f"{guilty}: {hook}() failed with {type(error).__name__}: {error}; "
+                "this is for the author of the plugin (KAGGLEKIT_TRACE=1 shows the traceback)"
+            ) from error
         if answer is None:
             raise PluginError(f"{self.plugins[0]}: does not answer {hook}(), and the engine has no answer of its own")
         return answer
@@ -112,7 +116,9 @@ class Solution:
         seen: set[str] = set()
         for sample in samples:
             if sample.id in seen:
-                raise PluginError(f"{self.plugins[0]}: kk_dataset(): sample id {sample.id} occurs twice in {part}; ids must be unique")
+                raise PluginError(
+                    f"{self.plugins[0]}: kk_dataset(): sample id {sample.id} occurs twice in {part}; ids must be unique"
+                )
             seen.add(sample.id)
 
     def _check_logits(self, model: nn.Module, channels: int) -> None:
@@ -127,8 +133,10 @@ class Solution:
         expected = (1, len(self.competition.classes), 64, 96)
         if tuple(getattr(logits, "shape", ())) != expected:
             who = ", ".join(self.who_answers("kk_model"))
-            raise PluginError(f"kk_model() (answered by {who}): logits of a [1, {channels}, 64, 96] picture have shape "
-                              f"{tuple(getattr(logits, 'shape', ()))}; expected {expected}, one channel per class")
+            raise PluginError(
+                f"kk_model() (answered by {who}): logits of a [1, {channels}, 64, 96] picture have shape "
+                f"{tuple(getattr(logits, 'shape', ()))}; expected {expected}, one channel per class"
+            )
 
 
 def resolve(recipe: Recipe, registry: Registry) -> Solution:
@@ -147,7 +155,10 @@ def resolve(recipe: Recipe, registry: Registry) -> Solution:
         techniques.append(technique)
         owners.append(owner)
     # The resolved recipe spells out every setting, so that equal computations have equal identities.
-    specs = [spec.model_copy(update={"settings": dataclasses.asdict(technique)}) for spec, technique in zip(recipe.techniques, techniques, strict=True)]
+    specs = [
+        spec.model_copy(update={"settings": dataclasses.asdict(technique)})
+        for spec, technique in zip(recipe.techniques, techniques, strict=True)
+    ]
     recipe = recipe.model_copy(update={"techniques": tuple(specs)})
     if os.environ.get("KAGGLEKIT_TRACE"):
         _trace(manager)

@@ -34,7 +34,8 @@ class Sample:
     """One picture of a competition and what is known of it.
 
     `label` is whatever the plugin's `read_mask` understands, None where no truth is known. Samples of one `group`
-    (a person, a patient) never stand on both sides of a split; `stratum` is a small bin that subsets keep in proportion.
+    (a person, a patient) never stand on both sides of a split; `stratum` is a small bin that subsets keep in
+    proportion.
     """
 
     id: str

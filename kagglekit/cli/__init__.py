@@ -82,8 +82,12 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         fail(f"{place}{error.strerror or error}; check the folder, its rights and the free space", 1)
     except Exception as error:
-        fail(f"unexpected {type(error).__name__}: {error}\nThis is a fault of kagglekit or a plugin, not yours. KAGGLEKIT_TRACE=1 shows the "
-             "traceback; please report it with the command.", 1)
+        fail(
+            f"unexpected {type(error).__name__}: {error}\nThis is a fault of kagglekit or a plugin, not yours. "
+            "KAGGLEKIT_TRACE=1 shows the "
+            "traceback; please report it with the command.",
+            1,
+        )
 
 
 def fail(message: str, code: int) -> None:

@@ -17,17 +17,29 @@ from kagglekit.errors import KagglekitError
 def list_command(as_json):
     """List competitions and techniques, and which plugin brings each."""
     found = registry()
-    competitions = [{"id": c.id, "title": c.title, "task": c.task, "metric": c.metric.name, "plugin": p.source}
-                    for p, c in sorted(found.competitions.values(), key=lambda pair: pair[1].id)]
-    techniques = [{"name": t.name, "about": (inspect.getdoc(t) or "").split("\n\n")[0].replace("\n", " "), "plugin": p.source}
-                  for p, t in sorted(found.techniques.values(), key=lambda pair: pair[1].name)]
+    competitions = [
+        {"id": c.id, "title": c.title, "task": c.task, "metric": c.metric.name, "plugin": p.source}
+        for p, c in sorted(found.competitions.values(), key=lambda pair: pair[1].id)
+    ]
+    techniques = [
+        {"name": t.name, "about": (inspect.getdoc(t) or "").split("\n\n")[0].replace("\n", " "), "plugin": p.source}
+        for p, t in sorted(found.techniques.values(), key=lambda pair: pair[1].name)
+    ]
     if as_json:
-        print_json({"competitions": competitions, "techniques": techniques, "broken": [dataclasses.asdict(b) for b in found.broken.values()]})
+        print_json(
+            {
+                "competitions": competitions,
+                "techniques": techniques,
+                "broken": [dataclasses.asdict(b) for b in found.broken.values()],
+            }
+        )
         return
     if not competitions:
         click.echo("No competition is installed. Competitions are plugins: pip install kagglekit-..., see the README")
     else:
-        click.echo(table(["competition", "title", "task", "metric", "plugin"], [list(c.values()) for c in competitions]))
+        click.echo(
+            table(["competition", "title", "task", "metric", "plugin"], [list(c.values()) for c in competitions])
+        )
     if techniques:
         click.echo("\n" + table(["technique", "what it does"], [[t["name"], t["about"]] for t in techniques]))
 
@@ -38,21 +50,34 @@ def list_command(as_json):
 def info_command(id, as_json):
     """Say what competition ID is: task, metric, data layout, presets, settings, sources."""
     plugin, competition = registry().competition(id)
-    settings = [] if competition.settings is None else [
-        {"key": f"settings.{f.name}", "default": f.default} for f in dataclasses.fields(competition.settings)]
+    settings = (
+        []
+        if competition.settings is None
+        else [{"key": f"settings.{f.name}", "default": f.default} for f in dataclasses.fields(competition.settings)]
+    )
     facts = {
-        "id": competition.id, "title": competition.title, "summary": competition.summary, "task": competition.task,
-        "classes": list(competition.classes), "image_size": list(competition.image_size), "metric": competition.metric.name,
-        "plugin": plugin.source, "presets": {k: dict(v) for k, v in competition.presets.items()}, "settings": settings,
-        "layout": competition.layout, "references": list(competition.references),
+        "id": competition.id,
+        "title": competition.title,
+        "summary": competition.summary,
+        "task": competition.task,
+        "classes": list(competition.classes),
+        "image_size": list(competition.image_size),
+        "metric": competition.metric.name,
+        "plugin": plugin.source,
+        "presets": {k: dict(v) for k, v in competition.presets.items()},
+        "settings": settings,
+        "layout": competition.layout,
+        "references": list(competition.references),
     }
     if as_json:
         print_json(facts)
         return
     click.echo(f"{competition.title} ({competition.id})\n{competition.summary}\n")
     height, width = competition.image_size
-    click.echo(f"task      {competition.task}: {', '.join(competition.classes)}\npictures  {height}x{width}\n"
-               f"metric    {competition.metric.name}\nplugin    {plugin.source}\n")
+    click.echo(
+        f"task      {competition.task}: {', '.join(competition.classes)}\npictures  {height}x{width}\n"
+        f"metric    {competition.metric.name}\nplugin    {plugin.source}\n"
+    )
     click.echo("data layout\n" + "\n".join("  " + line for line in competition.layout.splitlines()) + "\n")
     for name, changes in competition.presets.items():
         click.echo(f"preset {name}: " + ", ".join(f"{k}={v}" for k, v in changes.items()))
@@ -86,10 +111,15 @@ def show_command(target, fidelity, overrides, with_, without, seed, as_json):
             for spec in value:
                 inner = ", ".join(f"{k}={v}" for k, v in spec["settings"].items())
                 prefix = f"techniques.{spec['name']}"
-                source = next((origins[k] for k in reversed(origins) if k.startswith(prefix)), origins.get("techniques", "default"))
+                source = next(
+                    (origins[k] for k in reversed(origins) if k.startswith(prefix)),
+                    origins.get("techniques", "default"),
+                )
                 rows.append([prefix, inner, source])
         elif key in ("fidelity", "settings", "loss"):
-            rows += [[f"{key}.{k}", v, origins.get(f"{key}.{k}", origins.get(key, "default"))] for k, v in value.items()]
+            rows += [
+                [f"{key}.{k}", v, origins.get(f"{key}.{k}", origins.get(key, "default"))] for k, v in value.items()
+            ]
         else:
             rows.append([key, value, origins.get(key, "default")])
     if as_json:

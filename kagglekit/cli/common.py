@@ -25,9 +25,16 @@ def recipe_options(command):
     for option in (
         click.option("--seed", type=int, help="Seed of splits, weights and draws; the same as -o seed=N."),
         click.option("--without", multiple=True, metavar="TECHNIQUE", help="Leave a technique out. Repeatable."),
-        click.option("--with", "with_", multiple=True, metavar="TECHNIQUE[:KEY=VALUE,...]", help="Add a technique. Repeatable."),
-        click.option("-o", "overrides", multiple=True, metavar="KEY=VALUE",
-                     help="Change a setting, e.g. -o lr=3e-4 -o fidelity.epochs=4 (`kk show ID` lists them). Repeatable."),
+        click.option(
+            "--with", "with_", multiple=True, metavar="TECHNIQUE[:KEY=VALUE,...]", help="Add a technique. Repeatable."
+        ),
+        click.option(
+            "-o",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change a setting, e.g. -o lr=3e-4 -o fidelity.epochs=4 (`kk show ID` lists them). Repeatable.",
+        ),
         click.option("--fidelity", metavar="PRESET", help="demo, trial or full (`kk info ID` lists them)."),
     ):
         command = option(command)
@@ -42,8 +49,15 @@ def registry() -> Registry:
     return found
 
 
-def compose_recipe(found: Registry, target: str, fidelity: str | None, with_: Sequence[str], without: Sequence[str],
-                   overrides: Sequence[str], seed: int | None) -> tuple[Recipe, dict[str, str], str]:
+def compose_recipe(
+    found: Registry,
+    target: str,
+    fidelity: str | None,
+    with_: Sequence[str],
+    without: Sequence[str],
+    overrides: Sequence[str],
+    seed: int | None,
+) -> tuple[Recipe, dict[str, str], str]:
     """(recipe, origin of each value, name of the preset) for a competition id or a recipe file and the user's changes.
 
     A recipe file is complete: no preset is laid under it unless one is asked for.
@@ -56,11 +70,15 @@ def compose_recipe(found: Registry, target: str, fidelity: str | None, with_: Se
         file_layer = recipes.load(Path(target))
         id = file_layer.get("competition")
         if not isinstance(id, str):
-            raise RecipeError(f"recipe {target}: says no competition; add competition = \"ID\" (`kk list` shows the ids)")
+            raise RecipeError(f'recipe {target}: says no competition; add competition = "ID" (`kk list` shows the ids)')
     _, competition = found.competition(id)
     preset = pick_preset(competition, fidelity) if fidelity or not file_layer else ""
-    layers = [("default", {"competition": id}), (f"competition {id}", competition.recipe),
-              (f"preset {preset}", competition.presets.get(preset, {})), (target, file_layer)]
+    layers = [
+        ("default", {"competition": id}),
+        (f"competition {id}", competition.recipe),
+        (f"preset {preset}", competition.presets.get(preset, {})),
+        (target, file_layer),
+    ]
     pairs = [recipes.parse_override(text) for text in overrides]
     changes = dict(pairs)
     if len(changes) < len(pairs):

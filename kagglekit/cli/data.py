@@ -41,11 +41,22 @@ def check_command(ctx, id, folder, as_json):
         dataset, problems = check(_solution(id), folder)
     bad = [p for p in problems if p.damaged]
     if as_json:
-        print_json({"train": len(dataset.train), "test": len(dataset.test), "damaged": len(bad),
-                    "problems": [{"sample": p.sample, "rule": p.rule, "detail": p.detail, "skipped": p.skip, "damaged": p.damaged} for p in problems]})
+        print_json(
+            {
+                "train": len(dataset.train),
+                "test": len(dataset.test),
+                "damaged": len(bad),
+                "problems": [
+                    {"sample": p.sample, "rule": p.rule, "detail": p.detail, "skipped": p.skip, "damaged": p.damaged}
+                    for p in problems
+                ],
+            }
+        )
     else:
-        click.echo(f"{len(dataset.train)} training and {len(dataset.test)} test pictures, "
-                   f"{len({s.group for s in dataset.train})} groups")
+        click.echo(
+            f"{len(dataset.train)} training and {len(dataset.test)} test pictures, "
+            f"{len({s.group for s in dataset.train})} groups"
+        )
         shown: Counter = Counter()
         for rule, count in Counter(p.rule for p in problems).most_common():
             click.echo(f"\n{rule}: {count}")
@@ -81,4 +92,7 @@ def sample_command(id, folder, count, seed, as_json):
     if as_json:
         print_json({"folder": str(folder), "count": count, "seed": seed})
     else:
-        click.echo(f"{count} training pictures and their test part are in {folder}\ntry: kk run {id} --data {folder} --fidelity demo")
+        click.echo(
+            f"{count} training pictures and their test part are in {folder}\ntry: kk run {id} --data {folder} "
+            "--fidelity demo"
+        )

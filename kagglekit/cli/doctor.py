@@ -24,7 +24,8 @@ def doctor_command(as_json):
     found = discover()
     machine = hardware()
     report = {
-        "versions": versions(), "hardware": machine,
+        "versions": versions(),
+        "hardware": machine,
         "memory_free_gib": round(psutil.virtual_memory().available / 2**30, 1),
         "disk_free_gib": {name: _free(path) for name, path in (("runs", home()), ("cache", cache()))},
         "weights": at_hand(),
@@ -36,9 +37,15 @@ def doctor_command(as_json):
         return
     for package, version in report["versions"].items():
         click.echo(f"{package:<30}{version}")
-    click.echo(f"\n{machine['cpu']}, {machine['cores']} cores, {report['memory_free_gib']} of {machine['memory_gib']} GiB memory free")
-    click.echo(f"device    {machine['device']}" + "".join(f"\n  {gpu}" for gpu in machine.get("gpus", []))
-               + ("" if machine["device"] != "cpu" else " (no GPU: the demo presets are made for this, full ones take days)"))
+    click.echo(
+        f"\n{machine['cpu']}, {machine['cores']} cores, {report['memory_free_gib']} of {machine['memory_gib']} "
+        "GiB memory free"
+    )
+    click.echo(
+        f"device    {machine['device']}"
+        + "".join(f"\n  {gpu}" for gpu in machine.get("gpus", []))
+        + ("" if machine["device"] != "cpu" else " (no GPU: the demo presets are made for this, full ones take days)")
+    )
     for name, free in report["disk_free_gib"].items():
         click.echo(f"{name:<10}{free} GiB free")
     click.echo("\nencoder weights at hand without a network")

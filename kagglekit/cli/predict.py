@@ -12,7 +12,9 @@ from kagglekit.cli.common import json_option, print_json, registry
 @click.command("predict")
 @click.argument("run")
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="A folder of pictures, of any sizes.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where masks go; the default is RUN's folder, below predictions/.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where masks go; the default is RUN's folder, below predictions/."
+)
 @json_option
 def predict_command(run, images, out, as_json):
     """Predict every picture of a folder with a finished RUN (its id, the beginning of it, or its folder).
@@ -27,7 +29,9 @@ def predict_command(run, images, out, as_json):
     if as_json:
         print_json(report)
         return
-    click.echo(f"{report['predicted']} masks are in {report['folder']}"
-               + (f"; {len(report['skipped'])} files skipped:" if report["skipped"] else ""))
+    click.echo(
+        f"{report['predicted']} masks are in {report['folder']}"
+        + (f"; {len(report['skipped'])} files skipped:" if report["skipped"] else "")
+    )
     for line in report["skipped"][:10]:
         click.echo(f"  {line}")

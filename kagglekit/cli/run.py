@@ -14,16 +14,22 @@ from kagglekit.errors import UsageError
 
 @click.command("run")
 @click.argument("target", metavar="ID|RECIPE")
-@click.option("--data", type=click.Path(path_type=Path), help="The competition's data folder; without it, sample data are drawn.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The competition's data folder; without it, sample data are drawn."
+)
 @recipe_options
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run (done anyway when recipe, data and code are the same).")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with an interrupted run (done anyway when recipe, data and code are the same).",
+)
 @click.option("--again", is_flag=True, help="Run once more although the result is there.")
 @json_option
 def run_command(target, data, fidelity, overrides, with_, without, seed, resume, again, as_json):
     """Train competition ID (or a RECIPE file), predict, score what would be submitted, write submission and page.
 
-    Without --data the competition draws its own sample data and trains its demo. The same experiment (recipe, data, code)
-    is never computed twice: a second call returns the first result.
+    Without --data the competition draws its own sample data and trains its demo. The same experiment (recipe, data,
+    code) is never computed twice: a second call returns the first result.
     """
     from kagglekit import progress
     from kagglekit.solution import resolve
@@ -62,8 +68,15 @@ def summary(folder: Path, result: dict) -> str:
     lines = [f"{result['title']}: {result['metric']}"]
     for part, label in (("validation", "validation"), ("test", "test (submission scored)")):
         if score := result[part]:
-            lines.append(f"  {label:<26}{score['value']:.4f}   95% {score['low']:.4f} .. {score['high']:.4f}   {score['count']} pictures")
+            lines.append(
+                f"  {label:<26}{score['value']:.4f}   95% {score['low']:.4f} .. {score['high']:.4f}   "
+                f"{score['count']} pictures"
+            )
     minutes, seconds = divmod(round(result["seconds"]["total"]), 60)
-    lines += [f"  weights     {result['weights']}", f"  time        {minutes} min {seconds} s",
-              f"  submission  {folder / result['submission']['file']}", f"  page        {folder / 'report.html'}"]
+    lines += [
+        f"  weights     {result['weights']}",
+        f"  time        {minutes} min {seconds} s",
+        f"  submission  {folder / result['submission']['file']}",
+        f"  page        {folder / 'report.html'}",
+    ]
     return "\n".join(lines)

@@ -30,7 +30,21 @@ def runs_command(competition, rebuild, as_json):
     def number(value):
         return "" if value is None else f"{value:.4f}"
 
-    click.echo(table(["run", "fidelity", "status", "score", "95% interval", "test", "time", "started"], [
-        [r["run"], r["fidelity"], r["status"], number(r["score"]), f"{number(r['low'])} .. {number(r['high'])}" if r["low"] is not None else "",
-         number(r["test_score"]), "" if r["seconds"] is None else f"{r['seconds'] / 60:.1f} min", r["started"].replace("T", " ").rstrip("Z")]
-        for r in rows]))
+    click.echo(
+        table(
+            ["run", "fidelity", "status", "score", "95% interval", "test", "time", "started"],
+            [
+                [
+                    r["run"],
+                    r["fidelity"],
+                    r["status"],
+                    number(r["score"]),
+                    f"{number(r['low'])} .. {number(r['high'])}" if r["low"] is not None else "",
+                    number(r["test_score"]),
+                    "" if r["seconds"] is None else f"{r['seconds'] / 60:.1f} min",
+                    r["started"].replace("T", " ").rstrip("Z"),
+                ]
+                for r in rows
+            ],
+        )
+    )

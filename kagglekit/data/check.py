@@ -25,7 +25,10 @@ def check(solution: Solution, folder: Path) -> tuple[Dataset, list[Problem]]:
     def look(sample: Sample) -> list[Problem]:
         found = []
         try:
-            if sample.image.suffix.lower() not in (".tif", ".tiff"):  # slides have shapes of their own, which describe does not know
+            if sample.image.suffix.lower() not in (
+                ".tif",
+                ".tiff",
+            ):  # slides have shapes of their own, which describe does not know
                 found = [Problem(sample.id, "unusual picture", note, skip=False) for note in describe(sample.image)[1]]
             dataset.read_image(sample)
         except DataError as error:

@@ -35,14 +35,19 @@ def assign(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int]:
     for sample in samples:
         strata[sample.group or sample.id][sample.stratum] += 1
     if len(strata) < folds:
-        raise DataError(f"{len(strata)} group(s) of samples cannot be split into {folds} folds; use -o folds={max(2, len(strata))} or fewer, "
-                        "or bring more data")
+        raise DataError(
+            f"{len(strata)} group(s) of samples cannot be split into {folds} folds; use -o "
+            f"folds={max(2, len(strata))} or fewer, "
+            "or bring more data"
+        )
     have = [Counter() for _ in range(folds)]
     sizes = [0] * folds
     of = {}
     for group in sorted(strata, key=lambda g: (-strata[g].total(), keyed(seed, "fold", g))):
         wanted = strata[group]
-        of[group] = best = min(range(folds), key=lambda f: (sum(have[f][s] * n for s, n in wanted.items()), sizes[f], f))
+        of[group] = best = min(
+            range(folds), key=lambda f: (sum(have[f][s] * n for s, n in wanted.items()), sizes[f], f)
+        )
         have[best].update(wanted)
         sizes[best] += wanted.total()
     return of

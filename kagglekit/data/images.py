@@ -22,15 +22,18 @@ _EXIF_ORIENTATION = 0x0112
 def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """uint8 `[H, W, 3]` of an 8-bit picture file, EXIF orientation applied as viewers and labelling tools do.
 
-    Gray, palette, RGBA and CMYK pictures are converted (alpha is dropped). Raises DataError naming the file for missing,
-    empty, truncated and non-image files, for more than 8 bits, and for another (height, width) than `size`.
+    Gray, palette, RGBA and CMYK pictures are converted (alpha is dropped). Raises DataError naming the file for
+    missing, empty, truncated and non-image files, for more than 8 bits, and for another (height, width) than `size`.
     """
     import numpy as np
     from PIL import ImageOps
 
     image = _open(path)
     if image.mode.startswith(_DEEP_MODES):
-        raise DataError(f"{path}: {image.mode} pixels (more than 8 bits); convert it to 8 bits, a silent conversion would guess the range")
+        raise DataError(
+            f"{path}: {image.mode} pixels (more than 8 bits); convert it to 8 bits, a silent conversion would "
+            "guess the range"
+        )
     try:
         image = ImageOps.exif_transpose(image).convert("RGB")
     except Exception as error:  # decoders raise whatever they like on damaged data

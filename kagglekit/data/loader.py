@@ -42,12 +42,16 @@ class EpochDraws:
         shape = image.shape, mask.shape
         image, mask = distort(self.augment, image, mask, (self.seed, self.epoch, position))
         if (image.shape, mask.shape) != shape:
-            raise PluginError(f"kk_augment(): {draw.sample.id}: shapes {shape} became {(image.shape, mask.shape)}; "
-                              "a transform must keep the size of picture and mask")
+            raise PluginError(
+                f"kk_augment(): {draw.sample.id}: shapes {shape} became {(image.shape, mask.shape)}; "
+                "a transform must keep the size of picture and mask"
+            )
         return image, mask
 
 
-def distort(augment: Augment, image: np.ndarray, mask: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def distort(
+    augment: Augment, image: np.ndarray, mask: np.ndarray, seed: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Apply an albumentations transform or a plain `(image, mask)` callable, reproducibly for `seed`."""
     import numpy as np
 
@@ -76,8 +80,14 @@ def batches(
     on_gpu = device.startswith("cuda")
     # On a CPU the network has the cores; decoded uint8 batches cost it less than worker processes would.
     workers = min(8, os.cpu_count() or 1) if on_gpu else 0
-    yield from DataLoader(EpochDraws(store, draws, augment, seed, epoch), batch_sampler=groups, collate_fn=collate,
-                          num_workers=workers, pin_memory=on_gpu, prefetch_factor=4 if workers else None)
+    yield from DataLoader(
+        EpochDraws(store, draws, augment, seed, epoch),
+        batch_sampler=groups,
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=on_gpu,
+        prefetch_factor=4 if workers else None,
+    )
 
 
 def collate(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:

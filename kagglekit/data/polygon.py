@@ -37,9 +37,9 @@ def area(points: np.ndarray) -> float:
 def trace(mask: np.ndarray, epsilon: float = 0.0, min_area: int = 0) -> np.ndarray:
     """One closed-bridge polygon int32 `[N, 2]` of (x, y) around all regions and holes of a binary mask `[H, W]`.
 
-    `epsilon` is the largest distance in pixels that simplification (Douglas-Peucker) may move the outline; 0 keeps every
-    boundary pixel and is lossless but for the bridges. Regions and holes of fewer than `min_area` pixels are left out,
-    never the largest region. `[0, 2]` for an empty mask.
+    `epsilon` is the largest distance in pixels that simplification (Douglas-Peucker) may move the outline; 0 keeps
+    every boundary pixel and is lossless but for the bridges. Regions and holes of fewer than `min_area` pixels are
+    left out, never the largest region. `[0, 2]` for an empty mask.
     """
     import numpy as np
 
@@ -103,7 +103,7 @@ def _rings(mask: np.ndarray, epsilon: float, min_area: int) -> tuple[list[np.nda
 
 
 def _pixels(contour: np.ndarray) -> float:
-    """Pixels enclosed by a ring of boundary pixels, by Pick's theorem (exact for rings that do not touch themselves)."""
+    """Pixels enclosed by a ring of boundary pixels, by Pick's theorem (exact unless it touches itself)."""
     import cv2
 
     return cv2.contourArea(contour) + len(contour) / 2 + 1

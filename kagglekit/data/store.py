@@ -47,13 +47,15 @@ class Store:
         return {**self.__dict__, "_maps": None}
 
     def read(self, sample: Sample, box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(picture, mask) of a filled sample, views that must not be written to; `box` in pixels of the stored picture."""
+        """(picture, mask) of a filled sample as read-only views; `box` in pixels of the stored picture."""
         if self._maps is None:
             self._maps = self._map("images.u8", self.channels), self._map("masks.u8", self.planes)
         at = self.place[sample.id]
         (h, w), start, end = self.shapes[at], self.offsets[at], self.offsets[at + 1]
         image = self._maps[0][start * self.channels : end * self.channels].reshape(h, w, self.channels)
-        mask = self._maps[1][start * self.planes : end * self.planes].reshape((h, w, self.planes) if self.planes > 1 else (h, w))
+        mask = self._maps[1][start * self.planes : end * self.planes].reshape(
+            (h, w, self.planes) if self.planes > 1 else (h, w)
+        )
         if box is None:
             return image, mask
         window = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
@@ -75,7 +77,11 @@ class Store:
                 chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
                 with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
                     done = (s for chunk in chunks for s in self._fill_chunk(dataset, chunk, pool))
-                    for _ in track(done, len(missing), f"decoding pictures to {self.shapes[0][0]} px" if self.shapes else "decoding"):
+                    for _ in track(
+                        done,
+                        len(missing),
+                        f"decoding pictures to {self.shapes[0][0]} px" if self.shapes else "decoding",
+                    ):
                         pass
         state, reasons = self._state(), self._reasons()
         return {s.id: reasons.get(s.id, "cannot be read") for s in samples if state[self.place[s.id]] == DAMAGED}
@@ -111,8 +117,11 @@ class Store:
         pixels = sum(self.shapes[self.place[s.id]][0] * self.shapes[self.place[s.id]][1] for s in missing)
         needed, free = pixels * (self.channels + self.planes), shutil.disk_usage(self.folder).free
         if needed > free:
-            raise DataError(f"the store needs {needed / 2**30:.1f} GiB in {self.folder}, {free / 2**30:.1f} GiB are free; "
-                            "free some, set KAGGLEKIT_CACHE to a larger disk, or lower -o fidelity.image_size or -o fidelity.fraction")
+            raise DataError(
+                f"the store needs {needed / 2**30:.1f} GiB in {self.folder}, {free / 2**30:.1f} GiB are free; "
+                "free some, set KAGGLEKIT_CACHE to a larger disk, or lower -o fidelity.image_size or -o "
+                "fidelity.fraction"
+            )
 
     def _state(self) -> bytes:
         return (self.folder / "state.u8").read_bytes()
@@ -139,9 +148,15 @@ def open_store(cache: Path, fingerprint: str, dataset: Dataset, image_size: int,
 
     layout = digest([[s.id for s in dataset.train], shapes, dataset.channels, planes])
     folder = cache / "store" / f"{fingerprint}-{image_size}-{layout}"
-    store = Store(folder, task, dataset.channels, planes, {s.id: i for i, s in enumerate(dataset.train)}, shapes, offsets)
+    store = Store(
+        folder, task, dataset.channels, planes, {s.id: i for i, s in enumerate(dataset.train)}, shapes, offsets
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    for name, size in (("images.u8", offsets[-1] * dataset.channels), ("masks.u8", offsets[-1] * planes), ("state.u8", len(shapes))):
+    for name, size in (
+        ("images.u8", offsets[-1] * dataset.channels),
+        ("masks.u8", offsets[-1] * planes),
+        ("state.u8", len(shapes)),
+    ):
         with (folder / name).open("ab") as stream:
             if stream.seek(0, os.SEEK_END) < size:
                 stream.truncate(size)
@@ -155,7 +170,9 @@ def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, planes: int
     image = dataset.read_image(sample)
     mask = dataset.read_mask(sample)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != dataset.channels:
-        raise DataError(f"{sample.id}: read_image gave {image.dtype} {image.shape}; expected uint8 [H, W, {dataset.channels}]")
+        raise DataError(
+            f"{sample.id}: read_image gave {image.dtype} {image.shape}; expected uint8 [H, W, {dataset.channels}]"
+        )
     expected = image.shape[:2] + ((planes,) if planes > 1 else ())
     if mask.shape != expected:
         raise DataError(f"{sample.id}: its mask is {mask.shape}, its picture asks for {expected}")

@@ -31,8 +31,10 @@ class LastEpochs:
     def choose(self, members: Sequence[Member], greater_is_better: bool = True) -> list[tuple[Member, float]]:
         """Raises RecipeError when there are fewer checkpoints than asked for."""
         if len(members) < self.count:
-            raise RecipeError(f"ensemble: the last {self.count} epochs are asked for, the run has {len(members)}; "
-                              "train longer (-o fidelity.epochs=...) or ask for fewer")
+            raise RecipeError(
+                f"ensemble: the last {self.count} epochs are asked for, the run has {len(members)}; "
+                "train longer (-o fidelity.epochs=...) or ask for fewer"
+            )
         return equal(members[-self.count :])
 
     def combine(self, probs: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -28,11 +28,12 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
     Masks of a binary task hold 0 and 255, of a label map the class index; a multilabel task writes a mask per class.
     Pictures that cannot be read are listed and passed by. Raises KagglekitError for an unfinished run or no pictures.
     """
-    import numpy as np
 
     folder = folders.find(run)
     if not folders.is_done(folder):
-        raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command (`kk runs` lists runs)")
+        raise RunError(
+            f"run {folder.name} has not finished; go on with it by repeating its command (`kk runs` lists runs)"
+        )
     files = list_pictures(images)
     if not files:
         raise DataError(f"{images}: no pictures (of .jpg, .png, .bmp, .tif, .webp) in it")
@@ -81,7 +82,10 @@ def load(registry: Registry, folder: Path) -> tuple[Solution, Predictor, np.ndar
     recipe, _ = recipes.compose([(str(folder), recipes.load(folder / folders.RECIPE))])
     solution = resolve(recipe, registry)
     result = folders.read_json(folder / folders.RESULT)
-    members = [Member(folder / "checkpoints" / f"epoch-{m['epoch']:03d}.safetensors", m["epoch"], m["fold"]) for m in result["members"]]
+    members = [
+        Member(folder / "checkpoints" / f"epoch-{m['epoch']:03d}.safetensors", m["epoch"], m["fold"])
+        for m in result["members"]
+    ]
     # The checkpoints hold every weight; fetching encoder weights first would be work undone at once.
     bare = dataclasses.replace(solution, recipe=recipe.model_copy(update={"encoder_weights": "none"}))
     predictor = Predictor(recipe, solution.competition.task, members, solution.views(), lambda: bare.model(3), 3)

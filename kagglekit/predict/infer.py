@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 class Predictor:
     """Members of an ensemble on one device; call it with uint8 `[B, C, H, W]` for float32 `[M, B, K, H, W]`."""
 
-    def __init__(self, recipe: Recipe, task: Task, members: Sequence[Member], views: Sequence[View],
-                 make_model: Callable[[], torch.nn.Module], channels: int):
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task,
+        members: Sequence[Member],
+        views: Sequence[View],
+        make_model: Callable[[], torch.nn.Module],
+        channels: int,
+    ):
         self.device = pick_device()
         self.dtype = pick_dtype(recipe, self.device)
         self.task, self.views = task, views
@@ -58,7 +65,7 @@ def to_probs(logits: torch.Tensor, task: Task) -> torch.Tensor:
 def predict_all(
     predictor: Predictor, items: Iterable[Any], read: Callable[[Any], np.ndarray | None], batch_size: int
 ) -> Iterator[tuple[Any, np.ndarray | None]]:
-    """(item, probabilities `[M, K, h, w]`) in order; `read` gives a network-sized uint8 picture, or None to pass one by.
+    """(item, probabilities `[M, K, h, w]`) in order; `read` gives a network-sized uint8 picture, or None.
 
     Pictures are read ahead in threads while the network works; neighbours of one size share a batch.
     """

@@ -73,7 +73,9 @@ class Gate:
     settings: dict[str, Any]
 
 
-def gate(postprocess: Postprocess, predictions: Sequence[Prediction], truths: Sequence[np.ndarray], metric: Metric) -> Gate | None:
+def gate(
+    postprocess: Postprocess, predictions: Sequence[Prediction], truths: Sequence[np.ndarray], metric: Metric
+) -> Gate | None:
     """Fit `postprocess` on validation; None where it has nothing to fit or validation is too small to say.
 
     The nested score fits on four fifths of the pictures and scores the fifth that was left out. The fitted settings

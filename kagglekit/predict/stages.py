@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 SHOWN = 6  # best, and as many worst
 
 
-def score_validation(solution: Solution, dataset: Dataset, predictions: ValidationProbs, process: Postprocess) -> np.ndarray:
-    """The metric's statistics of validation masks that were encoded to rows, brought within limits and decoded again."""
+def score_validation(
+    solution: Solution, dataset: Dataset, predictions: ValidationProbs, process: Postprocess
+) -> np.ndarray:
+    """The metric's statistics of validation masks encoded to rows, brought within limits, decoded again."""
     import numpy as np
 
     form, metric = dataset.submission, solution.competition.metric
@@ -39,8 +41,9 @@ def score_validation(solution: Solution, dataset: Dataset, predictions: Validati
     return np.stack([truth[i] for i in predictions.ids])
 
 
-def pick_examples(solution: Solution, dataset: Dataset, predictions: ValidationProbs, process: Postprocess, statistics: np.ndarray
-                  ) -> list[Example]:
+def pick_examples(
+    solution: Solution, dataset: Dataset, predictions: ValidationProbs, process: Postprocess, statistics: np.ndarray
+) -> list[Example]:
     """The best and the worst validation predictions, best first."""
     from kagglekit.report.run_page import Example
 
@@ -57,8 +60,15 @@ def pick_examples(solution: Solution, dataset: Dataset, predictions: ValidationP
     return examples
 
 
-def predict_test(solution: Solution, dataset: Dataset, predictor: Predictor, chosen: Sequence[tuple[Member, float]], ensemble: Ensemble,
-                 process: Postprocess, folder: Path) -> Submission:
+def predict_test(
+    solution: Solution,
+    dataset: Dataset,
+    predictor: Predictor,
+    chosen: Sequence[tuple[Member, float]],
+    ensemble: Ensemble,
+    process: Postprocess,
+    folder: Path,
+) -> Submission:
     """Predict every test sample and write the submission into the run folder; unreadable pictures get an empty mask."""
     import numpy as np
 
@@ -87,12 +97,16 @@ def predict_test(solution: Solution, dataset: Dataset, predictor: Predictor, cho
         rows[sample.id] = form.encode(mask)
         losses.append(metric.compare(mask, form.decode(rows[sample.id], sample.size)))
     if unreadable:
-        progress.say(f"{len(unreadable)} test picture(s) cannot be read and get an empty mask; the first: {unreadable[0]}")
+        progress.say(
+            f"{len(unreadable)} test picture(s) cannot be read and get an empty mask; the first: {unreadable[0]}"
+        )
     return write(form, folder / form.filename, rows, {s.id: s.size for s in dataset.test}, losses, metric)
 
 
 def checked(mask: np.ndarray, prediction: Prediction) -> np.ndarray:
     """`mask` itself; raises PluginError when post-processing changed its size."""
     if mask.shape[:2] != tuple(prediction.size):
-        raise PluginError(f"kk_postprocess(): the mask of {prediction.sample} is {mask.shape[:2]}; expected {tuple(prediction.size)}")
+        raise PluginError(
+            f"kk_postprocess(): the mask of {prediction.sample} is {mask.shape[:2]}; expected {tuple(prediction.size)}"
+        )
     return mask

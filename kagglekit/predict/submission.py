@@ -25,8 +25,14 @@ class Submission:
     loss: float
 
 
-def write(form: SubmissionFormat, path: Path, rows: Mapping[str, Any], sizes: Mapping[str, tuple], encoding: Sequence[np.ndarray],
-          metric: Metric) -> Submission:
+def write(
+    form: SubmissionFormat,
+    path: Path,
+    rows: Mapping[str, Any],
+    sizes: Mapping[str, tuple],
+    encoding: Sequence[np.ndarray],
+    metric: Metric,
+) -> Submission:
     """Bring `rows` within the format's limits, write them, read them back and compare; raises SubmissionError.
 
     `encoding` holds the metric's statistics of each predicted mask against its own row decoded.
@@ -37,8 +43,10 @@ def write(form: SubmissionFormat, path: Path, rows: Mapping[str, Any], sizes: Ma
     form.write(path, small)
     back = form.read(path)
     if list(back) != list(small):
-        raise SubmissionError(f"{path}: reading it back gave other ids or another order than were written; this is a fault of the "
-                              "competition's plugin, report it to its author")
+        raise SubmissionError(
+            f"{path}: reading it back gave other ids or another order than were written; this is a fault of the "
+            "competition's plugin, report it to its author"
+        )
     loss = abs(1 - metric.reduce(np.stack(encoding))) if len(encoding) else 0.0
     if small is not rows:
         shrunk = [metric.compare(form.decode(row, sizes[i]), form.decode(back[i], sizes[i])) for i, row in rows.items()]
@@ -46,7 +54,9 @@ def write(form: SubmissionFormat, path: Path, rows: Mapping[str, Any], sizes: Ma
     return Submission(path, len(back), path.stat().st_size, loss)
 
 
-def statistics(form: SubmissionFormat, rows: Mapping[str, Any], samples: Iterable[Sample], dataset: Dataset, metric: Metric) -> np.ndarray:
+def statistics(
+    form: SubmissionFormat, rows: Mapping[str, Any], samples: Iterable[Sample], dataset: Dataset, metric: Metric
+) -> np.ndarray:
     """The metric's statistics `[N, ...]` of decoded rows against the truth of `samples`, in their order."""
     import numpy as np
 

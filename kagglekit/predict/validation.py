@@ -26,7 +26,12 @@ def member_path(folder: Path, member: Member) -> Path:
 
 
 def write_probs(
-    predictor: Predictor, members: Sequence[Member], store: Store, samples: Sequence[Sample], folder: Path, batch_size: int,
+    predictor: Predictor,
+    members: Sequence[Member],
+    store: Store,
+    samples: Sequence[Sample],
+    folder: Path,
+    batch_size: int,
     track: Track = untracked,
 ) -> None:
     """Predict every validation sample with every member of `predictor` and write the probabilities to `folder`."""
@@ -53,6 +58,7 @@ def write_probs(
 
 def _write_together(paths: Sequence[Path], fill) -> None:
     """`write_with` for several files at once."""
+
     def nested(done: list[Path], rest: Sequence[Path]) -> None:
         if not rest:
             fill(done)

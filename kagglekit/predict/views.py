@@ -24,12 +24,16 @@ def hflip(weight: float = 1.0) -> View:
 def compose(first: View, second: View) -> View:
     """`first`, then `second`; undone in reverse; weights multiply."""
     names = [view.name for view in (first, second) if view.name != "identity"]
-    return View("+".join(names) or "identity", first.weight * second.weight,
-                lambda x: second.do(first.do(x)), lambda x: first.undo(second.undo(x)))
+    return View(
+        "+".join(names) or "identity",
+        first.weight * second.weight,
+        lambda x: second.do(first.do(x)),
+        lambda x: first.undo(second.undo(x)),
+    )
 
 
 def product(outer: Sequence[View], inner: Sequence[View]) -> tuple[View, ...]:
-    """Every view of `outer` after every view of `inner`; views that coincide by name are merged, their weights added."""
+    """Every view of `outer` after every view of `inner`; equal names are merged, their weights added."""
     merged: dict[str, View] = {}
     for a in inner:
         for b in outer:

@@ -37,9 +37,9 @@ class Example:
 def write_run_page(folder: Path, examples: Sequence[Example], result: Mapping[str, Any] | None = None) -> Path:
     """Write folder/report.html from the files of a run, and return its path.
 
-    Reads manifest.json, recipe.toml and, where present, history.csv; result.json unless `result` is given. Examples are sorted best first; the
-    first half is shown as best, the rest as worst. Raises OSError or ValueError when a file is absent or unreadable,
-    and then leaves an older report.html as it was.
+    Reads manifest.json, recipe.toml and, where present, history.csv; result.json unless `result` is given. Examples
+    are sorted best first; the first half is shown as best, the rest as worst. Raises OSError or ValueError when a file
+    is absent or unreadable, and then leaves an older report.html as it was.
     """
     folder = Path(folder)
     result = _read_json(folder / "result.json") if result is None else result

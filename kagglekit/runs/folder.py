@@ -82,7 +82,7 @@ def _lock_path(folder: Path) -> Path:
 
 @contextmanager
 def held(base: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the experiment of `base`; waits, saying for whom, while another process does. A dead process holds nothing."""
+    """Hold the experiment of `base`; waits, saying for whom, while another living process does."""
     from filelock import FileLock, Timeout
 
     base.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,12 @@ def find(name: str, root: Path | None = None) -> Path:
     exact = [p for p in folders if p.name == name]
     near = exact or [p for p in folders if p.name.startswith(name)]
     if not near:
-        raise UsageError(f"no run is named {name} below {root}{did_you_mean(name, (p.name for p in folders)) if folders else '; there are none yet'}")
+        raise UsageError(
+            f"no run is named {name} below "
+            f"{root}{did_you_mean(name, (p.name for p in folders)) if folders else '; there are none yet'}"
+        )
     if len(near) > 1:
-        raise UsageError(f"{name} is the beginning of several runs: {', '.join(sorted(p.name for p in near))}; give more of it")
+        raise UsageError(
+            f"{name} is the beginning of several runs: {', '.join(sorted(p.name for p in near))}; give more of it"
+        )
     return near[0]

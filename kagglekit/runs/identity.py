@@ -14,8 +14,19 @@ from typing import Any
 from kagglekit.recipe import digest
 from kagglekit.solution import Solution
 
-RECORDED = ("kagglekit", "torch", "torchvision", "segmentation-models-pytorch", "timm", "albumentations", "opencv-python-headless",
-            "numpy", "pillow", "ray", "optuna")
+RECORDED = (
+    "kagglekit",
+    "torch",
+    "torchvision",
+    "segmentation-models-pytorch",
+    "timm",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+    "pillow",
+    "ray",
+    "optuna",
+)
 
 
 def identity(solution: Solution, fingerprint: str, code: str) -> str:
@@ -77,8 +88,13 @@ def hardware() -> dict[str, Any]:
     from kagglekit.train.network import pick_device
 
     device = pick_device()
-    found = {"cpu": _cpu_name(), "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1), "device": device, "platform": sys.platform}
+    found = {
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "device": device,
+        "platform": sys.platform,
+    }
     if device == "cuda":
         found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return found
@@ -99,7 +115,13 @@ def git_revision() -> str | None:
 
     folder = Path(__file__).parent
     try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=folder, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

@@ -12,7 +12,21 @@ from typing import Any
 from kagglekit.errors import KagglekitError
 from kagglekit.runs import folder as folders
 
-COLUMNS = ("run", "competition", "identity", "fidelity", "status", "score", "low", "high", "metric", "test_score", "seconds", "started", "path")
+COLUMNS = (
+    "run",
+    "competition",
+    "identity",
+    "fidelity",
+    "status",
+    "score",
+    "low",
+    "high",
+    "metric",
+    "test_score",
+    "seconds",
+    "started",
+    "path",
+)
 
 
 class Ledger:
@@ -63,7 +77,9 @@ class Ledger:
             self.rebuild()
         try:
             with self._open() as connection:
-                found = connection.execute(f"select {', '.join(COLUMNS)} from runs order by started desc, run").fetchall()
+                found = connection.execute(
+                    f"select {', '.join(COLUMNS)} from runs order by started desc, run"
+                ).fetchall()
         except sqlite3.DatabaseError:
             self.rebuild()
             return self.rows(competition)
@@ -77,20 +93,33 @@ class Ledger:
     def _insert(self, rows: list[dict[str, Any]]) -> None:
         with self._open() as connection:
             marks = ", ".join("?" * len(COLUMNS))
-            connection.executemany(f"insert or replace into runs values ({marks})", [[row[c] for c in COLUMNS] for row in rows])
+            connection.executemany(
+                f"insert or replace into runs values ({marks})", [[row[c] for c in COLUMNS] for row in rows]
+            )
 
 
 def describe(folder: Path) -> dict[str, Any]:
     """The ledger row of a run folder; raises RunError for a folder that is no run."""
     manifest = folders.read_json(folder / folders.MANIFEST)
     row = dict.fromkeys(COLUMNS) | {
-        "run": f"{manifest['competition']}/{folder.name}", "competition": manifest["competition"], "identity": manifest["identity"],
-        "fidelity": manifest.get("fidelity"), "status": "running", "started": manifest["started"],
+        "run": f"{manifest['competition']}/{folder.name}",
+        "competition": manifest["competition"],
+        "identity": manifest["identity"],
+        "fidelity": manifest.get("fidelity"),
+        "status": "running",
+        "started": manifest["started"],
         "path": f"{folder.parent.name}/{folder.name}",
     }
     if folders.is_done(folder):
         result = json.loads((folder / folders.RESULT).read_text(encoding="utf-8"))
         score = result["validation"] or {"value": None, "low": None, "high": None}
-        row |= {"status": "done", "score": score["value"], "low": score["low"], "high": score["high"], "metric": result["metric"],
-                "test_score": (result["test"] or {}).get("value"), "seconds": result["seconds"]["total"]}
+        row |= {
+            "status": "done",
+            "score": score["value"],
+            "low": score["low"],
+            "high": score["high"],
+            "metric": result["metric"],
+            "test_score": (result["test"] or {}).get("value"),
+            "seconds": result["seconds"]["total"],
+        }
     return row

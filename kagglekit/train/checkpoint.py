@@ -45,7 +45,9 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise RunError(f"checkpoint {path}: cannot be read: {error}; remove it and run again with --again") from error
 
 
-def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, torch.Tensor], metadata: dict) -> None:
+def save_state(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, torch.Tensor], metadata: dict
+) -> None:
     """Write everything that the next epoch depends on; `extra` are further tensors (averaged weights)."""
     tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
     scalars: dict[str, dict] = {}
@@ -59,7 +61,9 @@ def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
     save_weights(folder / STATE, tensors, {**metadata, "optimizer": scalars})
 
 
-def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict] | None:
+def load_state(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, torch.Tensor], dict] | None:
     """Restore model and optimizer in place; returns (extra tensors, metadata), or None where there is no state."""
     path = folder / STATE
     if not path.exists():

@@ -76,8 +76,14 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
         if average:  # validate and keep what will predict
             body.load_state_dict(average)
         valid_loss, valid_score = validate(job, network, device, dtype)
-        row = {"epoch": epoch, "seconds": round(time.perf_counter() - started, 3), "lr": lr,
-               "train_loss": train_loss, "valid_loss": valid_loss, "valid_score": valid_score}
+        row = {
+            "epoch": epoch,
+            "seconds": round(time.perf_counter() - started, 3),
+            "lr": lr,
+            "train_loss": train_loss,
+            "valid_loss": valid_loss,
+            "valid_score": valid_score,
+        }
         history.append(row)
         checkpoint.save_weights(checkpoint.epoch_path(job.folder, epoch), body.state_dict(), row)
         if average:
@@ -86,11 +92,16 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
         checkpoint.save_state(job.folder, body, optimizer, average, metadata)
         job.say(describe(row, recipe.fidelity.epochs, job.metric.name))
 
-    members = [Member(checkpoint.epoch_path(job.folder, r["epoch"]), r["epoch"], recipe.fold, r["valid_score"]) for r in history]
+    members = [
+        Member(checkpoint.epoch_path(job.folder, r["epoch"]), r["epoch"], recipe.fold, r["valid_score"])
+        for r in history
+    ]
     return members, history, loaded
 
 
-def train_epoch(job: Job, network: Network, optimizer, scaler, average: dict, epoch: int, device: str, dtype) -> tuple[float, float]:
+def train_epoch(
+    job: Job, network: Network, optimizer, scaler, average: dict, epoch: int, device: str, dtype
+) -> tuple[float, float]:
     """One pass over the epoch's draws; returns (mean loss, last learning rate)."""
     recipe = job.recipe
     draws = list(job.sampler(epoch))
@@ -121,8 +132,11 @@ def train_epoch(job: Job, network: Network, optimizer, scaler, average: dict, ep
                 blend(average, network.body.state_dict(), recipe.ema)
     mean = total.item() / seen
     if not math.isfinite(mean):
-        raise RunError(f"training: the loss became {mean} in epoch {epoch + 1}; lower the learning rate (-o lr={recipe.lr / 3:.1e}) "
-                       "or use -o precision=fp32")
+        raise RunError(
+            f"training: the loss became {mean} in epoch {epoch + 1}; lower the learning rate (-o "
+            f"lr={recipe.lr / 3:.1e}) "
+            "or use -o precision=fp32"
+        )
     return mean, lr
 
 
@@ -162,7 +176,7 @@ def make_optimizer(recipe: Recipe, network: torch.nn.Module) -> torch.optim.Opti
 
 
 def lr_at(recipe: Recipe, epoch: float) -> float:
-    """The learning rate at a moment of training, counted in epochs: warm-up from a tenth of the peak, then the schedule."""
+    """The learning rate at a moment counted in epochs: warm-up from a tenth of the peak, then the schedule."""
     if epoch < recipe.warmup:
         return recipe.lr * (0.1 + 0.9 * epoch / recipe.warmup)
     span = (recipe.horizon or recipe.fidelity.epochs) - recipe.warmup
@@ -191,5 +205,9 @@ def steps_of(draws: int, batch_size: int, joined: bool = True) -> int:
 
 def describe(row: dict, epochs: int, metric: str) -> str:
     """One line on an epoch."""
-    score = "" if row["valid_score"] is None else f"  validation loss {row['valid_loss']:.4f}  {metric} {row['valid_score']:.4f}"
+    score = (
+        ""
+        if row["valid_score"] is None
+        else f"  validation loss {row['valid_loss']:.4f}  {metric} {row['valid_score']:.4f}"
+    )
     return f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train_loss']:.4f}{score}  {row['seconds']:.0f} s"

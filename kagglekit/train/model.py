@@ -30,27 +30,40 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
 
     architectures = [a.__name__.lower() for a in smp.MODEL_ARCHITECTURES] if hasattr(smp, "MODEL_ARCHITECTURES") else []
     if architectures and recipe.decoder.lower() not in architectures:
-        raise RecipeError(f"recipe: decoder={recipe.decoder} is not a decoder of segmentation-models-pytorch"
-                          f"{did_you_mean(recipe.decoder, architectures)}")
+        raise RecipeError(
+            f"recipe: decoder={recipe.decoder} is not a decoder of segmentation-models-pytorch"
+            f"{did_you_mean(recipe.decoder, architectures)}"
+        )
     try:
-        model = smp.create_model(recipe.decoder, encoder_name=recipe.encoder, encoder_weights=None, in_channels=channels, classes=classes)
+        model = smp.create_model(
+            recipe.decoder, encoder_name=recipe.encoder, encoder_weights=None, in_channels=channels, classes=classes
+        )
     except (KeyError, ValueError, RuntimeError) as error:
-        raise RecipeError(f"recipe: encoder={recipe.encoder} with decoder={recipe.decoder}: {error}"
-                          f"{did_you_mean(recipe.encoder, smp.encoders.get_encoder_names())}") from error
-    model.loaded_weights, model.normalisation = load_encoder(model.encoder, recipe.encoder, recipe.encoder_weights, channels)
+        raise RecipeError(
+            f"recipe: encoder={recipe.encoder} with decoder={recipe.decoder}: {error}"
+            f"{did_you_mean(recipe.encoder, smp.encoders.get_encoder_names())}"
+        ) from error
+    model.loaded_weights, model.normalisation = load_encoder(
+        model.encoder, recipe.encoder, recipe.encoder_weights, channels
+    )
     return model
 
 
 def load_encoder(encoder: nn.Module, name: str, weights: str, channels: int) -> tuple[str, tuple]:
-    """Load `weights` into `encoder` in place; returns what was really loaded, and the (mean, std) those weights expect."""
+    """Load `weights` into `encoder` in place; returns what was really loaded, and the (mean, std) it expects."""
     if weights == "none":
         return "none: random initial weights", _cycled(IMAGENET, channels)
     if weights == "bundled":
         if name != BUNDLED_ENCODER:
-            raise RecipeError(f"recipe: encoder_weights=bundled exist only for encoder={BUNDLED_ENCODER}, not for {name}; "
-                              "use imagenet, none or a file")
+            raise RecipeError(
+                f"recipe: encoder_weights=bundled exist only for encoder={BUNDLED_ENCODER}, not for {name}; "
+                "use imagenet, none or a file"
+            )
         _load_state(encoder, bundled_state(), channels)
-        return f"bundled: ImageNet weights of {BUNDLED_ENCODER} from {BUNDLED_PACKAGE} {_version(BUNDLED_PACKAGE)}", _cycled(HALF, channels)
+        return (
+            f"bundled: ImageNet weights of {BUNDLED_ENCODER} from {BUNDLED_PACKAGE} {_version(BUNDLED_PACKAGE)}",
+            _cycled(HALF, channels),
+        )
     if weights == "imagenet":
         return _load_imagenet(encoder, name, channels)
     path = Path(weights)
@@ -74,8 +87,10 @@ def bundled_state() -> dict[str, torch.Tensor]:
     ours = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     pairs = list(zip(ours.items(), theirs.values(), strict=False))
     if len(ours) != len(theirs) or any(a.shape != b.shape for (_, a), b in pairs):
-        raise PluginError(f"{BUNDLED_PACKAGE} {_version(BUNDLED_PACKAGE)}: its weights do not line up with timm's "
-                          "tf_efficientnet_lite0; install the versions of constraints.txt")
+        raise PluginError(
+            f"{BUNDLED_PACKAGE} {_version(BUNDLED_PACKAGE)}: its weights do not line up with timm's "
+            "tf_efficientnet_lite0; install the versions of constraints.txt"
+        )
     return {key: tensor for (key, _), tensor in pairs}
 
 
@@ -128,13 +143,15 @@ def _load_state(encoder: nn.Module, state: dict[str, torch.Tensor], channels: in
         if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] == channels != 3:
             source = _to_channels(source, channels)
         if source.shape != target.shape:
-            raise RecipeError(f"encoder weights: {key} has shape {tuple(source.shape)}, the encoder asks for {tuple(target.shape)}")
+            raise RecipeError(
+                f"encoder weights: {key} has shape {tuple(source.shape)}, the encoder asks for {tuple(target.shape)}"
+            )
         fitted[key] = source
     encoder.load_state_dict(fitted)
 
 
 def _to_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
-    """A first convolution for RGB as one for any channel count: cycled and scaled so that activations keep their size."""
+    """A first convolution for RGB as one for any channel count: cycled, and scaled to keep activations."""
     import torch
 
     if channels == 1:
@@ -152,7 +169,9 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)  # the restricted loader: runs no code
     except Exception as error:
-        raise RecipeError(f"encoder weights {path}: not a file of plain weights: {str(error).splitlines()[0]}") from error
+        raise RecipeError(
+            f"encoder weights {path}: not a file of plain weights: {str(error).splitlines()[0]}"
+        ) from error
     return state.get("state_dict", state)
 
 

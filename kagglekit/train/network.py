@@ -20,8 +20,11 @@ class Network(nn.Module):
     def __init__(self, body: nn.Module, channels: int):
         super().__init__()
         self.body = body
-        mean, std = getattr(body, "normalisation", (tuple(IMAGENET[0][i % 3] for i in range(channels)),
-                                                    tuple(IMAGENET[1][i % 3] for i in range(channels))))
+        mean, std = getattr(
+            body,
+            "normalisation",
+            (tuple(IMAGENET[0][i % 3] for i in range(channels)), tuple(IMAGENET[1][i % 3] for i in range(channels))),
+        )
         scale = 1 / (255 * torch.tensor(std, dtype=torch.float32))
         shift = -torch.tensor(mean, dtype=torch.float32) / torch.tensor(std, dtype=torch.float32)
         self.register_buffer("scale", scale.view(1, -1, 1, 1), persistent=False)
@@ -29,7 +32,9 @@ class Network(nn.Module):
 
     def forward(self, images: torch.Tensor):
         """Logits of uint8 pictures."""
-        return self.body(torch.addcmul(self.shift, images.float(), self.scale).contiguous(memory_format=torch.channels_last))
+        return self.body(
+            torch.addcmul(self.shift, images.float(), self.scale).contiguous(memory_format=torch.channels_last)
+        )
 
 
 def pick_device() -> str:
@@ -40,7 +45,7 @@ def pick_device() -> str:
 
 
 def pick_dtype(recipe: Recipe, device: str) -> torch.dtype:
-    """The dtype of autocast; float32 means no autocast. `auto` takes bf16 where the hardware has it, fp16 on other GPUs."""
+    """The dtype of autocast, float32 for none. `auto`: bf16 where the hardware has it, fp16 on other GPUs."""
     named = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
     if recipe.precision != "auto":
         return named[recipe.precision]

@@ -12,7 +12,8 @@ DIR/task02_train/labels.json              {"annotations": [{"file_name", "polygo
 DIR/task02_train/images/*.jpg             512x512
 DIR/task02_test/sample_submission.json    the same form; polygon1 is overwritten, order and other keys are kept
 DIR/task02_test/images/*.jpg              512x512
-DIR/answers.json                          optional: truth of the test pictures in the same form; then the submission is scored"""
+DIR/answers.json                          optional: truth of the test pictures in the same form; then the submission is
+scored"""
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Settings:
     """What is particular to this competition.
 
     `group_regex`: the part of a file name that stands for the person, by its first group. `min_area`: regions and holes
-    of fewer pixels are left out of a polygon (the 2nd place used 75). `max_points`: most points of one polygon, 0 for no
-    limit. `max_bytes`: most bytes of the submission, 0 for no limit (teams report a cap near 50 MB).
+    of fewer pixels are left out of a polygon (the 2nd place used 75). `max_points`: most points of one polygon, 0 for
+    no limit. `max_bytes`: most bytes of the submission, 0 for no limit (teams report a cap near 50 MB).
     """
 
     group_regex: str = r"^([^-_]+)"
@@ -37,7 +38,9 @@ class Settings:
         except re.error as error:
             raise RecipeError(f"settings.group_regex={self.group_regex}: not a regular expression: {error}") from None
         if groups != 1:
-            raise RecipeError(f"settings.group_regex={self.group_regex}: has {groups} groups (...); exactly one must mark the person")
+            raise RecipeError(
+                f"settings.group_regex={self.group_regex}: has {groups} groups (...); exactly one must mark the person"
+            )
         if self.min_area < 0 or self.max_bytes < 0 or self.max_points < 0 or 0 < self.max_points < 3:
             raise RecipeError("settings: min_area and max_bytes must be >= 0, max_points 0 or at least 3")
 
@@ -135,10 +138,12 @@ def kk_augment():
     from kagglekit.data.sampling import albumentations
 
     A = albumentations()
-    return A.Compose([
-        A.HorizontalFlip(p=0.5),
-        A.HueSaturationValue(15, 25, 0, p=0.5),
-        A.OneOf([A.RandomGamma(), A.RandomBrightnessContrast(0.2, 0.2)], p=0.5),
-        A.Affine(scale=(0.85, 1.15), translate_percent=(-0.06, 0.06), rotate=(-15, 15), p=0.5),
-        A.OneOf([A.GridDistortion(), A.OpticalDistortion(), A.GaussNoise()], p=0.25),
-    ])
+    return A.Compose(
+        [
+            A.HorizontalFlip(p=0.5),
+            A.HueSaturationValue(15, 25, 0, p=0.5),
+            A.OneOf([A.RandomGamma(), A.RandomBrightnessContrast(0.2, 0.2)], p=0.5),
+            A.Affine(scale=(0.85, 1.15), translate_percent=(-0.06, 0.06), rotate=(-15, 15), p=0.5),
+            A.OneOf([A.GridDistortion(), A.OpticalDistortion(), A.GaussNoise()], p=0.25),
+        ]
+    )

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from kagglekit_hair_seg import LAYOUT, SIZE, Settings
-from kagglekit_hair_seg.labels import read_document, read_labels
-from kagglekit_hair_seg.submission import PolygonJson
 
 from kagglekit import Box, DataError, Problem, Sample
 from kagglekit.data import polygon
 from kagglekit.data.images import SUFFIXES, read_rgb
+from kagglekit_hair_seg import LAYOUT, SIZE, Settings
+from kagglekit_hair_seg.labels import read_labels
+from kagglekit_hair_seg.submission import PolygonJson
 
 STRATA = 10
 
@@ -55,16 +55,35 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
     pictures = _pictures(train_folder / "images")
     train = _train(train_folder, pictures, re.compile(settings.group_regex), problems, track)
     answers = root / "answers.json"
-    truth = {name: points for name, points, _ in read_labels(answers) if points is not None} if answers.is_file() else {}
+    truth = (
+        {name: points for name, points, _ in read_labels(answers) if points is not None} if answers.is_file() else {}
+    )
     test_pictures = _pictures(test_folder / "images")
-    form = PolygonJson(test_folder / "sample_submission.json", settings.min_area, settings.max_points, settings.max_bytes)
-    test = [Sample(name, test_folder / "images" / name, SIZE, truth.get(name), _person(settings, name)) for name in form.names()]
+    form = PolygonJson(
+        test_folder / "sample_submission.json", settings.min_area, settings.max_points, settings.max_bytes
+    )
+    test = [
+        Sample(name, test_folder / "images" / name, SIZE, truth.get(name), _person(settings, name))
+        for name in form.names()
+    ]
     for name in sorted(set(form.names()) - test_pictures):
-        problems.append(Problem(name, "test picture missing", f"{test_folder}/images/{name} does not exist; "
-                                "its row keeps the sample submission's polygon", skip=False, damaged=True))
+        problems.append(
+            Problem(
+                name,
+                "test picture missing",
+                f"{test_folder}/images/{name} does not exist; its row keeps the sample submission's polygon",
+                skip=False,
+                damaged=True,
+            )
+        )
     for name in sorted(test_pictures - set(form.names())):
         problems.append(Problem(name, "not in the sample submission", "its picture is ignored", skip=False))
-    files = [train_folder / "labels.json", form.sample, *(s.image for s in train), *(s.image for s in test if s.id in test_pictures)]
+    files = [
+        train_folder / "labels.json",
+        form.sample,
+        *(s.image for s in train),
+        *(s.image for s in test if s.id in test_pictures),
+    ]
     return HairDataset(train, test, problems, files, form)
 
 
@@ -74,8 +93,16 @@ def find_root(root: Path) -> Path:
         raise DataError(f"{root}: no such data folder")
     for candidate in (root, root / "Final_DATA"):
         if (candidate / "task02_train").is_dir():
-            missing = [p for p in ("task02_train/labels.json", "task02_train/images", "task02_test/sample_submission.json",
-                                   "task02_test/images") if not (candidate / p).exists()]
+            missing = [
+                p
+                for p in (
+                    "task02_train/labels.json",
+                    "task02_train/images",
+                    "task02_test/sample_submission.json",
+                    "task02_test/images",
+                )
+                if not (candidate / p).exists()
+            ]
             if missing:
                 raise DataError(f"{candidate}: {missing[0]} is missing; expected\n{LAYOUT}")
             return candidate
@@ -107,15 +134,22 @@ def _train(folder: Path, pictures: set[str], person: re.Pattern, problems: list[
         problems.append(Problem(name, "labelled twice", "two entries with different polygons; neither is used"))
     for name in sorted(pictures - named):
         problems.append(Problem(name, "picture without label", "it is not used"))
-    problems += [Problem(name, "polygon leaves the picture", "the part outside is cut off", skip=False)
-                 for name, points in labels.items() if _leaves(points)]
+    problems += [
+        Problem(name, "polygon leaves the picture", "the part outside is cut off", skip=False)
+        for name, points in labels.items()
+        if _leaves(points)
+    ]
     if not labels:
-        raise DataError(f"{folder}/labels.json: no usable label of {len(named)}"
-                        + (f"; the first fault: {problems[0].sample}: {problems[0].detail}" if problems else ""))
+        raise DataError(
+            f"{folder}/labels.json: no usable label of {len(named)}"
+            + (f"; the first fault: {problems[0].sample}: {problems[0].detail}" if problems else "")
+        )
     areas = np.array([polygon.area(points) for points in labels.values()])
     ranks = areas.argsort(kind="stable").argsort(kind="stable") * STRATA // len(areas)
-    return [Sample(name, folder / "images" / name, SIZE, points, _first_group(person, name), int(rank))
-            for (name, points), rank in zip(labels.items(), ranks, strict=True)]
+    return [
+        Sample(name, folder / "images" / name, SIZE, points, _first_group(person, name), int(rank))
+        for (name, points), rank in zip(labels.items(), ranks, strict=True)
+    ]
 
 
 def _fault(points: np.ndarray) -> tuple[str, str] | None:

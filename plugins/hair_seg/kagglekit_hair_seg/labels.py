@@ -1,7 +1,7 @@
 """Reading `labels.json`: one entry at a time, typed, so that half a gigabyte needs neither much memory nor trust.
 
-The outer document is only scanned (each entry stays a slice of the mapped file); entries are decoded one by one, so that
-a fault is known by its entry and field, and points are kept as compact arrays.
+The outer document is only scanned (each entry stays a slice of the mapped file); entries are decoded one by one, so
+that a fault is known by its entry and field, and points are kept as compact arrays.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_labels(path: Path, track: Track = untracked) -> Iterator[tuple[str, np.
 
 
 def to_array(polygon: list[Point]) -> np.ndarray:
-    """Points as int16 `[N, 2]`, float32 where a coordinate is not whole; raises ValueError for what is no coordinate."""
+    """Points as int16 `[N, 2]`, float32 where one is not whole; raises ValueError for what is no coordinate."""
     both = np.array([[p.x for p in polygon], [p.y for p in polygon]]).T.reshape(-1, 2)
     if not np.isfinite(both).all() or (len(both) and np.abs(both).max() > 32_000):
         raise ValueError("a coordinate is infinite or beyond 32,000 pixels")
@@ -96,7 +96,9 @@ def _scan(path: Path, data) -> list[msgspec.Raw]:
         raise DataError(_where(path, data, error)) from None
     entries = document.annotations if document.annotations is not None else document.annotation
     if entries is None:
-        raise DataError(f'{path}: has neither "annotations" nor "annotation"; is it the label file of this competition?')
+        raise DataError(
+            f'{path}: has neither "annotations" nor "annotation"; is it the label file of this competition?'
+        )
     return entries
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from kagglekit_hair_seg.labels import Point, read_document, to_array
 
 from kagglekit import DataError, SubmissionError
 from kagglekit.data import polygon
 from kagglekit.errors import did_you_mean
 from kagglekit.files import write_bytes
+from kagglekit_hair_seg.labels import Point, read_document, to_array
 
 NOTHING = np.zeros((3, 2), np.int32)  # how an empty prediction is written: three points at (0, 0)
 EPSILONS = (0.0, 0.555, 0.8, 1.1, 1.5, 2.1, 3.0, 4.2, 6.0, 8.5, 12.0, 17.0, 24.0)  # pixels; 0.555 is the 2nd place's
@@ -62,8 +62,10 @@ class PolygonJson:
             return rows
         from kagglekit.progress import track
 
-        ladders = {name: _ladder(name, row, self.max_points)
-                   for name, row in track(rows.items(), len(rows), "simplifying polygons")}
+        ladders = {
+            name: _ladder(name, row, self.max_points)
+            for name, row in track(rows.items(), len(rows), "simplifying polygons")
+        }
         return _spend(ladders, budget)
 
     def write(self, path: Path, rows: Mapping[str, np.ndarray]) -> None:
@@ -75,7 +77,9 @@ class PolygonJson:
                 raise SubmissionError(f"{path}: {name} is not in {self.sample}{did_you_mean(name, known)}")
         missing = [name for name in self.names() if name not in rows]
         if missing:
-            raise SubmissionError(f"{path}: {len(missing)} pictures of {self.sample} have no prediction, the first is {missing[0]}")
+            raise SubmissionError(
+                f"{path}: {len(missing)} pictures of {self.sample} have no prediction, the first is {missing[0]}"
+            )
         for entry in entries:
             entry["polygon1"] = [{"x": int(x), "y": int(y)} for x, y in rows[entry["file_name"]]]
         write_bytes(path, msgspec.json.encode(document))
@@ -148,7 +152,9 @@ def _convex(rungs: list[tuple[int, float, np.ndarray]]) -> list[tuple[int, float
     """The rungs on the lower convex hull of loss over bytes: the only ones that a best division of bytes can use."""
     hull: list[tuple[int, float, np.ndarray]] = []
     for rung in rungs:
-        while len(hull) >= 2 and (rung[1] - hull[-2][1]) * (hull[-2][0] - hull[-1][0]) <= (hull[-1][1] - hull[-2][1]) * (hull[-2][0] - rung[0]):
+        while len(hull) >= 2 and (rung[1] - hull[-2][1]) * (hull[-2][0] - hull[-1][0]) <= (
+            hull[-1][1] - hull[-2][1]
+        ) * (hull[-2][0] - rung[0]):
             hull.pop()
         hull.append(rung)
     return hull
@@ -167,7 +173,10 @@ def _spend(ladders: dict[str, list[tuple[int, float, np.ndarray]]], budget: floa
         if rung + 2 < len(ladder):
             heapq.heappush(steps, (_price(ladder, rung + 1), name))
     if total > budget:
-        raise SubmissionError(f"settings.max_bytes: the coarsest polygons still need {total} bytes; {int(budget)} are allowed. Raise max_bytes")
+        raise SubmissionError(
+            f"settings.max_bytes: the coarsest polygons still need {total} bytes; {int(budget)} are allowed. "
+            "Raise max_bytes"
+        )
     return {name: ladder[at[name]][2] for name, ladder in ladders.items()}
 
 

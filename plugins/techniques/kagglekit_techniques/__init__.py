@@ -1,9 +1,8 @@
 """Techniques that serve more than one competition; each is a frozen dataclass that wraps the stages it changes."""
 
+from kagglekit import hookimpl
 from kagglekit_techniques.ensembles import EpochEnsemble
 from kagglekit_techniques.tta import FlipTTA
-
-from kagglekit import hookimpl
 
 
 @hookimpl
