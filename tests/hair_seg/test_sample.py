@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
+
 from kagglekit_hair_seg.drawing import draw_picture
 from kagglekit_hair_seg.sample import draw_sample, outline, rasterise
-from PIL import Image, ImageDraw
 
 COUNT, SEED = 70, 7
 FEW = 12

@@ -1,0 +1,45 @@
+# Two commands: `make demo` trains, scores and writes up a solution; `make test` runs every check.
+# Both build the virtual environment first, and reuse it while pyproject.toml and constraints.txt stay the same.
+
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+VENV    ?= .venv
+BIN      = $(VENV)/bin
+DISTS    = -e '.[test]' -e plugins/techniques -e plugins/hair_seg
+SPECS    = pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+# The name says what was installed and for which checkout, so that a shared environment is never stale.
+STAMP    = $(VENV)/.installed-$(shell { cat $(SPECS); pwd; } | cksum | cut -d' ' -f1)
+
+.PHONY: help install demo test lint clean
+
+help:
+	@echo "make demo     train the demo of hair-seg on drawn sample data (a few minutes), write its page"
+	@echo "make test     all tests and linters"
+	@echo "make install  the virtual environment alone, in $(VENV)"
+	@echo "make lint     the linters alone"
+	@echo "make clean    remove the environment and caches (never runs or data)"
+
+install: $(STAMP)
+
+$(STAMP):
+	@echo "== building the environment in $(VENV) (about 6 GB, some minutes the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kagglekit needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(DISTS)
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+demo: install
+	@echo "== kk run hair-seg: draws sample data, trains, predicts, scores, writes a page"
+	$(BIN)/kk run hair-seg
+
+test: install lint
+	@echo "== all tests, the fast ones first"
+	$(BIN)/python -m pytest
+
+lint: install
+	@echo "== linters"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
