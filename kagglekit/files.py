@@ -38,6 +38,12 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what writers that were killed left below `folder`; no living process may be writing there."""
+    for litter in Path(folder).rglob(".*.part"):
+        litter.unlink(missing_ok=True)
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)

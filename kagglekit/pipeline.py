@@ -14,7 +14,7 @@ from kagglekit.data import folds
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.data.store import Store, open_store
 from kagglekit.errors import DataError
-from kagglekit.files import write_text
+from kagglekit.files import remove_unfinished, write_text
 from kagglekit.metrics import score_with_interval
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, identity, manifest
@@ -62,6 +62,7 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
         if folders.is_done(folder):
             return folder, folders.read_json(folder / folders.RESULT), False
         folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
         if not (folder / folders.MANIFEST).exists():
             write_text(folder / folders.RECIPE, solution.recipe.to_toml())
             record = manifest(solution, mark, code, request.data, request.command)

@@ -6,15 +6,14 @@ its verification fails; `verify` refuses all three before pluggy sees the plugin
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 import os
-import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
 from kagglekit import hookspecs
+from kagglekit.entrypoints import entry_points
 from kagglekit.errors import PluginError, UsageError, did_you_mean
 from kagglekit.types import Competition
 
@@ -81,11 +80,9 @@ def discover() -> Registry:
     wanted = os.environ.get("KAGGLEKIT_PLUGINS")
     names = None if wanted is None else {n.strip() for n in wanted.split(",") if n.strip()}
     found = []
-    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
-        if names is not None and point.name not in names:
-            continue
-        source = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
-        found.append((point.name, source, point.load))
+    for point in sorted(entry_points(GROUP)):
+        if names is None or point.name in names:
+            found.append((point.name, f"{point.distribution} {point.version}", point.load))
     return build(found)
 
 
@@ -102,13 +99,15 @@ def build(found: Iterable[tuple[str, str, object]]) -> Registry:
                     f"its name is taken by {plugins[name]}; one of the two must be uninstalled or renamed"
                 )
             plugin = Plugin(name, source, load())
+            if not isinstance(plugin.module, ModuleType):
+                raise PluginError(f"its entry point is a {type(plugin.module).__name__}; expected a module")
             verify(plugin.module)
             offered = list(_competitions(plugin)), list(_techniques(plugin))
             _refuse_clashes(plugin, offered[0], competitions, "competition")
             _refuse_clashes(plugin, offered[1], techniques, "technique")
         except (Exception, SystemExit) as error:  # a plugin may do anything at import, even leave the program
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-            broken[name] = Broken(name, source, reason, traceback.format_exc())
+            broken[name] = Broken(name, source, reason, _traceback())
             continue
         plugins[name] = plugin
         competitions |= {c.id: (plugin, c) for c in offered[0]}
@@ -116,17 +115,25 @@ def build(found: Iterable[tuple[str, str, object]]) -> Registry:
     return Registry(plugins, broken, competitions, techniques)
 
 
+def _traceback() -> str:
+    import traceback
+
+    return traceback.format_exc()
+
+
 def verify(plugin: object) -> None:
     """Raise PluginError if `plugin` (a module, class or instance) misspells a hook, or asks for arguments wrongly."""
     for name in dir(plugin):
         function = getattr(plugin, name)
         marked = hasattr(function, MARK) and callable(function)
-        if not marked:
-            if name in SPECS and not inspect.isclass(plugin):
-                raise PluginError(f"{name}() is not marked; write @kagglekit.hookimpl above it")
+        if not marked and not (name.startswith("kk_") and callable(function)):
             continue
         if name not in SPECS:
             raise PluginError(f"{name}() is not a hook of kagglekit{_suggest_hook(name)}")
+        if not marked:
+            raise PluginError(f"{name}() is not marked; write @kagglekit.hookimpl above it")
+        if getattr(function, MARK)["wrapper"] and not inspect.isgeneratorfunction(function):
+            raise PluginError(f"{name}() is marked as a wrapper but has no yield, where the inner answer comes from")
         known = list(inspect.signature(SPECS[name]).parameters)
         for parameter in inspect.signature(function).parameters.values():
             if parameter.name == "self":
@@ -162,7 +169,10 @@ def _techniques(plugin: Plugin) -> Iterable[type]:
     if not hasattr(plugin.module, "kk_techniques"):
         return
     for technique in plugin.module.kk_techniques():
-        if not isinstance(getattr(technique, "name", None), str) or not hasattr(technique, "__dataclass_fields__"):
+        frozen = inspect.isclass(technique) and getattr(
+            getattr(technique, "__dataclass_params__", None), "frozen", False
+        )
+        if not frozen or not isinstance(getattr(technique, "name", None), str):
             raise PluginError(f"kk_techniques() returned {technique!r}; expected frozen dataclasses with a `name`")
         verify(technique)
         yield technique

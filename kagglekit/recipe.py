@@ -75,7 +75,14 @@ class Recipe(Frozen):
         """TOML text that `load` reads back to an equal recipe."""
         import tomli_w
 
-        return tomli_w.dumps(self.model_dump(mode="json"))
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+
+def _without_none(value: Any) -> Any:
+    # TOML has no null; a setting that is left out takes its default, which is what None stood for.
+    if isinstance(value, Mapping):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value] if isinstance(value, list) else value
 
 
 def digest(value: Any) -> str:
@@ -168,30 +175,37 @@ def _apply(tree: dict[str, Any], came_from: dict[str, str], source: str, layer: 
         head, *rest = key.split(".")
         if head not in Recipe.model_fields:
             raise RecipeError(f"{source}: {key} is not a setting of a recipe{did_you_mean(key, setting_names())}")
+        if not rest:
+            _forget(came_from, head)
         if head == "techniques":
             _set_technique(tree, source, key, rest, value)
         elif not rest:
             tree[head] = dict(value) if isinstance(value, Mapping) else value
-            came_from = _forget(came_from, head)
         elif head in ("fidelity", "settings", "loss") and len(rest) == 1:
             if head == "fidelity" and rest[0] not in Fidelity.model_fields:
                 raise RecipeError(f"{source}: {key} is not a setting of a recipe{did_you_mean(key, setting_names())}")
             default = dict(Recipe.model_fields["loss"].default) if head == "loss" else {}
+            if not isinstance(tree.get(head, default), Mapping):
+                raise RecipeError(f"{source}: {key}: {head} was set to {tree[head]!r}, which has no parts")
             tree[head] = {**tree.get(head, default), rest[0]: value}
         else:
             raise RecipeError(f"{source}: {key}: {head} has no parts; set it as {head}=VALUE")
         came_from[key] = source
 
 
-def _forget(came_from: dict[str, str], head: str) -> dict[str, str]:
+def _forget(came_from: dict[str, str], head: str) -> None:
     for key in [k for k in came_from if k.startswith(head + ".")]:
         del came_from[key]
-    return came_from
 
 
 def _set_technique(tree: dict[str, Any], source: str, key: str, rest: list[str], value: Any) -> None:
     if not rest:
-        tree["techniques"] = [dict(t) if isinstance(t, Mapping) else {"name": t} for t in value]
+        specs = [dict(t) if isinstance(t, Mapping) else {"name": t} for t in value] if isinstance(value, list) else None
+        if specs is None or not all(isinstance(spec.get("name"), str) for spec in specs):
+            raise RecipeError(
+                f"{source}: techniques: expected a list of names, or of tables with name and settings; got {value!r}"
+            )
+        tree["techniques"] = specs
         return
     known = {t["name"]: t for t in tree.get("techniques", [])}
     if rest[0] not in known:
@@ -217,14 +231,13 @@ def _edit_techniques(
                 f"--with {name}: the recipe has it already; change it with -o techniques.{name}.KEY=VALUE"
             )
         chosen.append({"name": name, "settings": pairs})
-        came_from["techniques"] = "--with"
+        came_from[f"techniques.{name}"] = "--with"
     for name in without:
         if not any(t["name"] == name for t in chosen):
             raise RecipeError(
                 f"--without {name}: the recipe has no such technique{did_you_mean(name, (t['name'] for t in chosen))}"
             )
         chosen = [t for t in chosen if t["name"] != name]
-        came_from["techniques"] = "--without"
     tree["techniques"] = chosen
 
 

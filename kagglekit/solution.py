@@ -7,6 +7,7 @@ what the earlier ones made. A worker process receives a recipe and resolves agai
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,9 +76,10 @@ class Solution:
         """The views of test-time augmentation, identity first, weights summing to 1."""
         views = tuple(self._ask("kk_tta", recipe=self.recipe))
         total = sum(view.weight for view in views)
-        if not views or abs(total - 1) > 1e-6 or min(view.weight for view in views) < 0:
+        if not views or not abs(total - 1) <= 1e-6 or min(view.weight for view in views) < 0:  # `not <=` catches NaN
             raise PluginError(
-                f"kk_tta(): weights of the views must be >= 0 and sum to 1, got {[v.weight for v in views]}"
+                f"kk_tta() (answered by {', '.join(self.who_answers('kk_tta'))}): weights of the views must be >= 0 "
+                f"and sum to 1, got {[v.weight for v in views]}"
             )
         return views
 
@@ -124,15 +126,21 @@ class Solution:
     def _check_logits(self, model: nn.Module, channels: int) -> None:
         import torch
 
-        was_training = model.training
-        model.eval()
-        with torch.inference_mode():
-            logits = model(torch.zeros(1, channels, 64, 96))
-        model.train(was_training)
+        who = ", ".join(self.who_answers("kk_model"))
+        try:
+            was_training = model.training
+            model.eval()
+            with torch.inference_mode():
+                logits = model(torch.zeros(1, channels, 64, 96))
+            model.train(was_training)
+        except Exception as error:
+            raise PluginError(
+                f"kk_model() (answered by {who}): the network fails on a [1, {channels}, 64, 96] picture with "
+                f"{type(error).__name__}: {error}"
+            ) from error
         logits = getattr(logits, "masks", logits)
         expected = (1, len(self.competition.classes), 64, 96)
         if tuple(getattr(logits, "shape", ())) != expected:
-            who = ", ".join(self.who_answers("kk_model"))
             raise PluginError(
                 f"kk_model() (answered by {who}): logits of a [1, {channels}, 64, 96] picture have shape "
                 f"{tuple(getattr(logits, 'shape', ()))}; expected {expected}, one channel per class"
@@ -150,6 +158,8 @@ def resolve(recipe: Recipe, registry: Registry) -> Solution:
     techniques, owners = [], [plugin]
     for spec in recipe.techniques:
         owner, kind = registry.technique(spec.name)
+        if manager.has_plugin(spec.name):
+            raise RecipeError(f"techniques: {spec.name} is listed twice, or named like the plugin of the competition")
         technique = make_technique(kind, spec.settings)
         manager.register(technique, name=spec.name)
         techniques.append(technique)
@@ -185,9 +195,11 @@ def _typed(kind: type, settings: Mapping[str, Any], who: str) -> Any:
     from kagglekit.recipe import explain
 
     known = [field.name for field in dataclasses.fields(kind) if field.init]
-    for key in settings:
+    for key, value in settings.items():
         if key not in known:
             raise RecipeError(f"{who}.{key} is not a setting{did_you_mean(key, known)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecipeError(f"{who}: {key}: Input should be a finite number (got {value})")
     try:
         return TypeAdapter(kind).validate_python(dict(settings))
     except ValidationError as error:

@@ -19,7 +19,7 @@ Size = tuple[int, int]
 Task = Literal["binary", "multilabel", "multiclass"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Box:
     """A window of a picture, in pixels of that picture."""
 
@@ -41,12 +41,12 @@ class Sample:
     id: str
     image: Path
     size: Size
-    label: Any = None
+    label: Any = field(default=None, compare=False, repr=False)  # may be an array, which has neither hash nor truth
     group: str = ""
     stratum: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Problem:
     """Something wrong with a data folder: `skip` drops the sample, otherwise the sample is used as described.
 
@@ -61,7 +61,7 @@ class Problem:
     damaged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finding:
     """A label that a rule of `kk_clean` distrusts; `action` is "drop" or "keep", `score` grows with suspicion."""
 
@@ -130,7 +130,7 @@ class Metric(Protocol):
         """The score from the stacked statistics `[N, ...]` of N >= 1 pictures."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Score:
     """A score with its 95% interval (bootstrap over pictures)."""
 
@@ -175,7 +175,7 @@ class View:
     undo: Callable[[torch.Tensor], torch.Tensor]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Member:
     """A checkpoint that may join an ensemble; `score` is its validation score while training."""
 
@@ -185,7 +185,7 @@ class Member:
     score: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prediction:
     """Probabilities `[K, h, w]` of one picture at network size, and the (height, width) its mask is wanted at."""
 

@@ -112,7 +112,7 @@ def show_command(target, fidelity, overrides, with_, without, seed, as_json):
                 inner = ", ".join(f"{k}={v}" for k, v in spec["settings"].items())
                 prefix = f"techniques.{spec['name']}"
                 source = next(
-                    (origins[k] for k in reversed(origins) if k.startswith(prefix)),
+                    (origins[k] for k in reversed(origins) if k == prefix or k.startswith(prefix + ".")),
                     origins.get("techniques", "default"),
                 )
                 rows.append([prefix, inner, source])

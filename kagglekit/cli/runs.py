@@ -24,7 +24,7 @@ def runs_command(competition, rebuild, as_json):
         print_json(rows)
         return
     if not rows:
-        click.echo(f"no runs below {home()} yet; start one: kk run ID")
+        click.echo(f"no runs{f' of {competition}' if competition else ''} below {home()} yet; start one: kk run ID")
         return
 
     def number(value):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 500_000_000  # larger single pictures are slides, which are read by window
 _DEEP_MODES = ("I", "F")  # PIL's names begin so for 16-bit, 32-bit and float pictures
+_DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
 _ROTATED = range(2, 9)  # EXIF orientations other than "as stored"
 _EXIF_ORIENTATION = 0x0112
 
@@ -29,7 +30,7 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     from PIL import ImageOps
 
     image = _open(path)
-    if image.mode.startswith(_DEEP_MODES):
+    if image.mode.startswith(_DEEP_MODES) or any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW):
         raise DataError(
             f"{path}: {image.mode} pixels (more than 8 bits); convert it to 8 bits, a silent conversion would "
             "guess the range"
@@ -84,6 +85,7 @@ def _open(path: Path) -> Image:
         raise DataError(f"{path}: no such picture") from None
     if not data:
         raise DataError(f"{path}: empty file; replace or remove it")
+    Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit; PIL's lower one would call a large picture damaged
     try:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:

@@ -75,8 +75,9 @@ def batches(
     from torch.utils.data import DataLoader
 
     groups = [list(range(i, min(i + batch_size, len(draws)))) for i in range(0, len(draws), batch_size)]
-    if augment is not None and len(groups) > 1 and len(groups[-1]) == 1:
-        groups[-2] += groups.pop()
+    if augment is not None and batch_size > 1 and len(groups) > 1 and len(groups[-1]) == 1:
+        alone = groups.pop()
+        groups[-1] += alone
     on_gpu = device.startswith("cuda")
     # On a CPU the network has the cores; decoded uint8 batches cost it less than worker processes would.
     workers = min(8, os.cpu_count() or 1) if on_gpu else 0

@@ -67,7 +67,8 @@ def bridge(rings: Sequence[np.ndarray], worth: Sequence[float] | None = None) ->
             continue
         at = int(np.flatnonzero((joined == here).all(1))[0])
         start = int(np.flatnonzero((ring == there).all(1))[0])
-        loop = np.concatenate([ring[start:], ring[: start + 1]])
+        corner = _corner(here, there)
+        loop = np.concatenate([corner, ring[start:], ring[: start + 1], corner])
         joined = np.concatenate([joined[: at + 1], loop, joined[at:]])
         fresh = [(*_nearest(tree, other, loop), value) for _, tree, other, _, _, value in waiting]
         waiting = [min(old, new, key=lambda w: w[0]) for old, new in zip(waiting, fresh, strict=True)]
@@ -78,6 +79,18 @@ def _nearest(tree, ring: np.ndarray, joined: np.ndarray) -> tuple:
     distances, indices = tree.query(joined)
     at = int(distances.argmin())
     return float(distances[at]), tree, ring, joined[at], ring[int(indices[at])]
+
+
+def _corner(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """The bend `[0 or 1, 2]` that makes a bridge run diagonally, then straight: PIL loses pixels beside other slopes.
+
+    It lies no farther from either end than they from each other, so no boundary is crossed.
+    """
+    import numpy as np
+
+    way = there - here
+    short, long = sorted(abs(way))
+    return here[None] + np.sign(way) * short if 0 < short < long else here[None][:0]
 
 
 def _rings(mask: np.ndarray, epsilon: float, min_area: int) -> tuple[list[np.ndarray], list[float]]:
@@ -91,8 +104,10 @@ def _rings(mask: np.ndarray, epsilon: float, min_area: int) -> tuple[list[np.nda
     contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return [], []
-    areas = [_pixels(c) for c in contours]
     is_hole = hierarchy[0][:, 3] >= 0
+    areas = [_pixels(c, hole) for c, hole in zip(contours, is_hole, strict=True)]
+    for hole in np.flatnonzero(is_hole):
+        areas[hierarchy[0][hole, 3]] -= areas[hole]
     largest = max((i for i in range(len(contours)) if not is_hole[i]), key=lambda i: areas[i])
     kept = [i for i in range(len(contours)) if i != largest and areas[i] >= min_area]
     # A hole of a region that is left out would be filled instead of cut out.
@@ -102,11 +117,11 @@ def _rings(mask: np.ndarray, epsilon: float, min_area: int) -> tuple[list[np.nda
     return rings, [math.inf if is_hole[i] else areas[i] for i in order]
 
 
-def _pixels(contour: np.ndarray) -> float:
-    """Pixels enclosed by a ring of boundary pixels, by Pick's theorem (exact unless it touches itself)."""
+def _pixels(contour: np.ndarray, is_hole: bool) -> float:
+    """Pixels in a ring, and on it unless it bounds a hole; by Pick's theorem, exact if it never meets itself."""
     import cv2
 
-    return cv2.contourArea(contour) + len(contour) / 2 + 1
+    return cv2.contourArea(contour) + (1 - len(contour) / 2 if is_hole else 1 + len(contour) / 2)
 
 
 def _simplified(contour: np.ndarray, epsilon: float) -> np.ndarray:

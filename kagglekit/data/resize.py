@@ -26,7 +26,7 @@ def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
     if image.shape[:2] == tuple(size):
         return image
     shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return _resize(image, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def resize_mask(mask: np.ndarray, size: Size, task: Task) -> np.ndarray:
@@ -39,7 +39,7 @@ def resize_mask(mask: np.ndarray, size: Size, task: Task) -> np.ndarray:
     if task == "multiclass":
         return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     shrinks = size[0] * size[1] < mask.shape[0] * mask.shape[1]
-    share = cv2.resize(mask * np.uint8(255), size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    share = _resize(mask * np.uint8(255), size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return (share >= 128).astype(np.uint8)
 
 
@@ -51,3 +51,14 @@ def resize_probs(probs: np.ndarray, size: Size) -> np.ndarray:
     if probs.shape[1:] == tuple(size):
         return probs
     return np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in probs])
+
+
+def _resize(array: np.ndarray, size: Size, interpolation: int) -> np.ndarray:
+    """`cv2.resize` for any number of channels: it refuses more than four, and drops an axis of one."""
+    import cv2
+    import numpy as np
+
+    if array.ndim == 2 or 1 < array.shape[2] <= 4:
+        return cv2.resize(array, size[::-1], interpolation=interpolation)
+    planes = (np.ascontiguousarray(array[..., k]) for k in range(array.shape[2]))
+    return np.stack([cv2.resize(plane, size[::-1], interpolation=interpolation) for plane in planes], -1)

@@ -29,18 +29,19 @@ def cache() -> Path:
 
 def repeats(base: Path) -> list[Path]:
     """The folders of one experiment that exist, oldest first: `base`, `base-2`, ..."""
-    found = [base] if base.exists() else []
-    number = 2
-    while (path := base.with_name(f"{base.name}-{number}")).exists():
-        found.append(path)
-        number += 1
-    return found
+    found = [p for p in base.parent.glob(f"{base.name}*") if p == base or _number(base, p) > 1]
+    return sorted(found, key=lambda path: _number(base, path))
+
+
+def _number(base: Path, path: Path) -> int:
+    number = path.name.removeprefix(f"{base.name}-")
+    return int(number) if number.isdigit() else 1
 
 
 def next_repeat(base: Path) -> Path:
     """The folder that a further repeat of the experiment gets."""
     existing = repeats(base)
-    return base.with_name(f"{base.name}-{len(existing) + 1}") if existing else base
+    return base.with_name(f"{base.name}-{_number(base, existing[-1]) + 1}") if existing else base
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -102,13 +103,14 @@ def held(base: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def find(name: str, root: Path | None = None) -> Path:
-    """A run by its path, its id or the beginning of its id; raises UsageError for none or several."""
+    """A run by its path, its id or the beginning of its id, with or without `COMPETITION/`; raises UsageError."""
     root = root or home()
     if (Path(name) / MANIFEST).exists():
         return Path(name)
     folders = [p.parent for p in root.glob(f"*/*/{MANIFEST}")]
-    exact = [p for p in folders if p.name == name]
-    near = exact or [p for p in folders if p.name.startswith(name)]
+    names = {p: (p.name, f"{p.parent.name}/{p.name}") for p in folders}
+    exact = [p for p in folders if name in names[p]]
+    near = exact or [p for p in folders if any(n.startswith(name) for n in names[p])]
     if not near:
         raise UsageError(
             f"no run is named {name} below "

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from kagglekit.errors import PluginError
 from kagglekit.recipe import digest
 from kagglekit.solution import Solution
 
@@ -40,13 +41,21 @@ def code_version(solution: Solution) -> str:
     The command line and the reports are left out: they change no number.
     """
     engine = Path(__file__).parent.parent
-    files = [p for p in engine.rglob("*.py") if p.relative_to(engine).parts[0] not in ("cli", "report", "testing")]
+    files = {
+        f"kagglekit/{p.relative_to(engine).as_posix()}": p
+        for p in engine.rglob("*.py")
+        if p.relative_to(engine).parts[0] not in ("cli", "report", "testing")
+    }
     for plugin in solution.plugins:
-        origin = Path(plugin.module.__file__ or "")
-        files += origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin]
+        origin = getattr(plugin.module, "__file__", None)
+        if origin is None:
+            raise PluginError(f"{plugin}: its module has no file, so that its code cannot be part of a run's identity")
+        origin = Path(origin)
+        sources = origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin]
+        files |= {f"{plugin.name}/{p.relative_to(origin.parent).as_posix()}": p for p in sources}
     state = hashlib.blake2b(digest_size=8)
-    for path in sorted(files):
-        state.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, path in sorted(files.items()):  # by name below its package: it must not matter where code is installed
+        state.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return state.hexdigest()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kagglekit.errors import KagglekitError
+from kagglekit.errors import KagglekitError, RunError
 from kagglekit.runs import folder as folders
 
 COLUMNS = (
@@ -26,6 +25,16 @@ COLUMNS = (
     "seconds",
     "started",
     "path",
+)
+
+
+NOT_DAMAGE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
 )
 
 
@@ -53,8 +62,8 @@ class Ledger:
         """Enter the run of `folder` as its files describe it now; a damaged ledger is rebuilt."""
         try:
             self._insert([describe(folder)])
-        except sqlite3.DatabaseError:
-            self.rebuild()
+        except sqlite3.DatabaseError as error:
+            self._mend(error)
 
     def rebuild(self) -> int:
         """Make the ledger anew from the run folders; returns how many it found."""
@@ -64,8 +73,8 @@ class Ledger:
         for path in sorted(self.root.glob(f"*/*/{folders.MANIFEST}")):
             try:
                 rows.append(describe(path.parent))
-            except KagglekitError:
-                continue  # a folder that is no run, or one that was killed while its first file was written
+            except (KagglekitError, LookupError, TypeError):
+                continue  # a folder of something else, or a run whose files are damaged
         self._insert(rows)
         return len(rows)
 
@@ -80,8 +89,8 @@ class Ledger:
                 found = connection.execute(
                     f"select {', '.join(COLUMNS)} from runs order by started desc, run"
                 ).fetchall()
-        except sqlite3.DatabaseError:
-            self.rebuild()
+        except sqlite3.DatabaseError as error:
+            self._mend(error)
             return self.rows(competition)
         rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
         rows = [r for r in rows if competition in (None, r["competition"]) and (self.root / r["path"]).exists()]
@@ -89,6 +98,11 @@ class Ledger:
             if row["status"] == "running" and not folders.is_running(self.root / row["path"]):
                 row["status"] = "interrupted"
         return rows
+
+    def _mend(self, error: sqlite3.DatabaseError) -> None:
+        if error.sqlite_errorcode & 0xFF in NOT_DAMAGE:  # the low byte is the kind, the rest its detail
+            raise RunError(f"{self.path}: {error}; check its rights, the free space and who else uses it") from error
+        self.rebuild()
 
     def _insert(self, rows: list[dict[str, Any]]) -> None:
         with self._open() as connection:
@@ -111,7 +125,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "path": f"{folder.parent.name}/{folder.name}",
     }
     if folders.is_done(folder):
-        result = json.loads((folder / folders.RESULT).read_text(encoding="utf-8"))
+        result = folders.read_json(folder / folders.RESULT)
         score = result["validation"] or {"value": None, "low": None, "high": None}
         row |= {
             "status": "done",

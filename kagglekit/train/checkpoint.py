@@ -29,7 +29,8 @@ def save_weights(path: Path, weights: dict[str, torch.Tensor], metadata: dict[st
     """Write tensors and JSON-like metadata, whole or not at all."""
     from safetensors.torch import save_file
 
-    tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+    # Copies, because safetensors refuses tensors that share memory, as layers with tied weights do.
+    tensors = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in weights.items()}
     write_with(path, lambda temporary: save_file(tensors, temporary, {"kagglekit": json.dumps(metadata)}))
 
 

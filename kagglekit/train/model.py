@@ -160,18 +160,20 @@ def _to_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
 
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
     import torch
 
     try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)  # the restricted loader: runs no code
     except Exception as error:
         raise RecipeError(
             f"encoder weights {path}: not a file of plain weights: {str(error).splitlines()[0]}"
         ) from error
+    if not isinstance(state, dict):
+        raise RecipeError(f"encoder weights {path}: holds a {type(state).__name__}; expected names and tensors")
     return state.get("state_dict", state)
 
 

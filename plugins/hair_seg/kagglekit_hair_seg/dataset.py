@@ -71,7 +71,7 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
             Problem(
                 name,
                 "test picture missing",
-                f"{test_folder}/images/{name} does not exist; its row keeps the sample submission's polygon",
+                f"{test_folder}/images/{name} does not exist; its row will hold an empty mask",
                 skip=False,
                 damaged=True,
             )

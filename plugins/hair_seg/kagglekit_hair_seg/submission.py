@@ -18,7 +18,6 @@ from kagglekit_hair_seg.labels import Point, read_document, to_array
 
 NOTHING = np.zeros((3, 2), np.int32)  # how an empty prediction is written: three points at (0, 0)
 EPSILONS = (0.0, 0.555, 0.8, 1.1, 1.5, 2.1, 3.0, 4.2, 6.0, 8.5, 12.0, 17.0, 24.0)  # pixels; 0.555 is the 2nd place's
-EMPTY_ROW = len('{"file_name":"","polygon1":[]},')
 
 
 @dataclass
@@ -56,17 +55,23 @@ class PolygonJson:
         Every polygon has a ladder of simplifications with its IoU to the full one; steps are taken in the order of the
         IoU they cost per byte they save until the file fits. Raises SubmissionError when it cannot.
         """
-        budget = self.max_bytes * share if self.max_bytes else float("inf")
+        budget = (self.max_bytes - self._frame()) * share if self.max_bytes else float("inf")
         fits = all(not self.max_points or len(row) <= self.max_points for row in rows.values())
-        if fits and sum(_bytes(name, row) for name, row in rows.items()) <= budget:
+        if fits and sum(_bytes(row) for row in rows.values()) <= budget:
             return rows
         from kagglekit.progress import track
 
         ladders = {
-            name: _ladder(name, row, self.max_points)
-            for name, row in track(rows.items(), len(rows), "simplifying polygons")
+            name: _ladder(row, self.max_points) for name, row in track(rows.items(), len(rows), "simplifying polygons")
         }
         return _spend(ladders, budget)
+
+    def _frame(self) -> int:
+        """Bytes of the file without its points: names, other keys and punctuation of the sample submission."""
+        document, entries = read_document(self.sample)
+        for entry in entries:
+            entry["polygon1"] = []
+        return len(msgspec.json.encode(document))
 
     def write(self, path: Path, rows: Mapping[str, np.ndarray]) -> None:
         """Overwrite `polygon1` of every entry of the sample submission; raises SubmissionError for other ids."""
@@ -120,12 +125,12 @@ def _checked_names(path: Path, entries: list, error: type[Exception]) -> list[st
     return names
 
 
-def _bytes(name: str, row: np.ndarray) -> int:
+def _bytes(row: np.ndarray) -> int:
     digits = 1 + np.floor(np.log10(np.maximum(row, 1))).astype(int)
-    return EMPTY_ROW + len(name) + int(digits.sum()) + len(row) * len('{"x":,"y":},')
+    return int(digits.sum()) + len(row) * len('{"x":,"y":},') - 1
 
 
-def _ladder(name: str, row: np.ndarray, max_points: int) -> list[tuple[int, float, np.ndarray]]:
+def _ladder(row: np.ndarray, max_points: int) -> list[tuple[int, float, np.ndarray]]:
     """(bytes, IoU lost, polygon), from the full polygon to the coarsest, each smaller than the one before."""
     size = (int(row[:, 1].max()) + 2, int(row[:, 0].max()) + 2)
     full = polygon.fill(row, size)
@@ -136,15 +141,16 @@ def _ladder(name: str, row: np.ndarray, max_points: int) -> list[tuple[int, floa
             continue
         again = polygon.fill(points, size)
         lost = 1 - np.count_nonzero(full & again) / max(1, np.count_nonzero(full | again))
-        if not rungs or _bytes(name, points) < rungs[-1][0]:
-            rungs.append((_bytes(name, points), float(lost), points))
+        if not rungs or _bytes(points) < rungs[-1][0]:
+            rungs.append((_bytes(points), float(lost), points))
     if not rungs:  # so ragged that even the coarsest outline has too many points: its hull, thinned out
         import cv2
 
         hull = cv2.convexHull(row.astype(np.int32))[:, 0]
-        points = hull[np.linspace(0, len(hull) - 1, min(len(hull), max_points)).astype(int)]
+        # At least 3 points, one of them twice where the hull is a line.
+        points = hull[np.linspace(0, len(hull) - 1, max(3, min(len(hull), max_points))).astype(int)]
         again = polygon.fill(points, size)
-        rungs.append((_bytes(name, points), float(1 - (full & again).sum() / max(1, (full | again).sum())), points))
+        rungs.append((_bytes(points), float(1 - (full & again).sum() / max(1, (full | again).sum())), points))
     return _convex(rungs)
 
 
@@ -174,8 +180,8 @@ def _spend(ladders: dict[str, list[tuple[int, float, np.ndarray]]], budget: floa
             heapq.heappush(steps, (_price(ladder, rung + 1), name))
     if total > budget:
         raise SubmissionError(
-            f"settings.max_bytes: the coarsest polygons still need {total} bytes; {int(budget)} are allowed. "
-            "Raise max_bytes"
+            f"settings.max_bytes: the points of the coarsest polygons still need {total} bytes; "
+            f"{max(0, int(budget))} are left for them. Raise max_bytes"
         )
     return {name: ladder[at[name]][2] for name, ladder in ladders.items()}
 

@@ -1,0 +1,82 @@
+"""Documents are executed, generated or checked against the code."""
+
+import importlib.util
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+
+
+def module_at(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_hook_reference_is_what_the_specifications_say():
+    generate = module_at(ROOT / "docs" / "generate.py")
+    assert (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8") == generate.hooks_page()
+
+
+def commands() -> list[str]:
+    blocks = [block for page in PAGES for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S)]
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_every_command_shown_in_a_console_block_runs(monkeypatch, capsys):
+    from kagglekit import cli
+
+    ran = 0
+    for line in commands():
+        words = shlex.split(line)
+        assert words[0] == "kk", line
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert left.value.code == 0, f"{line}: {capsys.readouterr().err}"
+        ran += 1
+    assert ran >= 2
+
+
+def test_the_readme_names_every_verb_and_no_other():
+    from kagglekit.cli import VERBS
+
+    named = set(re.findall(r"^\| `kk (\w+)", (ROOT / "README.md").read_text(), re.M))
+    assert named == set(VERBS)
+
+
+def test_local_links_and_pictures_exist():
+    checked = 0
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith(("http:", "https:")):
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+                checked += 1
+    assert checked >= 4
+
+
+def test_no_document_names_this_checkout():
+    for page in PAGES:
+        assert str(ROOT) not in page.read_text()
+
+
+def test_the_example_technique_of_a_stranger_loads_and_wraps():
+    from kagglekit.plugins import build, discover
+    from kagglekit.recipe import Recipe, TechniqueSpec
+    from kagglekit.solution import resolve
+
+    ours = [(p.name, p.source, lambda m=p.module: m) for p in discover().plugins.values()]
+    theirs = ("vflip", "kagglekit-vflip 0.1.0", lambda: module_at(ROOT / "examples/vflip/kagglekit_vflip.py"))
+    registry = build([*ours, theirs])
+    assert not registry.broken
+    techniques = (TechniqueSpec(name="flip-tta"), TechniqueSpec(name="vflip-tta"))
+    views = resolve(Recipe(competition="hair-seg", techniques=techniques), registry).views()
+    assert [v.name for v in views] == ["identity", "vflip", "hflip", "hflip+vflip"]
+    assert sum(v.weight for v in views) == pytest.approx(1)

@@ -1,0 +1,142 @@
+"""Small builders that several tests share: plugins made on the spot, run folders, `kk` as a program."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+from kagglekit import Competition, Sample, hookimpl
+from kagglekit import plugins as plugins_module
+from kagglekit.metrics import MeanIoU
+from kagglekit.recipe import compose
+from kagglekit.solution import resolve
+
+ROOT = Path(__file__).parent.parent
+KK = Path(sys.executable).with_name("kk")
+
+
+def competition(id: str = "toy", **changes) -> Competition:
+    """A competition with one class and nothing to download."""
+    facts = {"title": id.title(), "classes": ("thing",), "task": "binary", "image_size": (64, 64), "metric": MeanIoU()}
+    return Competition(id=id, **(facts | changes))
+
+
+def answer(value, name: str):
+    """A hook without arguments that returns `value`."""
+
+    def hook():
+        return value
+
+    hook.__name__ = name
+    return hookimpl(hook)
+
+
+def module(name: str, **contents) -> types.ModuleType:
+    """A module of that name; functions in `contents` become its attributes as they are."""
+    made = types.ModuleType(name)
+    vars(made).update(contents)
+    return made
+
+
+def bringing(id: str, name: str = "", **contents) -> types.ModuleType:
+    """A plugin module that brings the toy competition `id`."""
+    found = contents.pop("competition", None) or competition(id)
+    return module(name or f"made_{id}", **({"kk_competition": answer(found, "kk_competition")} | contents))
+
+
+def techniques_of(*kinds: type, name: str = "made_techniques") -> types.ModuleType:
+    """A plugin module that brings these techniques."""
+    return module(name, kk_techniques=answer(list(kinds), "kk_techniques"))
+
+
+def build(**modules):
+    """A Registry of plugins by name; a value is a module, or a function that makes one (or fails)."""
+    return plugins_module.build(
+        (name, f"dist-{name} 1.0", made if callable(made) else lambda made=made: made) for name, made in modules.items()
+    )
+
+
+def solution(registry, id: str = "toy", **changes):
+    """The resolved solution of competition `id`, its recipe changed by `changes`."""
+    recipe, _ = compose([("test", {"competition": id, **changes})])
+    return resolve(recipe, registry)
+
+
+def toy(*kinds: type, **hooks):
+    """The resolved toy competition whose plugin has these hooks, with all of these techniques switched on."""
+    registry = build(toy=bringing("toy", **hooks), extra=techniques_of(*kinds))
+    return solution(registry, techniques=[kind.name for kind in kinds])
+
+
+class Folder:
+    """A data set that holds samples and reads nothing."""
+
+    def __init__(self, train=(), test=()):
+        self.train = [Sample(i, Path(i), (8, 8)) for i in train]
+        self.test = [Sample(i, Path(i), (8, 8)) for i in test]
+
+
+MANIFEST = {"competition": "toy", "identity": "0" * 12, "fidelity": "demo", "started": "2026-01-02T03:04:05Z"}
+RESULT = {
+    "validation": {"value": 0.5, "low": 0.4, "high": 0.6, "count": 3},
+    "test": None,
+    "metric": "mean IoU",
+    "seconds": {"total": 60.0},
+}
+
+
+def run_folder(
+    runs: Path, name: str, competition: str = "toy", done: bool = True, value: float = 0.5, **manifest
+) -> Path:
+    """A run folder with as much in it as the ledger reads."""
+    folder = runs / competition / name
+    folder.mkdir(parents=True)
+    content = MANIFEST | {"competition": competition, "identity": name.split("-")[0]} | manifest
+    (folder / "manifest.json").write_text(json.dumps(content))
+    (folder / "recipe.toml").write_text(f'competition = "{competition}"\n')
+    if done:
+        scores = RESULT["validation"] | {"value": value}
+        (folder / "result.json").write_text(json.dumps(RESULT | {"validation": scores}))
+    return folder
+
+
+def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
+    """An environment in which kagglekit writes below `tmp_path` only, on one thread."""
+    places = {f"KAGGLEKIT_{name}": str(tmp_path / name.lower()) for name in ("RUNS", "CACHE", "SAMPLES")}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("KAGGLEKIT_")}
+    return kept | places | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"} | changes
+
+
+def kk(tmp_path: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess:
+    """Run `kk` as a program in the folder `tmp_path`."""
+    return subprocess.run(
+        [KK, *map(str, arguments)],
+        cwd=tmp_path,
+        env=environment(tmp_path, **changes),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def write_plugin(folder: Path, name: str, source: str, version: str = "1.0", module_name: str = "") -> Path:
+    """A plugin as an installed distribution in `folder`, which belongs on PYTHONPATH."""
+    module_name = module_name or name.replace("-", "_")
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (folder / f"{module_name}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(f"[kagglekit]\n{name} = {module_name}\n")
+    return folder
+
+
+def sources(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:
+    """All files of these suffixes below folders of the project."""
+    return sorted(
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in suffixes and "__pycache__" not in path.parts
+    )
