@@ -83,9 +83,24 @@ def choose_folder(base: Path, request: Request) -> Path:
         return unfinished[-1]
     if existing and not request.again:
         return existing[-1]
-    if not existing and request.resume:
-        progress.say("nothing to resume: this experiment has no interrupted run; starting it")
+    if not existing:
+        say_what_is_near(base, request)
     return folders.next_repeat(base)
+
+
+def say_what_is_near(base: Path, request: Request) -> None:
+    """Say when an interrupted run differs from this experiment in its code alone; its bits would be mixed."""
+    recipe = request.solution.recipe.identity()
+    for other in base.parent.glob(f"*/{folders.MANIFEST}"):
+        manifest = folders.read_json(other)
+        if manifest.get("recipe_identity") == recipe and not folders.is_done(other.parent):
+            progress.say(
+                f"run {other.parent.name} of this recipe was interrupted, but data or code have changed since; "
+                "it is left alone and a new run starts"
+            )
+            return
+    if request.resume:
+        progress.say("nothing to resume: this experiment has no interrupted run; starting it")
 
 
 def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started: float) -> dict[str, Any]:
@@ -214,7 +229,7 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
         competition.task,
         [m for m, _ in chosen],
         views,
-        lambda: solution.model(dataset.channels),
+        lambda: solution.model(dataset.channels, pretrained=False),
         dataset.channels,
     )
 

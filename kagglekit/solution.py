@@ -62,9 +62,10 @@ class Solution:
         """How training pictures are distorted."""
         return self._ask("kk_augment", dataset=dataset, samples=samples, recipe=self.recipe)
 
-    def model(self, channels: int) -> nn.Module:
-        """A fresh network; its logits are checked on a small picture."""
-        model = self._ask("kk_model", recipe=self.recipe, competition=self.competition, channels=channels)
+    def model(self, channels: int, pretrained: bool = True) -> nn.Module:
+        """A fresh network, its logits checked on a small picture; not pretrained where a checkpoint will follow."""
+        recipe = self.recipe if pretrained else self.recipe.model_copy(update={"encoder_weights": "none"})
+        model = self._ask("kk_model", recipe=recipe, competition=self.competition, channels=channels)
         self._check_logits(model, channels)
         return model
 

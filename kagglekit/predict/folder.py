@@ -16,6 +16,7 @@ from kagglekit.plugins import Registry
 from kagglekit.predict.infer import Predictor, predict_all
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
+from kagglekit.train.checkpoint import read_weights
 from kagglekit.types import Member, Prediction
 
 if TYPE_CHECKING:
@@ -86,9 +87,15 @@ def load(registry: Registry, folder: Path) -> tuple[Solution, Predictor, np.ndar
         Member(folder / "checkpoints" / f"epoch-{m['epoch']:03d}.safetensors", m["epoch"], m["fold"])
         for m in result["members"]
     ]
-    # The checkpoints hold every weight; fetching encoder weights first would be work undone at once.
-    bare = dataclasses.replace(solution, recipe=recipe.model_copy(update={"encoder_weights": "none"}))
-    predictor = Predictor(recipe, solution.competition.task, members, solution.views(), lambda: bare.model(3), 3)
+    channels = len(read_weights(members[0].path)[1]["normalisation"][0])
+    predictor = Predictor(
+        recipe,
+        solution.competition.task,
+        members,
+        solution.views(),
+        lambda: solution.model(channels, pretrained=False),
+        channels,
+    )
     process = solution.postprocess()
     settings = result["postprocess"]["settings"]
     if settings and dataclasses.is_dataclass(process):

@@ -35,10 +35,13 @@ class Predictor:
         self.device = pick_device()
         self.dtype = pick_dtype(recipe, self.device)
         self.task, self.views = task, views
-        self.networks = []
+        self.networks = []  # `make_model` may give random weights, the checkpoints hold them all
         for member in members:
             body = make_model()
-            body.load_state_dict(read_weights(member.path)[0])
+            weights, metadata = read_weights(member.path)
+            body.load_state_dict(weights)
+            # Which normalisation fits depends on the weights that training began with, not on the network's name.
+            body.normalisation = metadata["normalisation"]
             self.networks.append(prepare(body, channels, self.device).eval())
 
     @torch.inference_mode()

@@ -85,7 +85,9 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
             "valid_score": valid_score,
         }
         history.append(row)
-        checkpoint.save_weights(checkpoint.epoch_path(job.folder, epoch), body.state_dict(), row)
+        checkpoint.save_weights(
+            checkpoint.epoch_path(job.folder, epoch), body.state_dict(), {**row, "normalisation": network.normalisation}
+        )
         if average:
             body.load_state_dict(trained)
         metadata = {"history": history, "loaded_weights": loaded, "scaler": scaler.state_dict()}
@@ -117,7 +119,7 @@ def train_epoch(
         images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
         with autocast(device, dtype):
             logits = network(images)
-            loss = job.loss(logits, to_target(masks, job.task))
+        loss = job.loss(full_precision(logits), to_target(masks, job.task))
         scaler.scale(loss / recipe.accumulate).backward()
         total += loss.detach().to(total) * len(images)
         seen += len(images)
@@ -153,8 +155,8 @@ def validate(job: Job, network: Network, device: str, dtype) -> tuple[float | No
     stream = batches(job.store, draws, job.recipe.batch_size, None, job.recipe.seed, 0, device)
     for images, masks in job.track(stream, steps_of(len(draws), job.recipe.batch_size, joined=False), "validating"):
         with autocast(device, dtype):
-            logits = network(images.to(device, non_blocking=True))
-            total += float(job.loss(logits, to_target(masks.to(device, non_blocking=True), job.task))) * len(images)
+            logits = full_precision(network(images.to(device, non_blocking=True)))
+        total += float(job.loss(logits, to_target(masks.to(device, non_blocking=True), job.task))) * len(images)
         logits = getattr(logits, "masks", logits)
         guesses = logits.argmax(1) if job.task == "multiclass" else (logits > 0)
         if job.task == "binary":
@@ -164,6 +166,11 @@ def validate(job: Job, network: Network, device: str, dtype) -> tuple[float | No
         for guess, mask in zip(guesses.to(torch.uint8).cpu().numpy(), masks.numpy(), strict=True):
             statistics.append(job.metric.compare(mask, guess))
     return total / len(draws), job.metric.reduce(np.stack(statistics))
+
+
+def full_precision(logits):
+    """Logits as float32: sums over a batch of pixels, as Dice takes them, lose their last digits in 16 bits."""
+    return logits.float() if isinstance(logits, torch.Tensor) else logits
 
 
 def make_optimizer(recipe: Recipe, network: torch.nn.Module) -> torch.optim.Optimizer:

@@ -20,11 +20,8 @@ class Network(nn.Module):
     def __init__(self, body: nn.Module, channels: int):
         super().__init__()
         self.body = body
-        mean, std = getattr(
-            body,
-            "normalisation",
-            (tuple(IMAGENET[0][i % 3] for i in range(channels)), tuple(IMAGENET[1][i % 3] for i in range(channels))),
-        )
+        self.normalisation = normalisation_of(body, channels)
+        mean, std = self.normalisation
         scale = 1 / (255 * torch.tensor(std, dtype=torch.float32))
         shift = -torch.tensor(mean, dtype=torch.float32) / torch.tensor(std, dtype=torch.float32)
         self.register_buffer("scale", scale.view(1, -1, 1, 1), persistent=False)
@@ -35,6 +32,12 @@ class Network(nn.Module):
         return self.body(
             torch.addcmul(self.shift, images.float(), self.scale).contiguous(memory_format=torch.channels_last)
         )
+
+
+def normalisation_of(body: nn.Module, channels: int) -> tuple:
+    """(mean, std) that a network expects, each a number per channel: its own, or ImageNet's, repeated."""
+    default = tuple(tuple(values[i % 3] for i in range(channels)) for values in IMAGENET)
+    return tuple(tuple(values) for values in getattr(body, "normalisation", default))
 
 
 def pick_device() -> str:

@@ -44,9 +44,7 @@ def measure(root: str) -> None:
     dataset = read(Path(root), Settings())
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"{len(dataset.train)} entries indexed in {seconds:.1f} s, peak memory {peak:.2f} GiB with the map"
-    )
+    print(f"{len(dataset.train)} entries indexed in {seconds:.1f} s, peak memory {peak:.2f} GiB with the map")
 
 
 def main():

@@ -76,9 +76,8 @@ def by_hand_epoch(model, optimizer, loss_of, pairs, augment, batch_size, epoch, 
         images = torch.from_numpy(np.stack([image for image, _ in batch])).permute(0, 3, 1, 2)
         masks = torch.from_numpy(np.stack([mask for _, mask in batch])).unsqueeze(1).float()
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            loss = loss_of(
-                model(((images.float() / 255 - 0.5) / 0.5).contiguous(memory_format=torch.channels_last)), masks
-            )
+            logits = model(((images.float() / 255 - 0.5) / 0.5).contiguous(memory_format=torch.channels_last))
+        loss = loss_of(logits.float(), masks)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

