@@ -69,7 +69,8 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
             folders.write_json(folder / folders.MANIFEST, {**record, "fidelity": request.fidelity})
         ledger = Ledger(folders.home())
         ledger.record(folder)
-        result = execute(request, dataset, mark, folder, started)
+        with progress.logged(folder / "log.txt"):
+            result = execute(request, dataset, mark, folder, started)
         ledger.record(folder)
         return folder, result, True
 

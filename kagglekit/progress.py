@@ -79,6 +79,16 @@ def console(new: Console) -> Iterator[Console]:
         _current = old
 
 
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Keep a copy of the news in the file `path` inside the block."""
+    old, _current.log = _current.log, path
+    try:
+        yield
+    finally:
+        _current.log = old
+
+
 def track(items: Iterable[Any], total: int | None = None, description: str = "") -> Iterable[Any]:
     """`Console.track` of the current console."""
     return _current.track(items, total, description)

@@ -33,6 +33,12 @@ def answer(value, name: str):
     return hookimpl(hook)
 
 
+def placed(function, module_name: str, name: str = ""):
+    """The same function as if it had been written in a module of that name."""
+    space = {"__name__": module_name, "__builtins__": __builtins__}
+    return types.FunctionType(function.__code__, space, name or function.__name__, closure=function.__closure__)
+
+
 def module(name: str, **contents) -> types.ModuleType:
     """A module of that name; functions in `contents` become its attributes as they are."""
     made = types.ModuleType(name)

@@ -66,6 +66,8 @@ def load_state(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[dict[str, torch.Tensor], dict] | None:
     """Restore model and optimizer in place; returns (extra tensors, metadata), or None where there is no state."""
+    import torch
+
     path = folder / STATE
     if not path.exists():
         return None
@@ -79,5 +81,11 @@ def load_state(
     for key, value in parts["optimizer"].items():
         index, _, name = key.partition(".")
         slots.setdefault(int(index), {})[name] = value
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, slot in slots.items():
+        for name, value in slot.items():
+            if getattr(value, "shape", None) == parameters[index].shape:
+                # Fused optimizers walk raw memory: a slot must lie in memory as its parameter does (channels-last).
+                slot[name] = torch.empty_like(parameters[index]).copy_(value)
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
     return parts["extra"], metadata

@@ -28,7 +28,7 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
     """
     import segmentation_models_pytorch as smp
 
-    architectures = [a.__name__.lower() for a in smp.MODEL_ARCHITECTURES] if hasattr(smp, "MODEL_ARCHITECTURES") else []
+    architectures = getattr(smp, "MODEL_ARCHITECTURES_MAPPING", {})  # not part of the library's promises
     if architectures and recipe.decoder.lower() not in architectures:
         raise RecipeError(
             f"recipe: decoder={recipe.decoder} is not a decoder of segmentation-models-pytorch"
@@ -70,7 +70,9 @@ def load_encoder(encoder: nn.Module, name: str, weights: str, channels: int) -> 
     if not path.is_file():
         raise RecipeError(f"recipe: encoder_weights={weights} is neither bundled, imagenet, none nor a file")
     _load_state(encoder, _read_state(path), channels)
-    return f"file: {path.name}", _cycled(_published_normalisation(name), channels)
+    # A file is used without a network, so the library's own description of an encoder, on the hub, is not asked for.
+    normalisation = _published_normalisation(name) if name.startswith("tu-") else IMAGENET
+    return f"file: {path.name}", _cycled(normalisation, channels)
 
 
 def bundled_state() -> dict[str, torch.Tensor]:

@@ -54,7 +54,7 @@ def strike(base: Path, data: Path, moment: str, rng: random.Random, duration: fl
     process = subprocess.Popen(command(data, ["--resume"]), env=environment(base), stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
     started = time.perf_counter()
-    limit = rng.uniform(0.02, duration) if MOMENTS[moment] is None else 4 * duration
+    limit = rng.uniform(0.02, 0.7 * duration) if MOMENTS[moment] is None else 4 * duration
     while process.poll() is None and time.perf_counter() - started < limit:
         if MOMENTS[moment] and set(base.glob(MOMENTS[moment])) - before:
             break
@@ -101,14 +101,14 @@ def main():
         expected = finish(top / "undisturbed", data)
         duration = time.perf_counter() - started
         print(f"undisturbed: {duration:.1f} s, {len(expected)} files compared")
-        wrong = struck = 0
-        round_number = 0
+        wrong = struck = attempts = round_number = 0
         while struck < arguments.kills:
             base = top / f"round-{round_number}"
             round_number += 1
             # Several kills of one run: an interrupted resume must be resumable too.
             for _ in range(rng.randint(1, 3)):
-                moment = list(MOMENTS)[struck % len(MOMENTS)]
+                moment = list(MOMENTS)[attempts % len(MOMENTS)]
+                attempts += 1
                 what = strike(base, data, moment, rng, duration)
                 struck += what.startswith("killed")
                 print(f"kill {struck:>3}  {moment:<17}{what}", flush=True)

@@ -53,7 +53,7 @@ def overlap(probs, target) -> tuple[float, float]:
 def test_dice_is_over_the_whole_batch_with_smoothing_one():
     logits, target = logits_and_target()
     inter, sizes = overlap(logits.sigmoid(), target)
-    assert value({"dice": 1}, "binary", logits, target) == pytest.approx(1 - (2 * inter + 1) / (sizes + 1))
+    assert value({"dice": 1}, "binary", logits, target) == pytest.approx(1 - (inter + 1) / (sizes / 2 + 1))
 
 
 def test_dice_of_many_classes_is_the_mean_over_classes():
@@ -61,7 +61,7 @@ def test_dice_of_many_classes_is_the_mean_over_classes():
     each = []
     for k in range(3):
         inter, sizes = overlap(logits[:, k].sigmoid(), target[:, k])
-        each.append(1 - (2 * inter + 1) / (sizes + 1))
+        each.append(1 - (inter + 1) / (sizes / 2 + 1))
     assert value({"dice": 1}, "multilabel", logits, target) == pytest.approx(sum(each) / 3)
 
 
@@ -71,7 +71,7 @@ def test_dice_of_a_label_map_is_over_softmax_and_one_hot_classes():
     each = []
     for k in range(4):
         inter, sizes = overlap(logits.softmax(1)[:, k], (target == k).double())
-        each.append(1 - (2 * inter + 1) / (sizes + 1))
+        each.append(1 - (inter + 1) / (sizes / 2 + 1))
     assert value({"dice": 1}, "multiclass", logits, target) == pytest.approx(sum(each) / 4, rel=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_lovasz_hinge_equals_its_definition_on_one_picture():
 
 
 def test_a_sum_is_the_weighted_sum_of_its_parts():
-    logits, target = logits_and_target()
+    logits, target = (tensor.float() for tensor in logits_and_target())
     parts = {name: value({name: 1}, "binary", logits, target) for name in ("bce", "dice", "lovasz")}
     mixed = value({"bce": 0.9, "dice": 0.1, "lovasz": 2.0, "focal": 0.0}, "binary", logits, target)
     assert mixed == pytest.approx(0.9 * parts["bce"] + 0.1 * parts["dice"] + 2 * parts["lovasz"])
@@ -136,6 +136,7 @@ def test_every_loss_is_finite_with_finite_gradients_even_far_out(task):
 @pytest.mark.parametrize("name", ["bce", "dice", "jaccard", "lovasz", "focal"])
 def test_a_perfect_answer_costs_less_than_a_wrong_one(name):
     _, target = logits_and_target()
+    target = target.float()
     perfect, wrong = (target * 2 - 1) * 20, (1 - target * 2) * 20
     assert value({name: 1}, "binary", perfect, target) < 0.01
     assert value({name: 1}, "binary", wrong, target) > 0.3

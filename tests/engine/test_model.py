@@ -15,8 +15,6 @@ from kagglekit.train.model import BUNDLED_ENCODER, build, bundled_state, load_en
 from kagglekit.train.network import Network, pick_dtype, prepare
 from tests.worlds import recipe, same_tensors
 
-SMALL = "timm-mobilenetv3_small_minimal_100"
-
 
 @pytest.fixture(scope="module")
 def bundled():
@@ -96,7 +94,7 @@ def test_a_first_layer_for_one_channel_sees_gray_as_three_equal_channels(bundled
     assert torch.allclose(torch.nn.functional.conv2d(gray, module._to_channels(kernel, 1)), expected, atol=1e-5)
     six = torch.nn.functional.conv2d(gray.expand(1, 6, 20, 20), module._to_channels(kernel, 6))
     assert torch.allclose(six, expected, atol=1e-5)
-    assert torch.equal(module._to_channels(kernel, 4)[:, 3] / 0.75, kernel[:, 0])
+    assert torch.allclose(module._to_channels(kernel, 4)[:, 3], kernel[:, 0] * 0.75)
 
 
 def test_bundled_weights_of_another_encoder_do_not_exist():
@@ -123,30 +121,33 @@ def test_imagenet_of_another_encoder_without_a_network_is_random_and_says_so(mon
 
 
 def test_imagenet_weights_that_arrive_are_loaded_and_named(monkeypatch):
-    donor = small_encoder()
+    donor, encoder = small_encoder(), small_encoder()
     asked = []
+    described = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    monkeypatch.setattr(smp.encoders, "get_preprocessing_params", lambda name: described)
     monkeypatch.setattr(smp.encoders, "get_encoder", lambda *a, **k: asked.append((a, k)) or donor)
-    encoder = small_encoder()
     loaded, normalisation = load_encoder(encoder, "resnet18", "imagenet", 3)
     assert asked == [(("resnet18",), {"in_channels": 3, "weights": "imagenet"})]
     assert same_tensors(encoder.state_dict(), donor.state_dict())
     assert loaded == "imagenet: resnet18 from the model hub"
-    assert normalisation == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert normalisation == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
 def test_an_encoder_without_imagenet_weights_is_an_error_that_says_what_else(monkeypatch):
     def unknown(*args, **kwargs):
         raise KeyError("imagenet")
 
+    encoder = small_encoder()
     monkeypatch.setattr(smp.encoders, "get_encoder", unknown)
     with pytest.raises(RecipeError, match="no imagenet weights are known for encoder=resnet18; use none or a file"):
-        load_encoder(small_encoder(), "resnet18", "imagenet", 3)
+        load_encoder(encoder, "resnet18", "imagenet", 3)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pth", "nested"])
-def test_weights_come_from_a_file(tmp_path, form):
+def test_weights_come_from_a_file_and_no_network_is_asked(tmp_path, monkeypatch, form):
     from safetensors.torch import save_file
 
+    monkeypatch.setattr(smp.encoders, "get_preprocessing_params", no_network)
     torch.manual_seed(1)
     donor = small_encoder().state_dict()
     path = tmp_path / f"weights.{'safetensors' if form == 'safetensors' else 'pth'}"

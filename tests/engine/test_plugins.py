@@ -4,7 +4,6 @@ import importlib.metadata
 from dataclasses import dataclass
 from inspect import Parameter, Signature, signature
 from itertools import permutations
-from types import FunctionType
 from typing import ClassVar
 
 import pytest
@@ -13,7 +12,7 @@ from kagglekit import PluginError, hookimpl
 from kagglekit.entrypoints import entry_points
 from kagglekit.errors import UsageError
 from kagglekit.plugins import GROUP, SPECS, blame, discover, verify
-from tests.helpers import answer, bringing, build, competition, module, techniques_of, toy, write_plugin
+from tests.helpers import answer, bringing, build, competition, module, placed, techniques_of, toy, write_plugin
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,6 @@ def hook(name: str, *arguments: str, marked: bool = True):
         [Parameter(a.rstrip("="), kind, default=None if a.endswith("=") else Parameter.empty) for a in arguments]
     )
     return hookimpl(made) if marked else made
-
-
-def placed(function, module_name: str):
-    """The same function as if it had been written in a module of that name."""
-    return FunctionType(function.__code__, {"__name__": module_name, "__builtins__": __builtins__})
 
 
 def raising(error):

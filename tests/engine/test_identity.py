@@ -1,0 +1,169 @@
+"""The identity of an experiment: changed by recipe, data and code, and by nothing else."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import kagglekit
+from kagglekit import PluginError, plugins
+from kagglekit.data.fingerprint import fingerprint
+from kagglekit.runs import identity as identities
+from kagglekit.runs.identity import code_version, hardware, identity, manifest, versions
+from tests.helpers import bringing, build, module, solution
+
+SOURCE = "THING = 1\n"
+
+
+def plugin_at(folder: Path, name: str = "toy", source: str = SOURCE):
+    """A plugin whose package lies in `folder`, with one module beside its __init__."""
+    package = folder / f"made_{name}"
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").write_text('"""A plugin."""\n')
+    (package / "part.py").write_text(source)
+    return bringing(name, f"made_{name}", __file__=str(package / "__init__.py"))
+
+
+def solved(folder: Path, source: str = SOURCE, **recipe):
+    """The toy solution with its plugin in `folder`."""
+    return solution(build(toy=plugin_at(folder, source=source)), **recipe)
+
+
+def test_an_identity_is_twelve_hex_digits_that_stay_the_same(tmp_path):
+    first = identity(solved(tmp_path), "data", "code")
+    assert len(first) == 12 and int(first, 16) >= 0
+    assert identity(solved(tmp_path), "data", "code") == first
+
+
+def test_recipe_data_and_code_each_change_the_identity(tmp_path):
+    plain, other = solved(tmp_path), solved(tmp_path, seed=1)
+    names = [
+        identity(plain, "data", "code"),
+        identity(other, "data", "code"),
+        identity(plain, "other", "code"),
+        identity(plain, "data", "other"),
+        identity(plain, "code", "data"),
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_moving_and_touching_data_changes_nothing_but_its_content_does(tmp_path):
+    root = tmp_path / "a"
+    root.mkdir()
+    files = [root / name for name in ("x.jpg", "y.jpg")]
+    for path in files:
+        path.write_bytes(path.name.encode())
+    first = fingerprint(root, files)
+    moved = shutil.copytree(root, tmp_path / "b")
+    assert fingerprint(moved, [moved / p.name for p in reversed(files)]) == first
+    (moved / "x.jpg").write_bytes(b"X.jpg")
+    assert fingerprint(moved, [moved / p.name for p in files]) != first
+
+
+def test_the_code_of_a_plugin_is_part_of_the_code_wherever_it_is_installed(tmp_path):
+    here = code_version(solved(tmp_path / "here"))
+    assert code_version(solved(tmp_path / "elsewhere")) == here
+    assert code_version(solved(tmp_path / "here", source="THING = 2\n")) != here
+
+
+def test_where_plugins_lie_beside_each_other_does_not_matter(tmp_path):
+    def both(first: Path, second: Path):
+        one = solution(build(toy=plugin_at(first), extra=plugin_at(second, "extra")))
+        return code_version(replace(one, plugins=tuple(one.registry.plugins.values())))
+
+    assert both(tmp_path / "a", tmp_path / "z") == both(tmp_path / "zz", tmp_path / "aa")
+
+
+def test_a_plugin_that_the_solution_does_not_use_changes_nothing(tmp_path):
+    alone = code_version(solved(tmp_path))
+    registry = build(toy=plugin_at(tmp_path), idle=plugin_at(tmp_path, "idle"))
+    assert code_version(solution(registry)) == alone
+
+
+def test_a_file_of_a_plugin_that_is_new_moved_or_gone_changes_the_code(tmp_path):
+    seen = [code_version(solved(tmp_path))]
+    package = tmp_path / "made_toy"
+    (package / "more.py").write_text("")
+    seen.append(code_version(solved(tmp_path)))
+    (package / "deep").mkdir()
+    (package / "more.py").rename(package / "deep" / "more.py")
+    seen.append(code_version(solved(tmp_path)))
+    assert len(set(seen)) == 3
+    shutil.rmtree(package / "deep")
+    assert code_version(solved(tmp_path)) == seen[0]
+
+
+def test_a_plugin_of_one_file_counts_that_file_alone(tmp_path):
+    def version(text: str, beside: str) -> str:
+        (tmp_path / "single.py").write_text(text)
+        (tmp_path / "stranger.py").write_text(beside)
+        return code_version(solution(build(toy=bringing("toy", "single", __file__=str(tmp_path / "single.py")))))
+
+    assert version("A = 1", "") == version("A = 1", "B = 2") != version("A = 2", "")
+
+
+def test_a_plugin_without_a_file_is_refused_because_its_code_cannot_be_known():
+    with pytest.raises(PluginError, match=r"plugin toy \(dist-toy 1\.0\): its module has no file"):
+        code_version(solution(build(toy=bringing("toy"))))
+
+
+def engine_copy(tmp_path: Path, monkeypatch) -> Path:
+    """A copy of the engine's sources that `code_version` takes for the engine."""
+    copy = tmp_path / "engine"
+    shutil.copytree(Path(kagglekit.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(identities, "__file__", str(copy / "runs" / "identity.py"))
+    return copy
+
+
+def test_the_computing_parts_of_the_engine_are_code_and_its_command_line_and_reports_are_not(tmp_path, monkeypatch):
+    plain = solved(tmp_path)
+    before = code_version(plain)
+    engine = engine_copy(tmp_path, monkeypatch)
+    assert code_version(plain) == before
+    swept = {True: 0, False: 0}
+    for path in sorted(engine.rglob("*.py")):
+        computes = path.relative_to(engine).parts[0] not in ("cli", "report", "testing")
+        text = path.read_bytes()
+        path.write_bytes(text + b"\n# changed\n")
+        assert (code_version(plain) != before) == computes, path
+        path.write_bytes(text)
+        swept[computes] += 1
+    assert swept[True] > 30 and swept[False] >= 8
+    assert code_version(plain) == before
+
+
+def test_a_manifest_says_what_is_known_before_the_run_and_is_json(tmp_path):
+    plain = solved(tmp_path, seed=7)
+    record = manifest(plain, "data", "code", tmp_path, "kk run toy")
+    assert json.loads(json.dumps(record)) == record
+    assert record["identity"] == identity(plain, "data", "code")
+    assert record["plugins"] == {"toy": "dist-toy 1.0"}
+    assert (record["seed"], record["command"], record["competition"]) == (7, "kk run toy", "toy")
+    assert {"data_fingerprint", "recipe_identity", "code", "versions", "hardware", "git", "started"} <= set(record)
+
+
+def test_versions_leave_absent_packages_out(monkeypatch):
+    monkeypatch.setattr(identities, "RECORDED", ("kagglekit", "no-such-package"))
+    assert set(versions()) == {"python", "kagglekit"}
+    assert versions()["kagglekit"] == kagglekit.__version__
+
+
+def test_hardware_names_processor_cores_memory_and_device():
+    found = hardware()
+    assert found["cores"] >= 1 and found["memory_gib"] > 0 and found["cpu"]
+    assert found["device"] in ("cpu", "cuda", "mps")
+
+
+def test_outside_a_checkout_or_without_git_there_is_no_revision(tmp_path, monkeypatch):
+    monkeypatch.setattr(identities, "__file__", str(tmp_path / "identity.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert identities.git_revision() is None
+    monkeypatch.setenv("PATH", "")
+    assert identities.git_revision() is None
+
+
+def test_plugins_without_competition_still_count_as_plugins():
+    registry = build(nothing=module("made_nothing"))
+    assert list(registry.plugins) == ["nothing"] and isinstance(registry, plugins.Registry)

@@ -1,0 +1,189 @@
+"""Whole runs through `kk`, as a user types it: from files to a scored submission and a page."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.benchmarks import kills
+from tests.browser import look_at, open_browser
+from tests.hair_seg.independent_score import mean_iou
+
+pytestmark = pytest.mark.slow
+
+KK = str(Path(sys.executable).with_name("kk"))
+TINY = ["-o", "fidelity.image_size=64", "-o", "fidelity.epochs=2", "-o", "batch_size=8"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("end-to-end")
+
+
+@pytest.fixture(scope="module")
+def data(home) -> Path:
+    done = kk(home, "data", "sample", "hair-seg", str(home / "data"), "--count", "40")
+    assert done.returncode == 0, done.stderr
+    return home / "data"
+
+
+@pytest.fixture(scope="module")
+def first(home, data) -> dict:
+    """The result of the first run of the tiny recipe."""
+    return run(home, data)
+
+
+def kk(home: Path, *words: str, **more) -> subprocess.CompletedProcess:
+    return subprocess.run([KK, *words], env=kills.environment(home), capture_output=True, text=True, **more)
+
+
+def run(home: Path, data: Path, *words: str) -> dict:
+    done = kk(home, "run", "hair-seg", "--data", str(data), "--fidelity", "demo", *TINY, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_run_leaves_everything_that_it_promises(first):
+    folder = Path(first["folder"])
+    names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert {"recipe.toml", "manifest.json", "history.csv", "result.json", "report.html", "submission.json", "log.txt",
+            "checkpoints/epoch-000.safetensors", "checkpoints/epoch-001.safetensors", "validation/index.json"} <= names  # fmt: skip
+    assert not [name for name in names if "state" in name or name.endswith((".part", ".pt", ".pth", ".pkl"))]
+    assert first["weights"].startswith("bundled")
+    assert 0 < first["validation"]["low"] <= first["validation"]["value"] <= first["validation"]["high"] <= 1
+
+
+def test_the_score_printed_is_the_score_of_the_file_decoded_by_independent_code(first, data):
+    assert first["test"]["count"] == 8
+    score = mean_iou(Path(first["folder"]) / "submission.json", data / "answers.json")
+    assert first["test"]["value"] == pytest.approx(score, abs=1e-12)
+
+
+def test_the_second_run_of_an_experiment_returns_the_first_result_at_once(home, data, first):
+    started = time.perf_counter()
+    second = run(home, data)
+    assert not second["new"] and second["folder"] == first["folder"] and second["test"] == first["test"]
+    assert time.perf_counter() - started < first["seconds"]["total"]
+
+
+def test_again_repeats_the_experiment_in_a_folder_of_its_own_with_the_same_numbers(home, data, first):
+    again = run(home, data, "--again")
+    assert again["new"] and again["folder"] != first["folder"]
+    assert (again["validation"], again["test"]) == (first["validation"], first["test"])
+
+
+def test_another_seed_is_another_experiment(home, data, first):
+    other = run(home, data, "--seed", "1")
+    assert other["new"] and other["folder"] != first["folder"] and other["validation"] != first["validation"]
+
+
+def test_of_two_runs_at_once_one_trains_and_the_other_waits_for_its_result(home, data):
+    words = [KK, "run", "hair-seg", "--data", str(data), "--fidelity", "demo", *TINY, "--seed", "7", "--json"]
+    both = [
+        subprocess.Popen(words, env=kills.environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outcomes = [process.communicate(timeout=300) for process in both]
+    results = [json.loads(out) for out, _ in outcomes]
+    assert sorted(r["new"] for r in results) == [False, True]
+    assert results[0]["test"] == results[1]["test"]
+    waiter = outcomes[[r["new"] for r in results].index(False)][1]
+    assert "waiting" in waiter
+
+
+def test_an_interrupt_says_how_to_go_on_and_a_repeat_goes_on(home, data):
+    words = ["run", "hair-seg", "--data", str(data), "--fidelity", "demo", *TINY, "--seed", "8"]
+    process = subprocess.Popen([KK, *words], env=kills.environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("epoch 1/"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in rest and "Traceback" not in rest
+    done = kk(home, *words)
+    assert done.returncode == 0 and "going on after epoch 1 of 2" in done.stderr
+
+
+@pytest.mark.parametrize("moment", ["random", "store", "state", "mid-epoch", "submission"])
+def test_a_run_killed_at_any_moment_ends_with_the_same_bits_as_an_undisturbed_one(moment, data, undisturbed, tmp_path):
+    import random
+
+    expected, duration = undisturbed
+    what = kills.strike(tmp_path, data, moment, random.Random(moment), 0.8 * duration)
+    assert what.startswith("killed")
+    assert kills.finish(tmp_path, data) == expected
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home, data):
+    started = time.perf_counter()
+    return kills.finish(home / "undisturbed", data), time.perf_counter() - started
+
+
+def test_predict_masks_any_folder_of_pictures_of_any_size_and_lists_the_damaged(home, data, first):
+    pictures = home / "pictures"
+    pictures.mkdir()
+    source = Image.open(next((data / "task02_test" / "images").iterdir()))
+    for name, size in (("square.png", (512, 512)), ("wide é.jpg", (300, 120)), ("tall.jpeg", (90, 401))):
+        source.resize(size).save(pictures / name)
+    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    done = kk(home, "predict", Path(first["folder"]).name[:6], "--images", str(pictures), "--out", str(home / "masks"), "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["predicted"] == 3 and len(report["skipped"]) == 1 and "broken.jpg" in report["skipped"][0]
+    for name, size in (("square", (512, 512)), ("wide é", (300, 120)), ("tall", (90, 401))):
+        mask = Image.open(home / "masks" / f"{name}.png")
+        assert mask.size == size and set(mask.getdata()) <= {0, 255}
+
+
+def test_predict_gives_the_masks_that_were_submitted(home, data, first):
+    import numpy as np
+
+    from tests.hair_seg.independent_score import read_masks
+
+    images = data / "task02_test" / "images"
+    done = kk(home, "predict", Path(first["folder"]).name, "--images", str(images), "--out", str(home / "again"))
+    assert done.returncode == 0, done.stderr
+    submitted = read_masks(Path(first["folder"]) / "submission.json")
+    agreement = []
+    for name, mask in submitted.items():
+        predicted = np.array(Image.open(home / "again" / f"{Path(name).stem}.png")) > 0
+        union = (predicted | mask).sum()
+        agreement.append((predicted & mask).sum() / union if union else 1.0)
+    # The submission leaves out specks and adds bridges; nothing else may differ.
+    assert min(agreement) > 0.9 and np.mean(agreement) > 0.98
+
+
+def test_the_ledger_lists_the_runs_and_can_be_rebuilt(home, first):
+    rows = json.loads(kk(home, "runs", "--json").stdout)
+    rebuilt = json.loads(kk(home, "runs", "--rebuild", "--json").stdout)
+    assert rows == rebuilt and len(rows) >= 1
+    row = next(r for r in rows if r["path"] == str(Path(first["folder"]).relative_to(home / "runs")))
+    assert row["status"] == "done" and row["score"] == first["validation"]["value"]
+
+
+@pytest.mark.browser
+def test_the_page_of_a_real_run_is_whole_and_readable(first):
+    with open_browser() as driver:
+        for width in (1280, 400):
+            seen = look_at(driver, Path(first["folder"]) / "report.html", width)
+            assert not seen.console and not seen.broken_pictures and not seen.overflow
+            assert seen.pictures >= 6
+
+
+@pytest.mark.real
+def test_the_demo_reaches_its_bar_on_real_photos(real_hair, tmp_path):
+    env = {**os.environ, "KAGGLEKIT_RUNS": str(tmp_path / "runs"), "KAGGLEKIT_CACHE": str(tmp_path / "cache")}
+    command = [KK, "run", "hair-seg", "--data", str(real_hair), "--fidelity", "demo", "--json"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    score = mean_iou(Path(result["folder"]) / "submission.json", real_hair / "answers.json")
+    assert result["test"]["value"] == pytest.approx(score, abs=1e-12)
+    assert score >= 0.88
