@@ -99,7 +99,9 @@ def test_of_two_runs_at_once_one_trains_and_the_other_waits_for_its_result(home,
 
 def test_an_interrupt_says_how_to_go_on_and_a_repeat_goes_on(home, data):
     words = ["run", "hair-seg", "--data", str(data), "--fidelity", "demo", *TINY, "--seed", "8"]
-    process = subprocess.Popen([KK, *words], env=kills.environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [KK, *words], env=kills.environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     for line in process.stderr:
         if line.startswith("epoch 1/"):
             process.send_signal(signal.SIGINT)
@@ -133,7 +135,16 @@ def test_predict_masks_any_folder_of_pictures_of_any_size_and_lists_the_damaged(
     for name, size in (("square.png", (512, 512)), ("wide é.jpg", (300, 120)), ("tall.jpeg", (90, 401))):
         source.resize(size).save(pictures / name)
     (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    done = kk(home, "predict", Path(first["folder"]).name[:6], "--images", str(pictures), "--out", str(home / "masks"), "--json")
+    done = kk(
+        home,
+        "predict",
+        Path(first["folder"]).name[:6],
+        "--images",
+        str(pictures),
+        "--out",
+        str(home / "masks"),
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["predicted"] == 3 and len(report["skipped"]) == 1 and "broken.jpg" in report["skipped"][0]

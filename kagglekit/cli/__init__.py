@@ -66,12 +66,14 @@ def main() -> None:
     """The program: every fault becomes one message and an exit code."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        code = kk.main(standalone_mode=False)
+        code = kk.main(prog_name="kk", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes a file that ends early for Ctrl-D at a prompt
+            fail_unexpectedly(error.__cause__)
         fail("interrupted; the same command goes on from the last whole epoch", 130)
     except KagglekitError as error:
         fail(str(error), error.exit_code)
@@ -82,12 +84,16 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         fail(f"{place}{error.strerror or error}; check the folder, its rights and the free space", 1)
     except Exception as error:
-        fail(
-            f"unexpected {type(error).__name__}: {error}\nThis is a fault of kagglekit or a plugin, not yours. "
-            "KAGGLEKIT_TRACE=1 shows the "
-            "traceback; please report it with the command.",
-            1,
-        )
+        fail_unexpectedly(error)
+
+
+def fail_unexpectedly(error: Exception) -> None:
+    """Leave with a message on an error that nobody foresaw."""
+    fail(
+        f"unexpected {type(error).__name__}: {error}\nThis is a fault of kagglekit or a plugin, not yours. "
+        "KAGGLEKIT_TRACE=1 shows the traceback; please report it with the command.",
+        1,
+    )
 
 
 def fail(message: str, code: int) -> None:

@@ -27,11 +27,17 @@ def epoch_path(folder: Path, epoch: int) -> Path:
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
     """Write tensors and JSON-like metadata, whole or not at all."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     # Copies, because safetensors refuses tensors that share memory, as layers with tied weights do.
     tensors = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in weights.items()}
-    write_with(path, lambda temporary: save_file(tensors, temporary, {"kagglekit": json.dumps(metadata)}))
+    try:
+        write_with(path, lambda temporary: save_file(tensors, temporary, {"kagglekit": json.dumps(metadata)}))
+    except SafetensorError as error:  # what the library makes of a full disk
+        raise RunError(
+            f"checkpoint {path}: cannot be written: {error}; free some space and repeat the command"
+        ) from error
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -55,6 +55,7 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     torch.manual_seed(recipe.seed)
     body = job.make_model()
     loaded = getattr(body, "loaded_weights", "whatever the plugin's network brings")
+    job.say(f"training on {device} in {str(dtype).removeprefix('torch.')}; encoder weights {loaded}")
     network = prepare(body, job.store.channels, device)
     optimizer = make_optimizer(recipe, network)
     scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.errors import PluginError, RecipeError, did_you_mean
+from kagglekit.train.hub import cached_when_unreachable
 
 if TYPE_CHECKING:
     import torch
@@ -99,19 +100,29 @@ def bundled_state() -> dict[str, torch.Tensor]:
 def _load_imagenet(encoder: nn.Module, name: str, channels: int) -> tuple[str, tuple]:
     import segmentation_models_pytorch as smp
 
-    try:
-        # Asking the library for a second encoder reuses its own download and naming rules for every family.
-        pretrained = smp.encoders.get_encoder(name, in_channels=channels, weights="imagenet")
-    except KeyError as error:
-        raise RecipeError(f"recipe: no imagenet weights are known for encoder={name}; use none or a file") from error
-    except Exception as error:  # whatever a hub raises without a network: the fallback must not depend on its kind
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}".rstrip(": ")
-        if name == BUNDLED_ENCODER:
-            loaded, normalisation = load_encoder(encoder, name, "bundled", channels)
-            return f"{loaded} (imagenet could not be fetched: {reason})", normalisation
-        return f"none: random initial weights (imagenet could not be fetched: {reason})", _cycled(IMAGENET, channels)
+    with cached_when_unreachable() as reachable:
+        try:
+            # Asking the library for a second encoder reuses its own download and naming rules for every family.
+            wanted = True if name.startswith("tu-") else "imagenet"
+            pretrained = smp.encoders.get_encoder(name, in_channels=channels, weights=wanted)
+            normalisation = _published_normalisation(name)
+        except KeyError as error:
+            raise RecipeError(
+                f"recipe: no imagenet weights are known for encoder={name}; use none or a file"
+            ) from error
+        except Exception as error:  # whatever a hub raises: the fallback must not depend on its kind
+            fault = _first_line(error) if reachable else "no connection to the model hub"
+            why = f"imagenet could not be fetched: {fault}"
+            if name == BUNDLED_ENCODER:
+                loaded, normalisation = load_encoder(encoder, name, "bundled", channels)
+                return f"{loaded} ({why})", normalisation
+            return f"none: random initial weights ({why})", _cycled(IMAGENET, channels)
     encoder.load_state_dict(pretrained.state_dict())
-    return f"imagenet: {name} from the model hub", _cycled(_published_normalisation(name), channels)
+    return f"imagenet: {name} from the model hub", _cycled(normalisation, channels)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:120]}"
 
 
 def _published_normalisation(name: str) -> tuple:

@@ -68,4 +68,5 @@ def autocast(device: str, dtype: torch.dtype):
 
 def prepare(body: nn.Module, channels: int, device: str) -> Network:
     """The network on its device, convolutions laid out channels-last."""
+    torch.backends.cudnn.benchmark = device == "cuda"  # sizes of batches hardly change, so tuning pays at once
     return Network(body, channels).to(device, memory_format=torch.channels_last)

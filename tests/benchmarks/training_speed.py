@@ -183,7 +183,7 @@ def main():
         print(json.dumps({"seconds": seconds, "iou": ious, "ratio": ratio}))
         return
     print(
-        f"{len(samples)} pictures of {PIXELS} px, {arguments.epochs} epochs, {device}, {dtype}, {torch.get_num_threads()} threads"
+        f"{len(samples)} pictures, {PIXELS} px, {arguments.epochs} epochs, {device}, {dtype}, {torch.get_num_threads()} threads"
     )
     for name in runs:
         print(f"{name:<10} epochs {' '.join(f'{s:6.2f}' for s in seconds[name])} s   IoU {ious[name]:.4f}")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import kagglekit
-from kagglekit import PluginError, plugins
+from kagglekit import PluginError
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.runs import identity as identities
 from kagglekit.runs.identity import code_version, hardware, identity, manifest, versions
-from tests.helpers import bringing, build, module, solution
+from tests.helpers import bringing, build, solution
 
 SOURCE = "THING = 1\n"
 
@@ -162,8 +162,3 @@ def test_outside_a_checkout_or_without_git_there_is_no_revision(tmp_path, monkey
     assert identities.git_revision() is None
     monkeypatch.setenv("PATH", "")
     assert identities.git_revision() is None
-
-
-def test_plugins_without_competition_still_count_as_plugins():
-    registry = build(nothing=module("made_nothing"))
-    assert list(registry.plugins) == ["nothing"] and isinstance(registry, plugins.Registry)

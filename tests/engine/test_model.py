@@ -103,6 +103,7 @@ def test_bundled_weights_of_another_encoder_do_not_exist():
 
 
 def test_imagenet_without_a_network_falls_back_to_the_bundled_weights_and_says_so(monkeypatch, bundled):
+    monkeypatch.setattr("kagglekit.train.hub.is_reachable", lambda address: True)
     monkeypatch.setattr(smp.encoders, "get_encoder", no_network)
     model = build(recipe(encoder_weights="imagenet"), 3, 1)
     stem = model.encoder.state_dict()["model.conv_stem.weight"]
@@ -114,6 +115,7 @@ def test_imagenet_without_a_network_falls_back_to_the_bundled_weights_and_says_s
 
 
 def test_imagenet_of_another_encoder_without_a_network_is_random_and_says_so(monkeypatch):
+    monkeypatch.setattr("kagglekit.train.hub.is_reachable", lambda address: True)
     monkeypatch.setattr(smp.encoders, "get_encoder", no_network)
     model = build(recipe(encoder="resnet18", encoder_weights="imagenet"), 3, 1)
     assert model.loaded_weights.startswith("none: random initial weights (imagenet could not be fetched: Connection")

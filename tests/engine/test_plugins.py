@@ -81,9 +81,7 @@ def test_a_person_can_still_interrupt_the_loading_of_plugins():
 
 
 def test_a_misspelled_hook_is_refused_with_the_right_spelling():
-    assert broken_by("kk_modle", "recipe").endswith(
-        "kk_modle() is not a hook of kagglekit; did you mean kk_model()?"
-    )
+    assert broken_by("kk_modle", "recipe").endswith("kk_modle() is not a hook of kagglekit; did you mean kk_model()?")
 
 
 def test_a_hook_like_no_other_is_refused_with_all_that_there_are():

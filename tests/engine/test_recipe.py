@@ -109,7 +109,7 @@ def test_a_setting_of_none_is_left_out_of_toml_where_there_is_no_null():
         settings={"x": None, "y": [{"z": None}]},
         techniques=[{"name": "t", "settings": {"p": None, "q": 1}}],
     )
-    assert 'x = ' not in recipe.to_toml()
+    assert "x = " not in recipe.to_toml()
     assert "[settings]" in recipe.to_toml() and "q = 1" in recipe.to_toml()
 
 

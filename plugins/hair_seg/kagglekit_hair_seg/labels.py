@@ -81,6 +81,8 @@ def read_document(path: Path) -> tuple[dict, list[dict]]:
             document = msgspec.json.decode(data)
         except msgspec.DecodeError as error:
             raise DataError(_where(path, data, error)) from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: not UTF-8 text: {error}") from None
     entries = document.get("annotations", document.get("annotation")) if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise DataError(f'{path}: expected an object with a list "annotations"')
@@ -109,7 +111,7 @@ def _where(path: Path, data, error: msgspec.DecodeError) -> str:
     match = re.search(r"\(byte (\d+)\)", str(error))
     at = int(match.group(1)) if match else len(data)
     before = bytes(data[:at])
-    line, column = before.count(b"\n") + 1, at - (before.rfind(b"\n") + 1) + 1
+    line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
     near = bytes(data[max(0, at - 20) : at + 20]).decode("utf-8", "replace").strip()
     return f"{path}: broken JSON at line {line}, column {column} (near {near!r}): {error}"
 
@@ -117,7 +119,7 @@ def _where(path: Path, data, error: msgspec.DecodeError) -> str:
 def _name_of(raw: msgspec.Raw, index: int) -> str:
     try:
         return msgspec.json.decode(raw, type=Name).file_name
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return f"entry {index}"
 
 
