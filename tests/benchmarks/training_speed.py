@@ -182,9 +182,8 @@ def main():
     if arguments.json:
         print(json.dumps({"seconds": seconds, "iou": ious, "ratio": ratio}))
         return
-    print(
-        f"{len(samples)} pictures, {PIXELS} px, {arguments.epochs} epochs, {device}, {dtype}, {torch.get_num_threads()} threads"
-    )
+    shown = f"{len(samples)} pictures of {PIXELS} px, {arguments.epochs} epochs"
+    print(f"{shown}, {device}, {dtype}, {torch.get_num_threads()} threads")
     for name in runs:
         print(f"{name:<10} epochs {' '.join(f'{s:6.2f}' for s in seconds[name])} s   IoU {ious[name]:.4f}")
     print(f"plain / kagglekit: {ratio['plain']:.2f} (times faster, from the second epoch)")
