@@ -6,8 +6,6 @@ import csv
 import itertools
 import json
 import math
-import os
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kagglekit.files import write_bytes
 from kagglekit.report import figures
 
 PICTURE_SIDE = 320
@@ -59,7 +58,8 @@ def write_run_page(folder: Path, examples: Sequence[Example], result: Mapping[st
     }
     page = page_environment().get_template("run.html.j2").render(context)
     target = folder / "report.html"
-    write_whole(target, page)
+    # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
+    write_bytes(target, page.encode("utf-8", errors="backslashreplace"))
     return target
 
 
@@ -75,22 +75,6 @@ def page_environment():
         score=score_text, duration=duration_text, size=size_text, moment=moment_text, setting=setting_text
     )
     return environment
-
-
-def write_whole(target: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it, so that a reader never sees half of it."""
-    # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
-    data = text.encode("utf-8", errors="backslashreplace")
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def score_text(value: float | None, sign: bool = False) -> str:

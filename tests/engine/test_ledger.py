@@ -196,3 +196,12 @@ def test_a_run_without_a_validation_score_is_listed(runs):
     result = json.loads((folder / "result.json").read_text()) | {"validation": None, "test": {"value": 0.75}}
     (folder / "result.json").write_text(json.dumps(result))
     assert (describe(folder)["score"], describe(folder)["test_score"]) == (None, 0.75)
+
+
+def test_readers_of_the_ledger_never_wait_for_a_writer(runs):
+    ledger = filled(runs)
+    writer = sqlite3.connect(ledger.path)
+    assert writer.execute("pragma journal_mode").fetchone() == ("wal",)
+    writer.execute("delete from runs")  # in a transaction that stays open
+    assert len(ledger.rows()) == 4
+    writer.close()

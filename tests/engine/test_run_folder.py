@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kagglekit import RunError
+from kagglekit import DataError, RunError, hookimpl
 from kagglekit.errors import UsageError
 from kagglekit.runs import folder as folders
-from tests.helpers import ROOT, environment, run_folder
+from kagglekit.samples import sample_folder
+from tests.helpers import ROOT, environment, run_folder, toy
 
 HOLD = """
 import sys, time
@@ -202,3 +203,41 @@ def test_json_is_written_in_a_form_that_people_can_read(tmp_path):
     folders.write_json(tmp_path / "x.json", {"b": 1, "a": [1]})
     text = (tmp_path / "x.json").read_text()
     assert text.endswith("\n") and text.count("\n") > 3 and list(json.loads(text)) == ["b", "a"]
+
+
+def drawing(calls: list, fail: bool = False):
+    """The toy competition, which notes each drawing of sample data in `calls`."""
+
+    @hookimpl
+    def kk_sample(root, count, seed):
+        calls.append((root.name, count, seed))
+        if fail:
+            raise DataError("no pencil")
+        root.mkdir()
+        return root
+
+    return toy(kk_sample=kk_sample)
+
+
+def test_sample_data_are_drawn_once_and_kept_by_count_and_seed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KAGGLEKIT_SAMPLES", str(tmp_path))
+    calls: list = []
+    first = sample_folder(drawing(calls), 8, 0)
+    assert first == tmp_path / "toy-8-seed0" and sample_folder(drawing(calls), 8, 0) == first
+    assert sample_folder(drawing(calls), 8, 1) != first != sample_folder(drawing(calls), 9, 0)
+    assert calls == [("toy-8-seed0", 8, 0), ("toy-8-seed1", 8, 1), ("toy-9-seed0", 9, 0)]
+    assert capsys.readouterr().err.count("no --data given: drawing ") == 3
+
+
+def test_sample_data_lie_beside_the_runs_where_nothing_else_is_said(tmp_path, monkeypatch):
+    monkeypatch.delenv("KAGGLEKIT_SAMPLES")
+    monkeypatch.setenv("KAGGLEKIT_RUNS", str(tmp_path / "runs"))
+    assert sample_folder(drawing([]), 8, 0) == tmp_path / "samples" / "toy-8-seed0"
+
+
+def test_sample_data_that_could_not_be_drawn_are_drawn_the_next_time(tmp_path, monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_SAMPLES", str(tmp_path))
+    calls: list = []
+    with pytest.raises(DataError, match="no pencil"):
+        sample_folder(drawing(calls, fail=True), 8, 0)
+    assert sample_folder(drawing(calls), 8, 0).is_dir() and len(calls) == 2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from kagglekit import Box, DataError, RecipeError, SubmissionError
+from kagglekit import Box, DataError, RecipeError
 from kagglekit_hair_seg import Settings
 from kagglekit_hair_seg.dataset import STRATA, find_root, read
 from tests.worlds import edit_json, hair_folder, photo, ring, write_json
@@ -327,7 +327,3 @@ def test_many_faults_at_once_are_all_listed(root):
         "picture without label": ["new.jpg"],
     }
     assert len(dataset.train) == 12 - 4
-
-
-def test_a_submission_error_is_no_data_error():
-    assert not issubclass(SubmissionError, DataError)

@@ -143,15 +143,24 @@ def _ladder(row: np.ndarray, max_points: int) -> list[tuple[int, float, np.ndarr
         lost = 1 - np.count_nonzero(full & again) / max(1, np.count_nonzero(full | again))
         if not rungs or _bytes(points) < rungs[-1][0]:
             rungs.append((_bytes(points), float(lost), points))
-    if not rungs:  # so ragged that even the coarsest outline has too many points: its hull, thinned out
-        import cv2
-
-        hull = cv2.convexHull(row.astype(np.int32))[:, 0]
-        # At least 3 points, one of them twice where the hull is a line.
-        points = hull[np.linspace(0, len(hull) - 1, max(3, min(len(hull), max_points))).astype(int)]
+    if not rungs:
+        points = _coarsest(row, full, max_points)
         again = polygon.fill(points, size)
         rungs.append((_bytes(points), float(1 - (full & again).sum() / max(1, (full | again).sum())), points))
     return _convex(rungs)
+
+
+def _coarsest(row: np.ndarray, full: np.ndarray, max_points: int) -> np.ndarray:
+    """For shapes so ragged that every outline has too many points: the largest region alone, else the hull thinned."""
+    import cv2
+
+    for epsilon in EPSILONS:
+        points = polygon.trace(full, epsilon, full.size + 1)
+        if 3 <= len(points) <= max_points:
+            return points
+    hull = cv2.convexHull(row.astype(np.int32))[:, 0]
+    # At least 3 points, one of them twice where the hull is a line.
+    return hull[np.linspace(0, len(hull) - 1, max(3, min(len(hull), max_points))).astype(int)]
 
 
 def _convex(rungs: list[tuple[int, float, np.ndarray]]) -> list[tuple[int, float, np.ndarray]]:
