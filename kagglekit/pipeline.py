@@ -54,6 +54,7 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
     solution = request.solution
     started = time.perf_counter()
     dataset = solution.dataset(request.data)
+    solution.check(dataset.channels)
     mark = fingerprint(request.data, dataset.files, folders.cache(), progress.track)
     code = code_version(solution)
     base = folders.home() / solution.competition.id / identity(solution, mark, code)

@@ -92,6 +92,12 @@ class Solution:
         """How probabilities become masks."""
         return self._ask("kk_postprocess", recipe=self.recipe, competition=self.competition)
 
+    def check(self, channels: int) -> None:
+        """Ask every stage that needs no data, so that a bad name stops a run before it reads a gigabyte."""
+        for stage in (self.loss, self.views, self.ensemble, self.postprocess):
+            stage()
+        self.model(channels, pretrained=False)
+
     def who_answers(self, hook: str) -> list[str]:
         """Names of those who have a say in `hook`, the one that is called first at the end."""
         return [impl.plugin_name for impl in getattr(self.manager.hook, hook).get_hookimpls()]

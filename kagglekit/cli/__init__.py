@@ -74,7 +74,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as error:
         if isinstance(error.__cause__, EOFError):  # click takes a file that ends early for Ctrl-D at a prompt
             fail_unexpectedly(error.__cause__)
-        fail("interrupted; the same command goes on from the last whole epoch", 130)
+        more = "; the same command goes on from the last whole epoch" if "run" in sys.argv[1:2] else ""
+        fail(f"interrupted{more}", 130)
     except KagglekitError as error:
         fail(str(error), error.exit_code)
     except BrokenPipeError:

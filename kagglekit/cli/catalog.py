@@ -50,11 +50,8 @@ def list_command(as_json):
 def info_command(id, as_json):
     """Say what competition ID is: task, metric, data layout, presets, settings, sources."""
     plugin, competition = registry().competition(id)
-    settings = (
-        []
-        if competition.settings is None
-        else [{"key": f"settings.{f.name}", "default": f.default} for f in dataclasses.fields(competition.settings)]
-    )
+    defaults = dataclasses.asdict(competition.settings()) if competition.settings else {}
+    settings = [{"key": f"settings.{name}", "default": value} for name, value in defaults.items()]
     facts = {
         "id": competition.id,
         "title": competition.title,

@@ -82,6 +82,8 @@ def compose_recipe(
     changes = dict(pairs)
     if len(changes) < len(pairs):
         raise UsageError("-o: a setting is given twice")
+    if seed is not None and "seed" in changes:
+        raise UsageError("--seed and -o seed=... are both given; give one of them")
     if seed is not None:
         changes["seed"] = seed
     result, origins = recipes.compose([*layers, ("-o", changes)], with_, without)

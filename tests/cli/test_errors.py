@@ -139,8 +139,8 @@ ENDS = [
     (PluginError("p"), 1, "kk: p\n"),
     (RunError("r"), 1, "kk: r\n"),
     (SubmissionError("s"), 1, "kk: s\n"),
-    (KeyboardInterrupt(), 130, "kk: interrupted; the same command goes on from the last whole epoch\n"),
-    (click.Abort(), 130, "kk: interrupted; the same command goes on from the last whole epoch\n"),
+    (KeyboardInterrupt(), 130, "kk: interrupted\n"),
+    (click.Abort(), 130, "kk: interrupted\n"),
     (OSError(28, "No space left on device", "/x/y"), 1, "kk: /x/y: No space left on device; check the folder, its "),
     (OSError("odd"), 1, "kk: odd; check the folder, its rights and the free space\n"),
     (ZeroDivisionError("division by zero"), 1, "kk: unexpected ZeroDivisionError: division by zero\nThis is a fault "),
@@ -214,4 +214,4 @@ def test_an_interrupted_program_leaves_with_130(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.strip() == "kk: interrupted; the same command goes on from the last whole epoch"
+    assert err.strip() == "kk: interrupted"

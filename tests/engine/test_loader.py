@@ -61,7 +61,7 @@ def test_pictures_are_uint8_channels_last_and_masks_match(world):
         assert np.array_equal(mask, expected[1])
 
 
-@pytest.mark.filterwarnings("ignore:'pin_memory' argument")
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument", "ignore:This DataLoader will create 2 worker")
 @pytest.mark.parametrize("make", [shapes_that_move, lambda: flip_half, lambda: shuffled_colours, lambda: None])
 def test_batches_do_not_depend_on_the_number_of_workers(world, monkeypatch, make):
     data, store = world

@@ -175,6 +175,7 @@ class Bomb:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("how", ["torch", "pickle"])
 def test_a_pickle_with_code_is_refused_and_its_code_is_not_run(tmp_path, how):
     mark = tmp_path / "the code was run"

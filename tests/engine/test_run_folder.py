@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kagglekit import DataError, RunError, hookimpl
+from kagglekit import DataError, RunError, hookimpl, progress
 from kagglekit.errors import UsageError
 from kagglekit.runs import folder as folders
 from kagglekit.samples import sample_folder
@@ -222,9 +222,10 @@ def drawing(calls: list, fail: bool = False):
 def test_sample_data_are_drawn_once_and_kept_by_count_and_seed(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KAGGLEKIT_SAMPLES", str(tmp_path))
     calls: list = []
-    first = sample_folder(drawing(calls), 8, 0)
-    assert first == tmp_path / "toy-8-seed0" and sample_folder(drawing(calls), 8, 0) == first
-    assert sample_folder(drawing(calls), 8, 1) != first != sample_folder(drawing(calls), 9, 0)
+    with progress.console(progress.Console()):
+        first = sample_folder(drawing(calls), 8, 0)
+        assert first == tmp_path / "toy-8-seed0" and sample_folder(drawing(calls), 8, 0) == first
+        assert sample_folder(drawing(calls), 8, 1) != first != sample_folder(drawing(calls), 9, 0)
     assert calls == [("toy-8-seed0", 8, 0), ("toy-8-seed1", 8, 1), ("toy-9-seed0", 9, 0)]
     assert capsys.readouterr().err.count("no --data given: drawing ") == 3
 
