@@ -76,6 +76,26 @@ def test_the_same_recipe_gives_the_same_bits_and_another_seed_others(world, tmp_
     assert outcome(tmp_path / "a")["history"] != outcome(tmp_path / "c")["history"]
 
 
+def test_every_epoch_draws_other_numbers_of_chance(world, tmp_path):
+    data, store = world
+    drawn = []
+
+    class Draws(nn.Module):
+        def forward(self, images):
+            if self.training:
+                drawn.append(float(torch.rand(())))
+            return images
+
+    def drawing():
+        body = tiny_network()
+        body.insert(0, Draws())
+        return body
+
+    fit(job(tmp_path, store, data, recipe(batch_size=8, fidelity={"epochs": 4}), make_model=drawing))
+    assert len(drawn) == 4 * 2
+    assert len(set(drawn)) == 8
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_a_training_that_was_stopped_and_goes_on_equals_an_undisturbed_one(world, tmp_path, optimizer, ema):

@@ -223,6 +223,29 @@ def test_a_killed_build_goes_on_and_equals_an_undisturbed_one(tmp_path):
     assert contents(store) == contents(filled(tmp_path / "undisturbed", discs(24)))
 
 
+def test_a_picture_is_marked_ready_only_after_its_pixels_are_on_disk(tmp_path, monkeypatch):
+    data = discs(6)
+    store = open_store(tmp_path, "f", data, 32, "binary", 1)
+    events = []
+
+    def spy(name, real):
+        def call(handle, *rest):
+            events.append((name, Path(f"/proc/self/fd/{handle}").readlink().name))
+            return real(handle, *rest)
+
+        monkeypatch.setattr(os, name, call)
+
+    spy("pwrite", os.pwrite)
+    spy("fsync", os.fsync)
+    store.fill(data, data.train)
+    marks = [i for i, event in enumerate(events) if event == ("pwrite", "state.u8")]
+    assert len(marks) == 6
+    for file in ("images.u8", "masks.u8"):
+        writes = [i for i, event in enumerate(events) if event == ("pwrite", file)]
+        assert len(writes) == 6
+        assert max(writes) < events.index(("fsync", file)) < min(marks)
+
+
 def test_pixels_that_a_kill_left_half_written_are_written_again(tmp_path):
     data = discs(6)
     store = open_store(tmp_path, "f", data, 32, "binary", 1)

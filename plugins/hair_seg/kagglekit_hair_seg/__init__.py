@@ -87,7 +87,7 @@ def kk_competition():
                 "encoder_weights": "bundled",
                 "fidelity.image_size": 256,
                 "fidelity.fraction": 1.0,
-                "fidelity.epochs": 10,
+                "fidelity.epochs": 8,
                 "optimizer": "adamw",
                 "lr": 1e-3,
                 "weight_decay": 1e-4,
