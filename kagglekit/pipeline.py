@@ -17,7 +17,7 @@ from kagglekit.errors import DataError
 from kagglekit.files import remove_unfinished, write_text
 from kagglekit.metrics import score_with_interval
 from kagglekit.runs import folder as folders
-from kagglekit.runs.identity import code_version, identity, manifest
+from kagglekit.runs.identity import code_version, identity, manifest, reader_version
 from kagglekit.runs.ledger import Ledger
 from kagglekit.solution import Solution
 from kagglekit.types import Dataset, Member, Sample
@@ -149,17 +149,19 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     """Clean, split, take the fidelity's subset and decode it once; raises DataError for too much damage."""
     recipe = solution.recipe
     skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
-    damaged = {p.sample: p.detail for p in dataset.problems if p.damaged}
+    damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # those of the test part are used
     dropped = {f.sample: f"{f.rule} (score {f.score:.3g})" for f in solution.clean(dataset) if f.action == "drop"}
     kept = [s for s in dataset.train if s.id not in dropped]
     train_part, validation = folds.split(kept, recipe.folds, recipe.fold, recipe.seed)
     train_part = folds.subset(train_part, recipe.fidelity.fraction, recipe.seed)
     competition = solution.competition
-    store = open_store(
-        folders.cache(), mark, dataset, recipe.fidelity.image_size, competition.task, len(competition.classes)
-    )
+    share = len(damaged) / max(1, len(dataset.train) + len(damaged))
+    refuse_damage(damaged, share, recipe.max_damaged)  # what the index shows need not wait for decoding
+    key, planes = f"{mark}-{reader_version(solution)}", len(competition.classes)
+    store = open_store(folders.cache(), key, dataset, recipe.fidelity.image_size, competition.task, planes)
     unreadable = store.fill(dataset, [*train_part, *validation], progress.track)
-    refuse_damage({**damaged, **unreadable}, len(dataset.train) + len(damaged), recipe.max_damaged)
+    share += len(unreadable) / max(1, len(train_part) + len(validation))
+    refuse_damage(damaged | unreadable, share, recipe.max_damaged)
     train_part = [s for s in train_part if s.id not in unreadable]
     validation = [s for s in validation if s.id not in unreadable]
     skipped = skipped | dropped | unreadable
@@ -179,16 +181,15 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     return Data(dataset, store, train_part, validation, skipped)
 
 
-def refuse_damage(damaged: dict[str, str], total: int, allowed: float) -> None:
-    """Raise DataError when more than the allowed part of the files is broken, naming the first few."""
-    if len(damaged) <= allowed * total:
+def refuse_damage(damaged: dict[str, str], share: float, allowed: float) -> None:
+    """Raise DataError when the damaged `share` of the files exceeds what is allowed, naming the first few."""
+    if share <= allowed:
         return
     shown = "\n".join(f"  {sample}: {reason}" for sample, reason in list(damaged.items())[:5])
     raise DataError(
-        f"{len(damaged)} of {total} training pictures or labels are damaged, more than the {allowed:.1%} that a "
-        "run passes over:\n"
-        f"{shown}\nmend or remove them (`kk data check` lists all), or allow more with -o "
-        f"max_damaged={min(1, 1.1 * len(damaged) / total):.2g}"
+        f"{len(damaged)} training pictures or labels ({share:.1%}) are damaged, more than the {allowed:.1%} that a "
+        f"run passes over:\n{shown}\nmend or remove them (`kk data check` lists all), or allow more with "
+        f"-o max_damaged={min(1, 1.1 * share):.2g}"
     )
 
 

@@ -1,7 +1,6 @@
 """Splits and subsets that depend on nothing but seed, groups and strata.
 
-Both are made by ranking keyed hashes, so they do not change with the order of the samples, and a group's place does not
-change when other groups come or go within the same fold sizes.
+Both are made by ranking keyed hashes, so they do not change with the order of the samples.
 """
 
 from __future__ import annotations

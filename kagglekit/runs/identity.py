@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import platform
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import PluginError
+from kagglekit.plugins import Plugin
 from kagglekit.recipe import digest
 from kagglekit.solution import Solution
 
+ENGINE = Path(__file__).parent.parent
 RECORDED = (
     "kagglekit",
     "torch",
@@ -40,19 +44,33 @@ def code_version(solution: Solution) -> str:
 
     The command line and the reports are left out: they change no number.
     """
-    engine = Path(__file__).parent.parent
-    files = {
-        f"kagglekit/{p.relative_to(engine).as_posix()}": p
-        for p in engine.rglob("*.py")
-        if p.relative_to(engine).parts[0] not in ("cli", "report", "testing")
-    }
-    for plugin in solution.plugins:
+    engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in ("cli", "report", "testing")]
+    files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}
+    return _hash_sources(files | _plugin_sources(solution.plugins))
+
+
+def reader_version(solution: Solution) -> str:
+    """16 hex digits over what decides the pixels in a store besides the files: reading code, and its settings."""
+    files = {f"kagglekit/data/{p.name}": p for p in (ENGINE / "data").glob("*.py")}
+    wrappers = [t for t in solution.techniques if hasattr(t, "kk_dataset")]
+    owners = [solution.plugins[0], *(solution.registry.technique(t.name)[0] for t in wrappers)]
+    settings = [solution.recipe.settings, [[t.name, dataclasses.asdict(t)] for t in wrappers]]
+    return digest([_hash_sources(files | _plugin_sources(owners)), settings])
+
+
+def _plugin_sources(plugins: Iterable[Plugin]) -> dict[str, Path]:
+    files = {}
+    for plugin in plugins:
         origin = getattr(plugin.module, "__file__", None)
         if origin is None:
             raise PluginError(f"{plugin}: its module has no file, so that its code cannot be part of a run's identity")
         origin = Path(origin)
         sources = origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin]
         files |= {f"{plugin.name}/{p.relative_to(origin.parent).as_posix()}": p for p in sources}
+    return files
+
+
+def _hash_sources(files: Mapping[str, Path]) -> str:
     state = hashlib.blake2b(digest_size=8)
     for name, path in sorted(files.items()):  # by name below its package: it must not matter where code is installed
         state.update(name.encode() + b"\0" + path.read_bytes() + b"\0")

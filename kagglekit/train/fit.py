@@ -55,7 +55,6 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     torch.manual_seed(recipe.seed)
     body = job.make_model()
     loaded = getattr(body, "loaded_weights", "whatever the plugin's network brings")
-    job.say(f"training on {device} in {str(dtype).removeprefix('torch.')}; encoder weights {loaded}")
     network = prepare(body, job.store.channels, device)
     optimizer = make_optimizer(recipe, network)
     scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
@@ -66,9 +65,11 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     if restored:
         average = {key: value.to(device) for key, value in restored[0].items()}
         history, loaded = restored[1]["history"], restored[1]["loaded_weights"]
+        network.normalise_by(restored[1]["normalisation"])  # as begun, even if other weights are at hand by now
         scaler.load_state_dict(restored[1]["scaler"])
         job.say(f"going on after epoch {len(history)} of {recipe.fidelity.epochs}")
 
+    job.say(f"training on {device} in {str(dtype).removeprefix('torch.')}; encoder weights {loaded}")
     for epoch in range(len(history), recipe.fidelity.epochs):
         started = time.perf_counter()
         torch.manual_seed(recipe.seed * 100_003 + epoch + 1)
@@ -91,7 +92,12 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
         )
         if average:
             body.load_state_dict(trained)
-        metadata = {"history": history, "loaded_weights": loaded, "scaler": scaler.state_dict()}
+        metadata = {
+            "history": history,
+            "loaded_weights": loaded,
+            "scaler": scaler.state_dict(),
+            "normalisation": network.normalisation,
+        }
         checkpoint.save_state(job.folder, body, optimizer, average, metadata)
         job.say(describe(row, recipe.fidelity.epochs, job.metric.name))
 
@@ -121,7 +127,10 @@ def train_epoch(
         with autocast(device, dtype):
             logits = network(images)
         loss = job.loss(full_precision(logits), to_target(masks, job.task))
-        scaler.scale(loss / recipe.accumulate).backward()
+        group = min(
+            recipe.accumulate, per_epoch - step // recipe.accumulate * recipe.accumulate
+        )  # the last may be short
+        scaler.scale(loss / group).backward()
         total += loss.detach().to(total) * len(images)
         seen += len(images)
         if (step + 1) % recipe.accumulate == 0 or step + 1 == per_epoch:

@@ -17,7 +17,7 @@ def build(recipe: Recipe, task: Task) -> Loss:
     """`(logits, target) -> scalar`, the sum of weight times loss over the recipe's `loss`.
 
     bce: binary cross-entropy (binary, multilabel); ce: cross-entropy (multiclass); dice: 1 - soft Dice over the
-    flattened batch, smoothing 1; jaccard, lovasz (Berman et al. 2018), focal (Lin et al. 2017): as in
+    flattened batch, smoothing 1 (library form); jaccard, lovasz (Berman et al. 2018), focal (Lin et al. 2017): as in
     segmentation-models-pytorch. Raises RecipeError for unknown names, a loss of another task, and an empty sum.
     """
     terms = [(weight, _one(name, task)) for name, weight in recipe.loss.items() if weight > 0]

@@ -20,12 +20,17 @@ class Network(nn.Module):
     def __init__(self, body: nn.Module, channels: int):
         super().__init__()
         self.body = body
-        self.normalisation = normalisation_of(body, channels)
-        mean, std = self.normalisation
+        self.normalise_by(normalisation_of(body, channels))
+
+    def normalise_by(self, normalisation: tuple) -> None:
+        """Set the (mean, std) of pictures in 0..1."""
+        self.normalisation = normalisation
+        mean, std = normalisation
         scale = 1 / (255 * torch.tensor(std, dtype=torch.float32))
         shift = -torch.tensor(mean, dtype=torch.float32) / torch.tensor(std, dtype=torch.float32)
-        self.register_buffer("scale", scale.view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("shift", shift.view(1, -1, 1, 1), persistent=False)
+        device = next(self.body.parameters()).device
+        self.register_buffer("scale", scale.view(1, -1, 1, 1).to(device), persistent=False)
+        self.register_buffer("shift", shift.view(1, -1, 1, 1).to(device), persistent=False)
 
     def forward(self, images: torch.Tensor):
         """Logits of uint8 pictures."""
