@@ -149,19 +149,22 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     """Clean, split, take the fidelity's subset and decode it once; raises DataError for too much damage."""
     recipe = solution.recipe
     skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
-    damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # those of the test part are used
+    damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
     dropped = {f.sample: f"{f.rule} (score {f.score:.3g})" for f in solution.clean(dataset) if f.action == "drop"}
     kept = [s for s in dataset.train if s.id not in dropped]
     train_part, validation = folds.split(kept, recipe.folds, recipe.fold, recipe.seed)
     train_part = folds.subset(train_part, recipe.fidelity.fraction, recipe.seed)
     competition = solution.competition
+    # What the index shows need not wait for decoding.
+    lost = {p.sample: p.detail for p in dataset.problems if p.damaged and not p.skip}
+    refuse_damage("test pictures", lost, len(lost) / max(1, len(dataset.test)), recipe.max_damaged)
     share = len(damaged) / max(1, len(dataset.train) + len(damaged))
-    refuse_damage(damaged, share, recipe.max_damaged)  # what the index shows need not wait for decoding
+    refuse_damage("training pictures or labels", damaged, share, recipe.max_damaged)
     key, planes = f"{mark}-{reader_version(solution)}", len(competition.classes)
     store = open_store(folders.cache(), key, dataset, recipe.fidelity.image_size, competition.task, planes)
     unreadable = store.fill(dataset, [*train_part, *validation], progress.track)
     share += len(unreadable) / max(1, len(train_part) + len(validation))
-    refuse_damage(damaged | unreadable, share, recipe.max_damaged)
+    refuse_damage("training pictures or labels", damaged | unreadable, share, recipe.max_damaged)
     train_part = [s for s in train_part if s.id not in unreadable]
     validation = [s for s in validation if s.id not in unreadable]
     skipped = skipped | dropped | unreadable
@@ -181,13 +184,13 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     return Data(dataset, store, train_part, validation, skipped)
 
 
-def refuse_damage(damaged: dict[str, str], share: float, allowed: float) -> None:
+def refuse_damage(what: str, damaged: dict[str, str], share: float, allowed: float) -> None:
     """Raise DataError when the damaged `share` of the files exceeds what is allowed, naming the first few."""
     if share <= allowed:
         return
     shown = "\n".join(f"  {sample}: {reason}" for sample, reason in list(damaged.items())[:5])
     raise DataError(
-        f"{len(damaged)} training pictures or labels ({share:.1%}) are damaged, more than the {allowed:.1%} that a "
+        f"{len(damaged)} {what} ({share:.1%}) are damaged, more than the {allowed:.1%} that a "
         f"run passes over:\n{shown}\nmend or remove them (`kk data check` lists all), or allow more with "
         f"-o max_damaged={min(1, 1.1 * share):.2g}"
     )

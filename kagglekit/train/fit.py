@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ from kagglekit.types import Augment, Loss, Member, Metric, Sample, Sampler, Trac
 
 if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
+
+
+HISTORY = ("epoch", "seconds", "lr", "train_loss", "valid_loss", "valid_score")
 
 
 @dataclass(frozen=True)
@@ -74,38 +78,31 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
         started = time.perf_counter()
         torch.manual_seed(recipe.seed * 100_003 + epoch + 1)
         train_loss, lr = train_epoch(job, network, optimizer, scaler, average, epoch, device, dtype)
-        trained = {key: value.clone() for key, value in body.state_dict().items()} if average else {}
-        if average:  # validate and keep what will predict
-            body.load_state_dict(average)
-        valid_loss, valid_score = validate(job, network, device, dtype)
-        row = {
-            "epoch": epoch,
-            "seconds": round(time.perf_counter() - started, 3),
-            "lr": lr,
-            "train_loss": train_loss,
-            "valid_loss": valid_loss,
-            "valid_score": valid_score,
-        }
-        history.append(row)
-        checkpoint.save_weights(
-            checkpoint.epoch_path(job.folder, epoch), body.state_dict(), {**row, "normalisation": network.normalisation}
-        )
-        if average:
-            body.load_state_dict(trained)
-        metadata = {
-            "history": history,
-            "loaded_weights": loaded,
-            "scaler": scaler.state_dict(),
-            "normalisation": network.normalisation,
-        }
-        checkpoint.save_state(job.folder, body, optimizer, average, metadata)
-        job.say(describe(row, recipe.fidelity.epochs, job.metric.name))
+        with averaged(body, average):
+            valid_loss, valid_score = validate(job, network, device, dtype)
+            values = epoch, round(time.perf_counter() - started, 3), lr, train_loss, valid_loss, valid_score
+            history.append(dict(zip(HISTORY, values, strict=True)))
+            kept = {**history[-1], "normalisation": network.normalisation}
+            checkpoint.save_weights(checkpoint.epoch_path(job.folder, epoch), body.state_dict(), kept)
+        state = {"loaded_weights": loaded, "scaler": scaler.state_dict(), "normalisation": network.normalisation}
+        checkpoint.save_state(job.folder, body, optimizer, average, {"history": history, **state})
+        job.say(describe(history[-1], recipe.fidelity.epochs, job.metric.name))
 
-    members = [
-        Member(checkpoint.epoch_path(job.folder, r["epoch"]), r["epoch"], recipe.fold, r["valid_score"])
-        for r in history
-    ]
+    paths = [checkpoint.epoch_path(job.folder, row["epoch"]) for row in history]
+    members = [Member(p, r["epoch"], recipe.fold, r["valid_score"]) for p, r in zip(paths, history, strict=True)]
     return members, history, loaded
+
+
+@contextmanager
+def averaged(body: torch.nn.Module, average: dict[str, torch.Tensor]) -> Iterator[None]:
+    """Inside the block the network has its averaged weights, where the recipe averages: what is validated and kept."""
+    if not average:
+        yield
+        return
+    trained = {key: value.clone() for key, value in body.state_dict().items()}
+    body.load_state_dict(average)
+    yield
+    body.load_state_dict(trained)
 
 
 def train_epoch(

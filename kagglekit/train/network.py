@@ -28,7 +28,7 @@ class Network(nn.Module):
         mean, std = normalisation
         scale = 1 / (255 * torch.tensor(std, dtype=torch.float32))
         shift = -torch.tensor(mean, dtype=torch.float32) / torch.tensor(std, dtype=torch.float32)
-        device = next(self.body.parameters()).device
+        device = next((p.device for p in self.body.parameters()), None)
         self.register_buffer("scale", scale.view(1, -1, 1, 1).to(device), persistent=False)
         self.register_buffer("shift", shift.view(1, -1, 1, 1).to(device), persistent=False)
 

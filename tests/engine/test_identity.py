@@ -11,7 +11,7 @@ import kagglekit
 from kagglekit import PluginError
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.runs import identity as identities
-from kagglekit.runs.identity import code_version, hardware, identity, manifest, versions
+from kagglekit.runs.identity import code_version, hardware, identity, manifest, reader_version, versions
 from tests.helpers import bringing, build, solution
 
 SOURCE = "THING = 1\n"
@@ -113,7 +113,7 @@ def engine_copy(tmp_path: Path, monkeypatch) -> Path:
     """A copy of the engine's sources that `code_version` takes for the engine."""
     copy = tmp_path / "engine"
     shutil.copytree(Path(kagglekit.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(identities, "__file__", str(copy / "runs" / "identity.py"))
+    monkeypatch.setattr(identities, "ENGINE", copy)
     return copy
 
 
@@ -132,6 +132,18 @@ def test_the_computing_parts_of_the_engine_are_code_and_its_command_line_and_rep
         swept[computes] += 1
     assert swept[True] > 30 and swept[False] >= 8
     assert code_version(plain) == before
+
+
+def test_what_a_store_holds_depends_on_reading_code_and_settings_and_on_nothing_else(tmp_path, monkeypatch):
+    plain = solved(tmp_path)
+    before = reader_version(plain)
+    engine = engine_copy(tmp_path, monkeypatch)
+    assert reader_version(plain) == before
+    assert reader_version(solved(tmp_path, seed=5)) == before
+    (engine / "train" / "fit.py").write_text("# other training\n")
+    assert reader_version(plain) == before
+    (engine / "data" / "polygon.py").write_text("# other masks\n")
+    assert reader_version(plain) != before
 
 
 def test_a_manifest_says_what_is_known_before_the_run_and_is_json(tmp_path):

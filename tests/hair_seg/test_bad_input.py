@@ -138,7 +138,7 @@ class Case:
 
 
 WHO = f"{NAME} (damaged): "
-STOPS = ("1 of 12 training pictures or labels are damaged, more than the 1.0%", NAME, "mend or remove them")
+STOPS = ("1 training pictures or labels (8.3%) are damaged, more than the 1.0%", NAME, "mend or remove them")
 
 CASES = {
     # the folder
@@ -436,7 +436,7 @@ def test_damage_below_one_percent_is_passed_over_with_a_count_and_more_stops(kk,
     (root / IMAGES / "p060-0120.jpg").write_bytes(b"")
     code, out, err = kk(*words)
     assert (code, out) == (1, "")
-    assert "3 of 210 training pictures or labels are damaged, more than the 1.0% that a run passes over:" in err
+    assert "3 training pictures or labels (1.4%) are damaged, more than the 1.0% that a run passes over:" in err
     for name in ("p002-0005.jpg", "p050-0100.jpg", "p060-0120.jpg"):
         assert f"\n  {name}: " in err
     assert "or allow more with -o max_damaged=0.016" in err
