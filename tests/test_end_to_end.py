@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kagglekit.data import polygon
 from tests.benchmarks import kills
 from tests.browser import look_at, open_browser
 from tests.hair_seg import independent_score
@@ -141,7 +142,7 @@ def test_predict_masks_any_folder_of_pictures_of_any_size_and_lists_the_damaged(
     done = kk(
         home,
         "predict",
-        Path(first["folder"]).name[:6],
+        first["folder"],
         "--images",
         str(pictures),
         "--out",
@@ -161,13 +162,11 @@ def test_predict_gives_the_masks_that_were_submitted(home, data, first):
     done = kk(home, "predict", Path(first["folder"]).name, "--images", str(images), "--out", str(home / "again"))
     assert done.returncode == 0, done.stderr
     submitted = independent_score.masks(Path(first["folder"]) / "submission.json")
-    agreement = []
     for name, mask in submitted.items():
         predicted = np.array(Image.open(home / "again" / f"{Path(name).stem}.png")) > 0
-        union = (predicted | mask).sum()
-        agreement.append((predicted & mask).sum() / union if union else 1.0)
-    # The submission leaves out specks and adds bridges; nothing else may differ.
-    assert min(agreement) > 0.9 and np.mean(agreement) > 0.98
+        # A row leaves out specks and adds bridges; nothing else may differ.
+        row = polygon.fill(polygon.trace(predicted, 0.0, 75), mask.shape) > 0
+        assert (row & mask).sum() >= 0.999 * (row | mask).sum(), name
 
 
 def test_the_ledger_lists_the_runs_and_can_be_rebuilt(home, first):

@@ -118,7 +118,7 @@ class Store:
         needed, free = pixels * (self.channels + self.planes), shutil.disk_usage(self.folder).free
         if needed > free:
             raise DataError(
-                f"the store needs {needed / 2**30:.1f} GiB in {self.folder}, {free / 2**30:.1f} GiB are free; "
+                f"the store needs {needed / 2**20:,.0f} MiB in {self.folder}, {free / 2**20:,.0f} MiB are free; "
                 "free some, set KAGGLEKIT_CACHE to a larger disk, or lower -o fidelity.image_size or -o "
                 "fidelity.fraction"
             )

@@ -305,7 +305,7 @@ def test_a_disk_too_small_is_said_before_anything_is_decoded(tmp_path, monkeypat
     data = discs(12)
     store = open_store(tmp_path, "f", data, 32, "binary", 1)
     with pytest.raises(
-        DataError, match=r"the store needs .* GiB are free; free some, set KAGGLEKIT_CACHE .*image_size"
+        DataError, match=r"the store needs .* MiB are free; free some, set KAGGLEKIT_CACHE .*image_size"
     ):
         store.fill(data, data.train)
     assert data.reads == []
