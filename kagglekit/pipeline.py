@@ -11,14 +11,13 @@ from typing import Any
 
 from kagglekit import progress
 from kagglekit.data import folds
-from kagglekit.data.fingerprint import fingerprint
+from kagglekit.data.check import unreadable_pictures
 from kagglekit.data.store import Store, open_store
-from kagglekit.errors import DataError
-from kagglekit.files import remove_unfinished, write_text
+from kagglekit.errors import DataError, PluginError
+from kagglekit.files import write_text
 from kagglekit.metrics import score_with_interval
 from kagglekit.runs import folder as folders
-from kagglekit.runs.identity import code_version, identity, manifest, reader_version
-from kagglekit.runs.ledger import Ledger
+from kagglekit.runs.identity import reader_version
 from kagglekit.solution import Solution
 from kagglekit.types import Dataset, Member, Sample
 
@@ -46,65 +45,6 @@ class Data:
     skipped: dict[str, str]
 
 
-def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
-    """Run the experiment, or return the result it already has; returns (run folder, result, was it new).
-
-    The same experiment is never computed twice at once: a second call waits. Raises KagglekitError.
-    """
-    solution = request.solution
-    started = time.perf_counter()
-    dataset = solution.dataset(request.data)
-    solution.check(dataset.channels)
-    mark = fingerprint(request.data, dataset.files, folders.cache(), progress.track)
-    code = code_version(solution)
-    base = folders.home() / solution.competition.id / identity(solution, mark, code)
-    with folders.held(base, progress.say):
-        folder = choose_folder(base, request)
-        if folders.is_done(folder):
-            return folder, folders.read_json(folder / folders.RESULT), False
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_unfinished(folder)
-        if not (folder / folders.MANIFEST).exists():
-            write_text(folder / folders.RECIPE, solution.recipe.to_toml())
-            record = manifest(solution, mark, code, request.data, request.command)
-            folders.write_json(folder / folders.MANIFEST, {**record, "fidelity": request.fidelity})
-        ledger = Ledger(folders.home())
-        ledger.record(folder)
-        with progress.logged(folder / "log.txt"):
-            result = execute(request, dataset, mark, folder, started)
-        ledger.record(folder)
-        return folder, result, True
-
-
-def choose_folder(base: Path, request: Request) -> Path:
-    """The folder to use: the finished or interrupted one of this experiment, or a new one."""
-    existing = folders.repeats(base)
-    unfinished = [f for f in existing if not folders.is_done(f)]
-    if unfinished:
-        progress.say(f"run {unfinished[-1].name} of this experiment was interrupted; going on with it")
-        return unfinished[-1]
-    if existing and not request.again:
-        return existing[-1]
-    if not existing:
-        say_what_is_near(base, request)
-    return folders.next_repeat(base)
-
-
-def say_what_is_near(base: Path, request: Request) -> None:
-    """Say when an interrupted run differs from this experiment in its code alone; its bits would be mixed."""
-    recipe = request.solution.recipe.identity()
-    for other in base.parent.glob(f"*/{folders.MANIFEST}"):
-        manifest = folders.read_json(other)
-        if manifest.get("recipe_identity") == recipe and not folders.is_done(other.parent):
-            progress.say(
-                f"run {other.parent.name} of this recipe was interrupted, but data or code have changed since; "
-                "it is left alone and a new run starts"
-            )
-            return
-    if request.resume:
-        progress.say("nothing to resume: this experiment has no interrupted run; starting it")
-
-
 def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started: float) -> dict[str, Any]:
     """Everything between a data set and a finished run folder; returns the result, which is written last."""
     from kagglekit.report.run_page import write_run_page
@@ -115,10 +55,12 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
     seconds = {"data": time.perf_counter() - started}
     members, history, weights = train(solution, data, folder)
     write_history(folder, history)
-    seconds["train"] = time.perf_counter() - started - seconds["data"]
+    trained = time.perf_counter() - started - seconds["data"]
     outcome, examples = predict(solution, data, members, folder)
-    seconds["total"] = time.perf_counter() - started
-    seconds["predict"] = seconds["total"] - seconds["train"] - seconds["data"]
+    seconds["predict"] = time.perf_counter() - started - trained - seconds["data"]
+    # What an interrupted process had trained counts too; what it lost in a half epoch is not known.
+    seconds["train"] = max(trained, sum(row["seconds"] for row in history))
+    seconds["total"] = sum(seconds.values())
     result = {
         "status": "done",
         "competition": solution.competition.id,
@@ -151,12 +93,14 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
     damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
     dropped = {f.sample: f"{f.rule} (score {f.score:.3g})" for f in solution.clean(dataset) if f.action == "drop"}
-    kept = [s for s in dataset.train if s.id not in dropped]
-    train_part, validation = folds.split(kept, recipe.folds, recipe.fold, recipe.seed)
-    train_part = folds.subset(train_part, recipe.fidelity.fraction, recipe.seed)
+    # Split before dropping: recipes with and without a rule must be compared on the same validation pictures.
+    train_part, validation = folds.split(dataset.train, recipe.folds, recipe.fold, recipe.seed)
+    train_part = [s for s in folds.subset(train_part, recipe.fidelity.fraction, recipe.seed) if s.id not in dropped]
     competition = solution.competition
     # What the index shows need not wait for decoding.
     lost = {p.sample: p.detail for p in dataset.problems if p.damaged and not p.skip}
+    present = [s for s in dataset.test if s.id not in lost]
+    lost |= unreadable_pictures(dataset, present, progress.track)
     refuse_damage("test pictures", lost, len(lost) / max(1, len(dataset.test)), recipe.max_damaged)
     share = len(damaged) / max(1, len(dataset.train) + len(damaged))
     refuse_damage("training pictures or labels", damaged, share, recipe.max_damaged)
@@ -167,7 +111,9 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     refuse_damage("training pictures or labels", damaged | unreadable, share, recipe.max_damaged)
     train_part = [s for s in train_part if s.id not in unreadable]
     validation = [s for s in validation if s.id not in unreadable]
-    skipped = skipped | dropped | unreadable
+    skipped = (
+        skipped | dropped | unreadable | {i: f"test picture, gets an empty mask: {why}" for i, why in lost.items()}
+    )
     if not train_part or not validation:
         raise DataError(
             f"{len(train_part)} training and {len(validation)} validation pictures are left; both sides need at "
@@ -230,6 +176,8 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
     recipe, competition, dataset = solution.recipe, solution.competition, data.dataset
     ensemble, views = solution.ensemble(), solution.views()
     chosen = list(ensemble.choose(members, competition.metric.greater_is_better))
+    if not chosen or abs(sum(weight for _, weight in chosen) - 1) > 1e-6:
+        raise PluginError(f"kk_ensemble(): members need weights that sum to 1, got {[weight for _, weight in chosen]}")
     predictor = Predictor(
         recipe,
         competition.task,

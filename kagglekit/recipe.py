@@ -167,7 +167,7 @@ def explain(error: ValidationError, who: str) -> str:
     """The first fault of a validation as one line."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    return f"{who}: {key}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r})"
+    return f"{who}{': ' + key if key else ''}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r})"
 
 
 def _apply(tree: dict[str, Any], came_from: dict[str, str], source: str, layer: Mapping[str, Any]) -> None:

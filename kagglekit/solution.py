@@ -96,7 +96,7 @@ class Solution:
         """Ask every stage that needs no data, so that a bad name stops a run before it reads a gigabyte."""
         for stage in (self.loss, self.views, self.ensemble, self.postprocess):
             stage()
-        self.model(channels, pretrained=False)
+        self.model(channels, pretrained=self.recipe.encoder_weights != "imagenet")  # all others are at hand
 
     def who_answers(self, hook: str) -> list[str]:
         """Names of those who have a say in `hook`, the one that is called first at the end."""

@@ -101,10 +101,15 @@ class SubmissionFormat(Protocol):
 
 
 class Dataset(Protocol):
-    """A data folder of a competition. Reading is thread-safe; nothing is decoded before it is read."""
+    """A data folder of a competition. Reading is thread-safe; nothing is decoded before it is read.
+
+    Test samples have no label. Where their truth is known, `answers` holds it by sample id, in the form of a label; it
+    serves to score the written submission and reaches no hook through a sample.
+    """
 
     train: Sequence[Sample]
     test: Sequence[Sample]
+    answers: Mapping[str, Any]
     problems: Sequence[Problem]
     files: Sequence[Path]
     channels: int

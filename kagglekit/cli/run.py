@@ -51,7 +51,7 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
 
 
 def _run(solution, data: Path, preset: str, again: bool, resume: bool, as_json: bool) -> None:
-    from kagglekit.pipeline import Request, run
+    from kagglekit.experiment import Request, run
 
     command = "kk " + shlex.join(sys.argv[1:])
     folder, result, is_new = run(Request(solution, data, preset, command, again, resume))

@@ -34,7 +34,14 @@ class EpochDraws:
     def __len__(self) -> int:
         return len(self.draws)
 
-    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray] | Exception:
+        try:
+            return self.read(position)
+        except Exception as error:  # a worker process would turn it into text, traceback and all
+            return error
+
+    def read(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        """(picture, mask) of one draw, distorted."""
         draw = self.draws[position]
         image, mask = self.store.read(draw.sample, draw.box)
         if self.augment is None:
@@ -45,6 +52,11 @@ class EpochDraws:
             raise PluginError(
                 f"kk_augment(): {draw.sample.id}: shapes {shape} became {(image.shape, mask.shape)}; "
                 "a transform must keep the size of picture and mask"
+            )
+        if (image.dtype, mask.dtype) != ("uint8", "uint8"):
+            raise PluginError(
+                f"kk_augment(): {draw.sample.id}: gave {image.dtype} and {mask.dtype}; expected uint8 twice, "
+                "normalising comes later on the device"
             )
         return image, mask
 
@@ -80,22 +92,42 @@ def batches(
         groups[-1] += alone
     on_gpu = device.startswith("cuda")
     # On a CPU the network has the cores; decoded uint8 batches cost it less than worker processes would.
-    workers = min(8, os.cpu_count() or 1) if on_gpu else 0
-    yield from DataLoader(
+    workers = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) if on_gpu else 0
+    loader = DataLoader(
         EpochDraws(store, draws, augment, seed, epoch),
         batch_sampler=groups,
         collate_fn=collate,
         num_workers=workers,
         pin_memory=on_gpu,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=single_threaded,
     )
+    for batch in loader:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
 
 
-def collate(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack pictures and masks; the channel axis moves to the front without copying, which is channels-last memory."""
+def single_threaded(worker: int) -> None:
+    """Keep OpenCV of a worker process to one thread: there are as many workers as cores."""
+    import cv2
+
+    cv2.setNumThreads(0)
+
+
+def collate(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray] | Exception],
+) -> tuple[torch.Tensor, torch.Tensor] | Exception:
+    """Stack pictures and masks, or hand on the first error.
+
+    The channel axis moves to the front without copying, which is channels-last memory.
+    """
     import numpy as np
     import torch
 
+    for pair in pairs:
+        if isinstance(pair, Exception):
+            return pair
     images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
     masks = torch.from_numpy(np.stack([mask for _, mask in pairs]))
     return images, masks.permute(0, 3, 1, 2) if masks.ndim == 4 else masks

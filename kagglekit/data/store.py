@@ -37,11 +37,16 @@ class Store:
     folder: Path
     task: Task
     channels: int
-    planes: int  # channels of a mask: the classes of a multilabel task, else 1
+    classes: int
     place: dict[str, int]
     shapes: list[Size]
     offsets: list[int]  # first pixel of each sample; offsets[-1] is the total
     _maps: tuple | None = field(default=None, repr=False)
+
+    @property
+    def planes(self) -> int:
+        """Channels of a mask: the classes of a multilabel task, else 1."""
+        return self.classes if self.task == "multilabel" else 1
 
     def __getstate__(self):
         return {**self.__dict__, "_maps": None}
@@ -68,7 +73,8 @@ class Store:
         """
         from filelock import FileLock
 
-        missing = [s for s in samples if self._state()[self.place[s.id]] == ABSENT]
+        state = self._state()
+        missing = [s for s in samples if state[self.place[s.id]] == ABSENT]
         if missing:
             with FileLock(self.folder / "lock"):
                 state = self._state()
@@ -103,7 +109,7 @@ class Store:
         """Write one sample's pixels; returns why it cannot be read, or None."""
         at = self.place[sample.id]
         try:
-            image, mask = decode(dataset, sample, self.shapes[at], self.task, self.planes)
+            image, mask = decode(dataset, sample, self.shapes[at], self.task, self.classes)
         except DataError as error:
             return str(error)
         # Plain writes instead of a writable map: on a full disk they raise an error, a map would kill the process.
@@ -149,7 +155,7 @@ def open_store(cache: Path, fingerprint: str, dataset: Dataset, image_size: int,
     layout = digest([[s.id for s in dataset.train], shapes, dataset.channels, planes])
     folder = cache / "store" / f"{fingerprint}-{image_size}-{layout}"
     store = Store(
-        folder, task, dataset.channels, planes, {s.id: i for i, s in enumerate(dataset.train)}, shapes, offsets
+        folder, task, dataset.channels, classes, {s.id: i for i, s in enumerate(dataset.train)}, shapes, offsets
     )
     folder.mkdir(parents=True, exist_ok=True)
     for name, size in (
@@ -163,12 +169,13 @@ def open_store(cache: Path, fingerprint: str, dataset: Dataset, image_size: int,
     return store
 
 
-def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, planes: int) -> tuple[np.ndarray, np.ndarray]:
+def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """(picture, mask) of one sample read from its files and resized to `size`; raises DataError."""
     import numpy as np
 
     image = dataset.read_image(sample)
     mask = dataset.read_mask(sample)
+    planes = classes if task == "multilabel" else 1
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != dataset.channels:
         raise DataError(
             f"{sample.id}: read_image gave {image.dtype} {image.shape}; expected uint8 [H, W, {dataset.channels}]"
@@ -176,6 +183,10 @@ def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, planes: int
     expected = image.shape[:2] + ((planes,) if planes > 1 else ())
     if mask.shape != expected:
         raise DataError(f"{sample.id}: its mask is {mask.shape}, its picture asks for {expected}")
+    most = classes - 1 if task == "multiclass" else 1
+    if mask.dtype != np.uint8 or mask.max(initial=0) > most:
+        found = f"{mask.dtype} up to {mask.max(initial=0)}"
+        raise DataError(f"{sample.id}: read_mask gave {found}; expected uint8 up to {most}")
     return resize_image(image, size), resize_mask(mask, size, task)
 
 

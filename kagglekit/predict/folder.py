@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit import progress
 from kagglekit.data.images import list_pictures, read_rgb, write_png
 from kagglekit.data.resize import input_size, resize_image
-from kagglekit.errors import DataError, RunError
+from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.files import write_text
 from kagglekit.plugins import Registry
 from kagglekit.predict.infer import Predictor, predict_all
@@ -35,10 +36,12 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
         raise RunError(
             f"run {folder.name} has not finished; go on with it by repeating its command (`kk runs` lists runs)"
         )
+    if out is not None and out.resolve() == images.resolve():
+        raise UsageError(f"--out {out}: is the folder of the pictures, which masks would overwrite; name another")
     files = list_pictures(images)
     if not files:
         raise DataError(f"{images}: no pictures (of .jpg, .png, .bmp, .tif, .webp) in it")
-    twins = [f for f in files if sum(g.stem == f.stem for g in files) > 1]
+    stems = Counter(f.stem for f in files)
     solution, predictor, weights, process = load(registry, folder)
     out = out or folder / "predictions" / images.resolve().name
     skipped: list[str] = []
@@ -62,7 +65,7 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
         image = read_rgb(path)
         ensemble = solution.ensemble().combine(probs, weights)
         mask = process(Prediction(ensemble, image.shape[:2], path.name))
-        name = path.name if path in twins else path.stem
+        name = path.name if stems[path.stem] > 1 else path.stem
         share = write_masks(out, name, mask, image, solution)
         rows.writerow([path.name, f"{name}.png", *(f"{s:.6f}" for s in share)])
         predicted += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,7 @@ def statistics(
 
 def score_file(path: Path, dataset: Dataset, metric: Metric) -> Score | None:
     """The score of a submission file on the test samples whose truth is known; None where none is."""
-    known = [s for s in dataset.test if s.label is not None]
+    known = [replace(s, label=dataset.answers[s.id]) for s in dataset.test if s.id in dataset.answers]
     if not known:
         return None
     rows = dataset.submission.read(path)

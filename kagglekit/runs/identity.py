@@ -35,8 +35,12 @@ RECORDED = (
 
 
 def identity(solution: Solution, fingerprint: str, code: str) -> str:
-    """12 hex digits that name the experiment; the folder of its run."""
-    return digest([solution.recipe.identity(), fingerprint, code])[:12]
+    """12 hex digits that name the experiment; the folder of its run. A file of encoder weights counts by content."""
+    from kagglekit.data.fingerprint import hash_file
+
+    weights = Path(solution.recipe.encoder_weights)
+    content = [hash_file(weights)] if weights.is_file() else []
+    return digest([solution.recipe.identity(), fingerprint, code, *content])[:12]
 
 
 def code_version(solution: Solution) -> str:

@@ -49,7 +49,9 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             metadata = json.loads((file.metadata() or {}).get("kagglekit", "{}"))
             return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118 - not a dict
     except (OSError, ValueError, SafetensorError) as error:
-        raise RunError(f"checkpoint {path}: cannot be read: {error}; remove it and run again with --again") from error
+        raise RunError(
+            f"checkpoint {path}: cannot be read: {error}; remove the run's folder and repeat the command"
+        ) from error
 
 
 def save_state(

@@ -70,7 +70,8 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
         average = {key: value.to(device) for key, value in restored[0].items()}
         history, loaded = restored[1]["history"], restored[1]["loaded_weights"]
         network.normalise_by(restored[1]["normalisation"])  # as begun, even if other weights are at hand by now
-        scaler.load_state_dict(restored[1]["scaler"])
+        if restored[1]["scaler"] and scaler.is_enabled():  # empty where training began without 16-bit floats
+            scaler.load_state_dict(restored[1]["scaler"])
         job.say(f"going on after epoch {len(history)} of {recipe.fidelity.epochs}")
 
     job.say(f"training on {device} in {str(dtype).removeprefix('torch.')}; encoder weights {loaded}")

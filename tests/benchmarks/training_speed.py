@@ -111,7 +111,7 @@ def main():
     recipe, _, _ = compose_recipe(registry(), "hair-seg", "demo", (), (), changes, None)
     solution = resolve(recipe, registry())
     dataset = solution.dataset(arguments.data)
-    samples, held_out = dataset.train[: arguments.pictures], dataset.train[arguments.pictures :][:64]
+    samples, held_out = dataset.train[: arguments.pictures], dataset.train[arguments.pictures :][:160]
     loss_of, augment = solution.loss(), solution.augment(dataset, samples)
     torch.manual_seed(0)
     weights = solution.model(3).state_dict()

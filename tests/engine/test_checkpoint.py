@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_is_an_error_that_names_it_and_says_what_to_do(tmp_
         path.unlink()
     else:
         path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "noise": b"\xff" * 500}[damage])
-    with pytest.raises(RunError, match=r"epoch-007\.safetensors: cannot be read: .+ remove it and run again"):
+    with pytest.raises(RunError, match=r"epoch-007\.safetensors: cannot be read: .+ remove the run's folder"):
         read_weights(path)
 
 

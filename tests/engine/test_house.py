@@ -24,6 +24,7 @@ ORDER = (
     ("predict",),
     ("report",),
     ("pipeline",),
+    ("experiment",),
     ("search", "testing"),
     ("cli",),
 )

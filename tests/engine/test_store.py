@@ -70,7 +70,7 @@ def test_every_task_and_channel_count_comes_back(tmp_path, task, planes, channel
     store = filled(tmp_path, data, 32, classes=2)
     for sample, shape in zip(data.train, store.shapes, strict=True):
         image, mask = store.read(sample)
-        fresh = decode(data, sample, shape, task, planes)
+        fresh = decode(data, sample, shape, task, 2)
         assert image.shape == (*shape, channels)
         assert mask.shape == ((*shape, 2) if planes == 2 else shape)
         assert np.array_equal(image, fresh[0])

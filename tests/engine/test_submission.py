@@ -59,8 +59,10 @@ class Forgetful(Rows):
 def world(count: int = 4, form: Rows | None = None, known: bool = True):
     """Test samples with truths, and a data set that holds them."""
     truths = {f"t{i}": disc(SIZE, 15, 10 + 5 * i, 6 + i) for i in range(count)}
-    samples = [Sample(i, Path("/none"), SIZE, i if known else None) for i in truths]
-    return truths, SimpleNamespace(test=samples, submission=form or Rows(), read_mask=lambda s: truths[s.label])
+    samples = [Sample(i, Path("/none"), SIZE) for i in truths]
+    answers = {i: i for i in truths} if known else {}
+    form = form or Rows()
+    return truths, SimpleNamespace(test=samples, answers=answers, submission=form, read_mask=lambda s: truths[s.label])
 
 
 def sizes(rows) -> dict:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,9 +115,28 @@ def test_answers_are_truths_of_the_test_and_never_labels_of_training(root):
     dataset = read(root, Settings())
     answers = {e["file_name"]: e["polygon1"] for e in json.loads((root / "answers.json").read_text())["annotations"]}
     assert not set(answers) & {s.id for s in dataset.train}
+    assert set(dataset.answers) == {s.id for s in dataset.test} == set(answers)
     for sample in dataset.test:
-        assert sample.label.tolist() == [[p["x"], p["y"]] for p in answers[sample.id]]
-        assert dataset.read_mask(sample).any()
+        assert sample.label is None
+        truth = dataset.answers[sample.id]
+        assert truth.tolist() == [[p["x"], p["y"]] for p in answers[sample.id]]
+        assert dataset.read_mask(replace(sample, label=truth)).any()
+
+
+def test_a_fault_in_the_answers_stops_because_it_would_bend_the_score(root):
+    edit_json(root / "answers.json", lambda d: d["annotations"].append(d["annotations"][0]))
+    with pytest.raises(DataError, match=r"answers\.json: t000-0000\.jpg: listed twice; mend or remove it"):
+        read(root, Settings())
+    edit_json(root / "answers.json", lambda d: d["annotations"][-1].update(file_name="x.jpg", polygon1=[{"x": "?"}]))
+    with pytest.raises(DataError, match=r"answers\.json: x\.jpg: entry 3: "):
+        read(root, Settings())
+
+
+def test_a_test_picture_without_an_answer_is_said_and_not_scored(root):
+    edit_json(root / "answers.json", lambda d: d["annotations"].pop())
+    dataset = read(root, Settings())
+    assert len(dataset.answers) == len(dataset.test) - 1
+    assert [p.sample for p in dataset.problems if p.rule == "no answer"] == [dataset.test[-1].id]
 
 
 def test_answers_for_training_pictures_change_nothing(root):
@@ -132,7 +152,7 @@ def test_answers_for_training_pictures_change_nothing(root):
 def test_without_answers_the_test_has_no_truth(root):
     (root / "answers.json").unlink()
     dataset = read(root, Settings())
-    assert [s.label for s in dataset.test] == [None] * 3
+    assert dataset.answers == {}
     with pytest.raises(DataError, match=r"t000-0000\.jpg: has no label"):
         dataset.read_mask(dataset.test[0])
 

@@ -299,7 +299,7 @@ def submitted(tmp_path_factory):
     rng = np.random.default_rng(0)
     rows, losses = {}, []
     for i, sample in enumerate(dataset.test):
-        mask = np.roll(dataset.read_mask(sample), rng.integers(-20, 20, 2), (0, 1)) | hairdo(i, 1)
+        mask = np.roll(polygon.fill(dataset.answers[sample.id], SIZE), rng.integers(-20, 20, 2), (0, 1)) | hairdo(i, 1)
         mask = mask * np.uint8(i != 4)
         rows[sample.id] = dataset.submission.encode(mask)
         losses.append(MeanIoU().compare(mask, dataset.submission.decode(rows[sample.id], SIZE)))

@@ -24,6 +24,7 @@ class HairDataset:
 
     train: list[Sample]
     test: list[Sample]
+    answers: dict[str, np.ndarray]
     problems: list[Problem]
     files: list[Path]
     submission: PolygonJson
@@ -54,18 +55,12 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
     train_folder, test_folder = root / "task02_train", root / "task02_test"
     pictures = _pictures(train_folder / "images")
     train = _train(train_folder, pictures, re.compile(settings.group_regex), problems, track)
-    answers = root / "answers.json"
-    truth = (
-        {name: points for name, points, _ in read_labels(answers) if points is not None} if answers.is_file() else {}
-    )
     test_pictures = _pictures(test_folder / "images")
     form = PolygonJson(
         test_folder / "sample_submission.json", settings.min_area, settings.max_points, settings.max_bytes
     )
-    test = [
-        Sample(name, test_folder / "images" / name, SIZE, truth.get(name), _person(settings, name))
-        for name in form.names()
-    ]
+    test = [Sample(n, test_folder / "images" / n, SIZE, None, _person(settings, n)) for n in form.names()]
+    answers = _answers(root / "answers.json", form.names(), problems)
     for name in sorted(set(form.names()) - test_pictures):
         problems.append(
             Problem(
@@ -84,7 +79,23 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
         *(s.image for s in train),
         *(s.image for s in test if s.id in test_pictures),
     ]
-    return HairDataset(train, test, problems, files, form)
+    return HairDataset(train, test, answers, problems, files, form)
+
+
+def _answers(path: Path, names: list[str], problems: list[Problem]) -> dict[str, np.ndarray]:
+    """The truth of the test pictures, where there is a file; raises DataError for a fault in it."""
+    if not path.is_file():
+        return {}
+    truth: dict[str, np.ndarray] = {}
+    for name, points, fault in read_labels(path):
+        if points is None or name in truth:
+            raise DataError(f"{path}: {name}: {fault or 'listed twice'}; mend or remove it")
+        truth[name] = points
+    answers = {name: truth[name] for name in names if name in truth}
+    for name in names:
+        if name not in truth:
+            problems.append(Problem(name, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))
+    return answers
 
 
 def find_root(root: Path) -> Path:

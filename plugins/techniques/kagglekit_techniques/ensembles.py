@@ -9,7 +9,7 @@ from kagglekit import Ensemble, Member, RecipeError, hookimpl
 
 @dataclass(frozen=True)
 class EpochEnsemble:
-    """Average the probabilities of several epochs of one run: the last `last`, or the `best` by validation score.
+    """Average the probabilities of several epochs of one run: the last `last`, or, if positive, the `best`.
 
     An ensemble that costs no further training, found to gain most together with flips in the Korean hair contest, where
     limits on training time ruled out several models.
@@ -20,8 +20,8 @@ class EpochEnsemble:
     best: int = 0
 
     def __post_init__(self):
-        if self.last < 0 or self.best < 0 or (self.last > 0) == (self.best > 0):
-            raise ValueError("exactly one of last and best must be positive")
+        if self.last < 1 or self.best < 0:
+            raise ValueError("last must be at least 1, best at least 0 (0: the last epochs, not the best)")
 
     @hookimpl(wrapper=True)
     def kk_ensemble(self):
@@ -40,7 +40,7 @@ class SeveralEpochs:
 
     def choose(self, members: Sequence[Member], greater_is_better: bool = True) -> list[tuple[Member, float]]:
         """Equal weights for the chosen epochs; fewer epochs than asked for are all taken only if the run is shorter."""
-        wanted = self.last or self.best
+        wanted = self.best or self.last
         if self.best and any(m.score is None for m in members):
             raise RecipeError("techniques.epoch-ensemble.best: the run has no validation score to choose by; use last")
         if self.best:

@@ -8,7 +8,7 @@ from kagglekit import hookimpl
 
 @dataclass(frozen=True)
 class FlipTTA:
-    """Average the picture with its mirror image, the original weighted `identity` (0.5 to 1).
+    """Average the picture with its mirror image, the original weighted `identity` (0 to 1).
 
     Mirroring distorts least of all views. 0.75 is what the 2nd place of the Korean hair contest computed: the mean of
     the plain prediction and of the plain mean of both views.

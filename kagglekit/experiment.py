@@ -1,0 +1,119 @@
+"""One experiment, computed once: found if it is known, waited for if it is being computed, else run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kagglekit import progress
+from kagglekit.data.fingerprint import fingerprint
+from kagglekit.errors import KagglekitError, PluginError
+from kagglekit.files import remove_unfinished, write_text
+from kagglekit.pipeline import Request, execute
+from kagglekit.plugins import blame
+from kagglekit.runs import folder as folders
+from kagglekit.runs.identity import code_version, identity, manifest
+from kagglekit.runs.ledger import Ledger
+from kagglekit.solution import Solution
+from kagglekit.types import Dataset
+
+
+def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
+    """Run the experiment, or return the result it already has; returns (run folder, result, was it new).
+
+    The same experiment is never computed twice at once: a second call waits. Raises KagglekitError.
+    """
+    solution = request.solution
+    started = time.perf_counter()
+    dataset = solution.dataset(request.data)
+    solution.check(dataset.channels)
+    mark = fingerprint(request.data, dataset.files, folders.cache(), progress.track)
+    code = code_version(solution)
+    base = folders.home() / solution.competition.id / identity(solution, mark, code)
+    with folders.held(base, progress.say):
+        folder = choose_folder(base, request)
+        ledger = Ledger(folders.home())
+        if folders.is_done(folder):
+            result = known_result(request, dataset, folder)
+            ledger.record(folder)  # a run killed right after its result was written is not in it yet
+            return folder, result, False
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
+        if not (folder / folders.MANIFEST).exists():
+            write_text(folder / folders.RECIPE, solution.recipe.to_toml())
+            record = manifest(solution, mark, code, request.data, request.command)
+            folders.write_json(folder / folders.MANIFEST, {**record, "fidelity": request.fidelity})
+        ledger.record(folder)
+        with progress.logged(folder / "log.txt"):
+            result = blaming(solution, lambda: execute(request, dataset, mark, folder, started))
+        ledger.record(folder)
+        return folder, result, True
+
+
+def known_result(request: Request, dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """The result of a finished run; its submission is scored now if the truth of the test part came since."""
+    from kagglekit.predict.submission import score_file
+
+    result = folders.read_json(folder / folders.RESULT)
+    if dataset.answers and (result["test"] or {}).get("count") != len(dataset.answers):
+        test = score_file(folder / result["submission"]["file"], dataset, request.solution.competition.metric)
+        result["test"] = dataclasses.asdict(test) if test else None
+        folders.write_json(folder / folders.RESULT, result)
+        progress.say("the submission of this run is scored against a truth that was not there before")
+    if "could not be fetched" in result["weights"]:
+        progress.say(f"note: this run began with {result['weights']}; --again tries once more")
+    return result
+
+
+def blaming(solution: Solution, work: Callable[[], Any]) -> Any:
+    """The answer of `work`; an error out of a plugin's code names the plugin instead of kagglekit."""
+    try:
+        return work()
+    except (KagglekitError, OSError):
+        raise
+    except Exception as error:
+        guilty = blame(error, solution.plugins)
+        if guilty is None:
+            raise
+        raise PluginError(
+            f"{guilty}: {type(error).__name__}: {error}; this is for the author of the plugin "
+            "(KAGGLEKIT_TRACE=1 shows the traceback)"
+        ) from error
+
+
+def choose_folder(base: Path, request: Request) -> Path:
+    """The folder to use: the finished or interrupted one of this experiment, or a new one."""
+    existing = folders.repeats(base)
+    finished = [f for f in existing if folders.is_done(f)]
+    unfinished = [f for f in existing if not folders.is_done(f)]
+    if finished and not (request.again or request.resume):
+        return finished[-1]
+    if unfinished:
+        progress.say(f"run {unfinished[-1].name} of this experiment was interrupted; going on with it")
+        return unfinished[-1]
+    if finished and not request.again:
+        return finished[-1]
+    if not existing:
+        say_what_is_near(base, request)
+    return folders.next_repeat(base)
+
+
+def say_what_is_near(base: Path, request: Request) -> None:
+    """Say when an interrupted run differs from this experiment in its code alone; its bits would be mixed."""
+    recipe = request.solution.recipe.identity()
+    for other in base.parent.glob(f"*/{folders.MANIFEST}"):
+        try:
+            manifest = folders.read_json(other)
+        except KagglekitError:
+            continue  # somebody else's damage must not stop this run
+        if manifest.get("recipe_identity") == recipe and not folders.is_done(other.parent):
+            progress.say(
+                f"run {other.parent.name} of this recipe was interrupted, but data or code have changed since; "
+                "it is left alone and a new run starts"
+            )
+            return
+    if request.resume:
+        progress.say("nothing to resume: this experiment has no interrupted run; starting it")
