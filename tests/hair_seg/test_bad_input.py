@@ -263,7 +263,10 @@ CASES = {
     ),
     # test pictures
     "test picture truncated": Case(
-        lambda r: cut_off(r / "task02_test/images/t000-0001.jpg"), 1, ("t000-0001.jpg (damaged): ", "truncated")
+        lambda r: cut_off(r / "task02_test/images/t000-0001.jpg"),
+        1,
+        ("t000-0001.jpg (damaged): ", "truncated"),
+        ("1 test pictures (33.3%) are damaged", "t000-0001.jpg", "truncated", "mend or remove them"),
     ),
     "test picture missing": Case(
         lambda r: (r / "task02_test/images/t000-0001.jpg").unlink(),
@@ -397,7 +400,7 @@ def test_the_installed_program_says_the_same(root):
 
 @pytest.mark.slow
 def test_damage_below_one_percent_is_passed_over_with_a_count_and_more_stops(kk, tmp_path):
-    root = hair_folder(tmp_path / "data", train=210, test=4)
+    root = hair_folder(tmp_path / "data", train=210, test=120)
     edit_json(root / LABELS, lambda d: d["annotations"][5].update(polygon1="nonsense"))
     cut_off(root / IMAGES / "p050-0100.jpg")
     cut_off(root / "task02_test/images/t001-0002.jpg")
@@ -405,18 +408,19 @@ def test_damage_below_one_percent_is_passed_over_with_a_count_and_more_stops(kk,
 
     code, out, err = kk(*words)
     assert code == 0, err
-    assert "2 skipped, the first: p002-0005.jpg: label unreadable: entry 5" in err
+    assert "3 skipped, the first: p002-0005.jpg: label unreadable: entry 5" in err
     assert "1 test picture(s) cannot be read and get an empty mask; the first: " in err
     (result,) = Path(os.environ["KAGGLEKIT_RUNS"]).rglob("result.json")
     record = json.loads(result.read_text())
-    assert [s["id"] for s in record["skipped"]] == ["p002-0005.jpg", "p050-0100.jpg"]
-    assert record["counts"]["skipped"] == 2
+    assert [s["id"] for s in record["skipped"]] == ["p002-0005.jpg", "p050-0100.jpg", "t001-0002.jpg"]
+    assert record["skipped"][2]["reason"].startswith("test picture, gets an empty mask: ")
+    assert record["counts"]["skipped"] == 3
     assert record["counts"]["train"] + record["counts"]["validation"] == 208
     rows = {
         e["file_name"]: e["polygon1"]
         for e in json.loads((result.parent / "submission.json").read_text())["annotations"]
     }
-    assert list(rows) == [f"t{i // 2:03d}-{i:04d}.jpg" for i in range(4)]
+    assert list(rows) == [f"t{i // 2:03d}-{i:04d}.jpg" for i in range(120)]
     assert rows["t001-0002.jpg"] == [{"x": 0, "y": 0}] * 3
     assert not list(result.parent.rglob("*.part"))
 
@@ -444,4 +448,4 @@ def test_damage_below_one_percent_is_passed_over_with_a_count_and_more_stops(kk,
 
     code, _, err = kk(*words, "-o", "max_damaged=0.016")
     assert code == 0, err
-    assert "3 skipped" in err
+    assert "4 skipped" in err

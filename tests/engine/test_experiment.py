@@ -1,0 +1,135 @@
+"""One experiment, computed once: which folder a request gets, what a known result says, who is blamed."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kagglekit import experiment
+from kagglekit.errors import DataError, PluginError
+from kagglekit.experiment import blaming, choose_folder, known_result
+from kagglekit.metrics import MeanIoU
+from kagglekit.pipeline import Request, refuse_damage
+
+
+def made(base: Path, *states: str) -> list[Path]:
+    """Folders of one experiment: "done" or "cut short", the first without a number."""
+    folders = []
+    for number, state in enumerate(states, 1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text('{"recipe_identity": "r"}')
+        if state == "done":
+            (folder / "result.json").write_text("{}")
+        folders.append(folder)
+    return folders
+
+
+def request(again: bool = False, resume: bool = False) -> Request:
+    solution = SimpleNamespace(
+        recipe=SimpleNamespace(identity=lambda: "r"), competition=SimpleNamespace(metric=MeanIoU())
+    )
+    return Request(solution, Path("data"), again=again, resume=resume)
+
+
+@pytest.fixture
+def base(tmp_path) -> Path:
+    return tmp_path / "toy" / "abcdef"
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    lines = []
+    monkeypatch.setattr(experiment.progress, "say", lines.append)
+    return lines
+
+
+def test_a_new_experiment_gets_the_plain_folder(base, said):
+    assert choose_folder(base, request()) == base and said == []
+
+
+def test_a_finished_experiment_is_returned_and_again_gets_the_next_number(base):
+    made(base, "done")
+    assert choose_folder(base, request()) == base
+    assert choose_folder(base, request(again=True)) == base.with_name("abcdef-2")
+
+
+def test_an_interrupted_experiment_goes_on_and_says_so(base, said):
+    made(base, "cut short")
+    assert choose_folder(base, request()) == base
+    assert "interrupted; going on with it" in said[0]
+
+
+def test_an_interrupted_repeat_does_not_stand_before_the_finished_result(base, said):
+    first, second = made(base, "done", "cut short")
+    assert choose_folder(base, request()) == first
+    assert choose_folder(base, request(resume=True)) == second
+    assert choose_folder(base, request(again=True)) == second
+
+
+def test_resume_without_anything_to_resume_says_so_and_starts(base, said):
+    assert choose_folder(base, request(resume=True)) == base
+    assert "nothing to resume" in said[0]
+
+
+def test_an_interrupted_run_of_other_code_is_named_and_left_alone(base, said):
+    made(base.with_name("999999"), "cut short")
+    assert choose_folder(base, request()) == base
+    assert "run 999999 of this recipe was interrupted, but data or code have changed since" in said[0]
+
+
+def test_a_damaged_manifest_of_another_run_stops_nothing(base):
+    (other,) = made(base.with_name("999999"), "cut short")
+    (other / "manifest.json").write_text("{")
+    assert choose_folder(base, request()) == base
+
+
+def test_a_truth_that_came_later_is_used_to_score_the_submission_that_is_there(base, said, monkeypatch):
+    from kagglekit.predict import submission
+    from kagglekit.types import Score
+
+    base.mkdir(parents=True)
+    result = {"test": None, "weights": "none", "submission": {"file": "s.json"}}
+    (base / "result.json").write_text(json.dumps(result))
+    asked = []
+    monkeypatch.setattr(submission, "score_file", lambda path, *rest: asked.append(path) or Score(0.5, 0.4, 0.6, 2))
+    dataset = SimpleNamespace(answers={"a": 1, "b": 2})
+    first = known_result(request(), dataset, base)
+    assert first["test"] == {"value": 0.5, "low": 0.4, "high": 0.6, "count": 2}
+    assert known_result(request(), dataset, base) == first == json.loads((base / "result.json").read_text())
+    assert asked == [base / "s.json"]
+
+
+def test_a_result_that_began_with_fallback_weights_says_so(base, said):
+    base.mkdir(parents=True)
+    weights = "none: random initial weights (imagenet could not be fetched: no connection to the model hub)"
+    (base / "result.json").write_text(json.dumps({"test": None, "weights": weights}))
+    known_result(request(), SimpleNamespace(answers={}), base)
+    assert "--again tries once more" in said[0] and weights in said[0]
+
+
+def test_an_error_out_of_a_plugins_code_names_the_plugin():
+    from kagglekit.plugins import discover
+
+    plugin = discover().plugins["hair-seg"]
+    solution = SimpleNamespace(plugins=(plugin,))
+    with pytest.raises(PluginError, match=r"plugin hair-seg \(kagglekit-hair-seg .*\): TypeError"):
+        blaming(solution, lambda: plugin.module.Settings(min_area="many"))
+    with pytest.raises(ZeroDivisionError):
+        blaming(solution, lambda: 1 / 0)
+    with pytest.raises(DataError, match="as it is"):
+        blaming(solution, lambda: (_ for _ in ()).throw(DataError("as it is")))
+
+
+@pytest.mark.parametrize(("share", "stops"), [(0.0, False), (0.01, False), (0.0101, True), (1.0, True)])
+def test_damage_above_what_is_allowed_stops_with_names_and_a_way_on(share, stops):
+    damaged = {f"p{i}.jpg": "truncated" for i in range(7)}
+    if not stops:
+        refuse_damage("test pictures", damaged, share, 0.01)
+        return
+    with pytest.raises(DataError) as error:
+        refuse_damage("test pictures", damaged, share, 0.01)
+    text = str(error.value)
+    assert text.startswith(f"7 test pictures ({share:.1%}) are damaged") and text.count("truncated") == 5
+    assert f"-o max_damaged={min(1, 1.1 * share):.2g}" in text
