@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
-from kagglekit.errors import KagglekitError, PluginError
+from kagglekit.errors import KagglekitError
 from kagglekit.files import remove_unfinished, write_text
 from kagglekit.pipeline import Request, execute
-from kagglekit.plugins import blame
+from kagglekit.plugins import blaming
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, identity, manifest
 from kagglekit.runs.ledger import Ledger
-from kagglekit.solution import Solution
 from kagglekit.types import Dataset
 
 
@@ -47,8 +45,8 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
             record = manifest(solution, mark, code, request.data, request.command)
             folders.write_json(folder / folders.MANIFEST, {**record, "fidelity": request.fidelity})
         ledger.record(folder)
-        with progress.logged(folder / "log.txt"):
-            result = blaming(solution, lambda: execute(request, dataset, mark, folder, started))
+        with progress.logged(folder / "log.txt"), blaming(solution.plugins):
+            result = execute(request, dataset, mark, folder, started)
         ledger.record(folder)
         return folder, result, True
 
@@ -66,22 +64,6 @@ def known_result(request: Request, dataset: Dataset, folder: Path) -> dict[str, 
     if "could not be fetched" in result["weights"]:
         progress.say(f"note: this run began with {result['weights']}; --again tries once more")
     return result
-
-
-def blaming(solution: Solution, work: Callable[[], Any]) -> Any:
-    """The answer of `work`; an error out of a plugin's code names the plugin instead of kagglekit."""
-    try:
-        return work()
-    except (KagglekitError, OSError):
-        raise
-    except Exception as error:
-        guilty = blame(error, solution.plugins)
-        if guilty is None:
-            raise
-        raise PluginError(
-            f"{guilty}: {type(error).__name__}: {error}; this is for the author of the plugin "
-            "(KAGGLEKIT_TRACE=1 shows the traceback)"
-        ) from error
 
 
 def choose_folder(base: Path, request: Request) -> Path:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
 from kagglekit import hookspecs
 from kagglekit.entrypoints import entry_points
-from kagglekit.errors import PluginError, UsageError, did_you_mean
+from kagglekit.errors import KagglekitError, PluginError, UsageError, did_you_mean
 from kagglekit.types import Competition
 
 GROUP = "kagglekit"
@@ -200,3 +201,23 @@ def blame(error: BaseException, plugins: Iterable[Plugin]) -> Plugin | None:
         guilty = tops.get(trace.tb_frame.f_globals.get("__name__", "").split(".")[0], guilty)
         trace = trace.tb_next
     return guilty
+
+
+@contextmanager
+def blaming(plugins: Iterable[Plugin], doing: str = "") -> Iterator[None]:
+    """Inside the block an exception out of a plugin's code becomes a PluginError that names the plugin.
+
+    Errors made for users pass as they are, and so do those of the disk: a full one is nobody's fault.
+    """
+    try:
+        yield
+    except (KagglekitError, OSError):
+        raise
+    except Exception as error:
+        guilty = blame(error, plugins)
+        if guilty is None:
+            raise
+        raise PluginError(
+            f"{guilty}: {doing}{type(error).__name__}: {error}; this is for the author of the plugin "
+            "(KAGGLEKIT_TRACE=1 shows the traceback)"
+        ) from error

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kagglekit import progress
-from kagglekit.runs.folder import home
+from kagglekit.errors import UsageError
+from kagglekit.runs.folder import cache, home
 from kagglekit.solution import Solution
 
 
@@ -15,18 +19,38 @@ def sample_folder(solution: Solution, count: int, seed: int) -> Path:
 
     Lies in `KAGGLEKIT_SAMPLES`, else `samples` beside the runs; the name tells count and seed.
     """
-    from filelock import FileLock
-
     parent = Path(os.environ.get("KAGGLEKIT_SAMPLES") or home().parent / "samples")
     root = parent / f"{solution.competition.id}-{count}-seed{seed}"
-    parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(parent / f".{root.name}.lock"):
+    with alone(root):
         if not root.exists():
             progress.say(f"no --data given: drawing {count} sample pictures into {root}")
-            draw(solution, root, count, seed)
+            solution.sample(root, count, seed, progress.track)
     return root
 
 
 def draw(solution: Solution, root: Path, count: int, seed: int) -> None:
-    """Let the competition draw its sample data."""
-    solution.sample(root, count, seed, progress.track)
+    """Let the competition draw sample data into a new folder; raises UsageError when it holds something."""
+    with alone(root):
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise UsageError(f"{root}: exists and is not empty; name a new folder")
+        solution.sample(root, count, seed, progress.track)
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Only one process draws into `root` at a time; the lock lies in the cache, not beside the data."""
+    from filelock import FileLock, Timeout
+
+    root.parent.mkdir(parents=True, exist_ok=True)
+    locks = cache() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress.say(f"another process draws into {root}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

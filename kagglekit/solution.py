@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from kagglekit import defaults, hookspecs
-from kagglekit.errors import KagglekitError, PluginError, RecipeError, did_you_mean
-from kagglekit.plugins import Plugin, Registry, blame
+from kagglekit.errors import PluginError, RecipeError, did_you_mean
+from kagglekit.plugins import Plugin, Registry, blaming
 from kagglekit.types import Augment, Competition, Dataset, Ensemble, Finding, Loss, Postprocess, Sample, Sampler, View
 
 if TYPE_CHECKING:
@@ -103,20 +103,8 @@ class Solution:
         return [impl.plugin_name for impl in getattr(self.manager.hook, hook).get_hookimpls()]
 
     def _ask(self, hook: str, **arguments: Any) -> Any:
-        try:
+        with blaming(self.plugins, f"{hook}() failed with "):
             answer = getattr(self.manager.hook, hook)(**arguments)
-        except KagglekitError:
-            raise
-        except OSError:
-            raise  # a full or unwritable disk is not the plugin's fault
-        except Exception as error:
-            guilty = blame(error, self.plugins)
-            if guilty is None:
-                raise
-            raise PluginError(
-                f"{guilty}: {hook}() failed with {type(error).__name__}: {error}; "
-                "this is for the author of the plugin (KAGGLEKIT_TRACE=1 shows the traceback)"
-            ) from error
         if answer is None:
             raise PluginError(f"{self.plugins[0]}: does not answer {hook}(), and the engine has no answer of its own")
         return answer

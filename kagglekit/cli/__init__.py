@@ -65,7 +65,7 @@ def kk():
 def main() -> None:
     """The program: every fault becomes one message and an exit code."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # OpenMP threads spin while they wait for each other, which slowed training tenfold beside one other busy process.
+    # OpenMP threads spin while they wait for each other, which slowed training tenfold beside other busy processes.
     # Spinning less costs nothing measurable on a free machine. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from kagglekit.cli.common import compose_recipe, json_option, print_json, registry
-from kagglekit.errors import UsageError
 
 
 @click.group("data", context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,8 +82,6 @@ def sample_command(id, folder, count, seed, as_json):
     from kagglekit import progress
     from kagglekit.samples import draw
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: exists and is not empty; name a new folder")
     solution = _solution(id)
     count = count or solution.competition.sample_count
     with progress.console(progress.Console()):

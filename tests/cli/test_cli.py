@@ -230,3 +230,13 @@ def test_a_reader_that_leaves_a_pipe_is_no_fault(tmp_path):
         f"{KK} list | true", shell=True, env=environment(tmp_path), capture_output=True, text=True, timeout=60
     )
     assert left.stderr == ""
+
+
+def test_two_that_draw_into_one_folder_do_not_disturb_each_other(tmp_path):
+    words = [KK, "data", "sample", "hair-seg", str(tmp_path / "drawn"), "--count", "24"]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], errors
+    assert "exists and is not empty" in "".join(errors)
+    assert [p.name for p in tmp_path.iterdir()] == ["drawn"]
+    assert (tmp_path / "drawn" / "truth.json").exists()

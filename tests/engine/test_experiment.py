@@ -8,7 +8,7 @@ import pytest
 
 from kagglekit import experiment
 from kagglekit.errors import DataError, PluginError
-from kagglekit.experiment import blaming, choose_folder, known_result
+from kagglekit.experiment import choose_folder, known_result
 from kagglekit.metrics import MeanIoU
 from kagglekit.pipeline import Request, refuse_damage
 
@@ -110,16 +110,15 @@ def test_a_result_that_began_with_fallback_weights_says_so(base, said):
 
 
 def test_an_error_out_of_a_plugins_code_names_the_plugin():
-    from kagglekit.plugins import discover
+    from kagglekit.plugins import blaming, discover
 
     plugin = discover().plugins["hair-seg"]
-    solution = SimpleNamespace(plugins=(plugin,))
-    with pytest.raises(PluginError, match=r"plugin hair-seg \(kagglekit-hair-seg .*\): TypeError"):
-        blaming(solution, lambda: plugin.module.Settings(min_area="many"))
-    with pytest.raises(ZeroDivisionError):
-        blaming(solution, lambda: 1 / 0)
-    with pytest.raises(DataError, match="as it is"):
-        blaming(solution, lambda: (_ for _ in ()).throw(DataError("as it is")))
+    with pytest.raises(PluginError, match=r"plugin hair-seg \(kagglekit-hair-seg .*\): TypeError"), blaming([plugin]):
+        plugin.module.Settings(min_area="many")
+    with pytest.raises(ZeroDivisionError), blaming([plugin]):
+        1 / 0  # noqa: B018 - the exception is the point
+    with pytest.raises(DataError, match="as it is"), blaming([plugin]):
+        raise DataError("as it is")
 
 
 @pytest.mark.parametrize(("share", "stops"), [(0.0, False), (0.01, False), (0.0101, True), (1.0, True)])
