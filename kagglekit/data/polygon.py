@@ -60,11 +60,9 @@ def bridge(rings: Sequence[np.ndarray], worth: Sequence[float] | None = None) ->
     worth = [math.inf] * len(rings) if worth is None else worth
     for value, ring in zip(worth[1:], rings[1:], strict=True):
         waiting.append((*_nearest(cKDTree(ring), ring, joined), value))
-    while waiting:
-        pick = min(range(len(waiting)), key=lambda i: waiting[i][0])
-        distance, _, ring, here, there, value = waiting.pop(pick)
-        if value < distance:
-            continue
+    # A ring that is not worth its bridge yet may be when a neighbour of it has joined, so it is only passed over.
+    while worthwhile := [i for i, (distance, *_, value) in enumerate(waiting) if value >= distance]:
+        _, _, ring, here, there, value = waiting.pop(min(worthwhile, key=lambda i: waiting[i][0]))
         at = int(np.flatnonzero((joined == here).all(1))[0])
         start = int(np.flatnonzero((ring == there).all(1))[0])
         corner = _corner(here, there)

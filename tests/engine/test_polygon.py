@@ -306,3 +306,12 @@ def test_crossings_are_filled_even_odd():
     mask = polygon.fill(star, (100, 100))
     assert mask[10, 50] == 1
     assert mask[50, 50] == 0, "the middle of a five-pointed star is crossed twice"
+
+
+def test_a_small_region_beside_a_far_large_one_joins_after_it():
+    mask = np.zeros((200, 400), np.uint8)
+    cv2.circle(mask, (40, 100), 35, 1, -1)
+    cv2.circle(mask, (200, 100), 5, 1, -1)  # nearer to the first, and not worth a bridge to it
+    cv2.circle(mask, (240, 100), 30, 1, -1)
+    again = polygon.fill(polygon.trace(mask), mask.shape)
+    assert (again >= mask).all()
