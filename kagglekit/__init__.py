@@ -5,21 +5,19 @@ Public names only; importing this loads no torch, numpy or pydantic.
 
 from kagglekit.errors import DataError, KagglekitError, PluginError, RecipeError, RunError, SubmissionError
 from kagglekit.hookspecs import hookimpl
+from kagglekit.protocols import Dataset, Ensemble, Intake, Metric, Postprocess, SubmissionFormat
 from kagglekit.types import (
     Box,
     Competition,
-    Dataset,
     Draw,
-    Ensemble,
     Finding,
     Member,
-    Metric,
-    Postprocess,
+    ModelOutput,
     Prediction,
     Problem,
     Sample,
     Score,
-    SubmissionFormat,
+    Tiling,
     View,
 )
 
@@ -32,9 +30,11 @@ __all__ = [
     "Draw",
     "Ensemble",
     "Finding",
+    "Intake",
     "KagglekitError",
     "Member",
     "Metric",
+    "ModelOutput",
     "PluginError",
     "Postprocess",
     "Prediction",
@@ -46,6 +46,7 @@ __all__ = [
     "Score",
     "SubmissionError",
     "SubmissionFormat",
+    "Tiling",
     "View",
     "hookimpl",
 ]

@@ -10,11 +10,13 @@ def kk_clean():
 
 
 @hookimpl
-def kk_sampler(samples, recipe):
-    """Every sample once, whole, in an order that depends on seed and epoch."""
+def kk_sampler(samples, recipe, store):
+    """Every sample once, whole, in an order that depends on seed and epoch; of large pictures every window once."""
     from kagglekit.data.sampling import Shuffle
+    from kagglekit.data.windows import seen_windows
 
-    return Shuffle(tuple(samples), recipe.seed)
+    window = recipe.fidelity.image_size
+    return Shuffle(tuple(seen_windows(store, samples, window, window)), recipe.seed)
 
 
 @hookimpl
@@ -23,6 +25,14 @@ def kk_augment():
     from kagglekit.data.sampling import albumentations
 
     return albumentations().HorizontalFlip(p=0.5)
+
+
+@hookimpl
+def kk_intake(channels, depth):
+    """Pictures of 8 bits as they are; of deeper ones somebody has to say which range to show."""
+    from kagglekit.data.intake import Plain
+
+    return Plain.of(channels, depth)
 
 
 @hookimpl

@@ -13,10 +13,10 @@ from kagglekit.errors import KagglekitError
 from kagglekit.files import remove_unfinished, write_text
 from kagglekit.pipeline import Request, execute
 from kagglekit.plugins import blaming
+from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, identity, manifest
 from kagglekit.runs.ledger import Ledger
-from kagglekit.types import Dataset
 
 
 def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
@@ -27,7 +27,7 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
     solution = request.solution
     started = time.perf_counter()
     dataset = solution.dataset(request.data)
-    solution.check(dataset.channels)
+    solution.check(dataset)
     mark = fingerprint(request.data, dataset.files, folders.cache(), progress.track)
     code = code_version(solution)
     base = folders.home() / solution.competition.id / identity(solution, mark, code)

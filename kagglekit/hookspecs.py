@@ -43,21 +43,36 @@ def kk_clean(dataset, recipe):
 
 
 @hookspec(firstresult=True)
-def kk_sampler(dataset, samples, recipe):
-    """What is drawn in an epoch? Returns a reproducible `sampler(epoch) -> Iterator[Draw]`. Default: a shuffle."""
+def kk_sampler(dataset, samples, recipe, store):
+    """What is drawn in an epoch? Returns a reproducible `sampler(epoch) -> Iterator[Draw]`.
+
+    `store` holds the samples decoded: `store.shape(sample)`, `store.read(sample, box) -> (picture, mask)`; boxes are in
+    its pixels. Boxes of one epoch have one size. Default: a shuffle of whole samples, or of all windows that show
+    tissue where the data set is tiled.
+    """
 
 
 @hookspec(firstresult=True)
 def kk_augment(dataset, samples, recipe):
     """How do you distort? Returns an albumentations transform, or any callable `(image, mask) -> (image, mask)`.
 
-    Inputs are a uint8 picture `[H, W, C]` and its mask; they must not be changed in place. Default: horizontal flip.
+    Inputs are a picture `[H, W, C]` of the data set's depth and its mask; they must not be changed in place. Default:
+    horizontal flip.
+    """
+
+
+@hookspec(firstresult=True)
+def kk_intake(recipe, channels, depth):
+    """What does the network see of a picture? Returns an `Intake`: channels as stored -> channels in 0..1.
+
+    Pictures are stored with `channels` of `depth` ("uint8", "uint16", "int16"); the answer is applied to whole batches
+    on the device and says how many channels the network gets. Default: 8 bits as they are.
     """
 
 
 @hookspec(firstresult=True)
 def kk_model(recipe, competition, channels):
-    """Which network? Returns an `nn.Module`: float `[B, C, H, W]` -> logits `[B, K, H, W]`.
+    """Which network? Returns an `nn.Module`: float `[B, C, H, W]` -> logits `[B, K, H, W]`, or a `ModelOutput`.
 
     It may carry `normalisation = (mean, std)` (each C floats, for pictures in 0..1; default: ImageNet's) and
     `loaded_weights`, a sentence on the weights that were really loaded. Default: segmentation-models-pytorch by names.
@@ -68,8 +83,8 @@ def kk_model(recipe, competition, channels):
 def kk_loss(recipe, competition):
     """What do you minimise? Returns a callable `(logits, target) -> scalar`.
 
-    `target` is float `[B, K, H, W]` (binary, multilabel) or int64 `[B, H, W]` (multiclass). Default: the weighted sum
-    of the recipe's `loss`.
+    `logits` is what the network returns, a tensor or a `ModelOutput`; `target` is float `[B, K, H, W]` (binary,
+    multilabel) or int64 `[B, H, W]` (multiclass). Default: the weighted sum of the recipe's `loss`.
     """
 
 
@@ -88,5 +103,7 @@ def kk_postprocess(recipe, competition):
     """How does a probability map become a mask? Returns a callable `Prediction -> mask`.
 
     If it has `fit(predictions, truths, metric) -> the same kind of object`, the engine fits it on validation and keeps
-    the result only if validation rises. Default: a threshold (argmax for label maps).
+    the result only if validation rises. Of large pictures it is called with one part after the other, after an optional
+    `prepare(prediction) -> Prediction` with the whole. A frozen dataclass may keep another one, which it wraps, in a
+    field. Default: a threshold (argmax for label maps).
     """

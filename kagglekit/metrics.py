@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from kagglekit.types import Metric, Score
+from kagglekit.protocols import Metric
+from kagglekit.types import Score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,19 +21,130 @@ class MeanIoU:
     both_empty: float = 1.0
 
     def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """float64 `[1]`: the IoU of two `[H, W]` masks, any non-zero value is foreground."""
-        import numpy as np
-
-        if truth.shape != mask.shape:
-            raise ValueError(f"masks of different sizes cannot be compared: {truth.shape} and {mask.shape}")
-        t, m = truth > 0, mask > 0
-        inter = np.count_nonzero(t & m)
-        union = np.count_nonzero(t) + np.count_nonzero(m) - inter
-        return np.array([self.both_empty if union == 0 else inter / union])
+        """int64 `[2]`: pixels of intersection and union of two `[H, W]` masks, any non-zero value is foreground."""
+        inter, both = _overlap(truth, mask)
+        return _counts(inter, both - inter)
 
     def reduce(self, statistics: np.ndarray) -> float:
-        """The mean over `[N, 1]`."""
-        return float(statistics.mean())
+        """The mean over `[N, 2]`."""
+        return float(_ratio(statistics[..., 0], statistics[..., 1], self.both_empty).mean())
+
+
+@dataclass(frozen=True)
+class MeanDice:
+    """Mean over pictures, and over the classes of a multilabel mask, of the Dice coefficient 2|X∩Y| / (|X| + |Y|).
+
+    A pair of which both are empty counts as `both_empty`; one empty and one not is 0.
+    """
+
+    name: str = "mean Dice"
+    greater_is_better: bool = True
+    both_empty: float = 1.0
+
+    def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """int64 `[2]` for `[H, W]` masks, `[K, 2]` for `[H, W, K]`: pixels of the intersection, and of both added."""
+        import numpy as np
+
+        if truth.ndim == 2:
+            return _counts(*_overlap(truth, mask))
+        _refuse_sizes(truth, mask)
+        return np.stack([_counts(*_overlap(truth[..., k], mask[..., k])) for k in range(truth.shape[2])])
+
+    def reduce(self, statistics: np.ndarray) -> float:
+        """The mean over `[N, 2]` or `[N, K, 2]`."""
+        return float(_ratio(2 * statistics[..., 0], statistics[..., 1], self.both_empty).mean())
+
+
+@dataclass(frozen=True)
+class ClassIoU:
+    """Mean over the classes of label maps of the IoU, background included.
+
+    `over` says of what: of the pixels of all pictures together ("dataset"), or of each picture, averaged over the
+    pictures ("picture"). Classes in neither truth nor prediction are left out.
+    """
+
+    classes: int
+    over: Literal["dataset", "picture"] = "dataset"
+    greater_is_better: bool = True
+
+    @property
+    def name(self) -> str:
+        """What the score is called."""
+        return "mIoU over the data set" if self.over == "dataset" else "mIoU per picture"
+
+    def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """int64 `[K, K]`: pixels by true class (row) and predicted class (column) of two `[H, W]` label maps."""
+        import numpy as np
+
+        _refuse_sizes(truth, mask)
+        pairs = truth.ravel().astype(np.int64) * self.classes + mask.ravel()
+        return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
+
+    def reduce(self, statistics: np.ndarray) -> float:
+        """The score of `[N, K, K]`."""
+        import numpy as np
+
+        if self.over == "dataset":
+            statistics = statistics.sum(0, keepdims=True)
+        return float(np.nanmean(self.per_class(statistics), axis=-1).mean())
+
+    def per_class(self, statistics: np.ndarray) -> np.ndarray:
+        """float64 `[..., K]` of `[..., K, K]`: the IoU of every class, NaN where it is in neither."""
+        import numpy as np
+
+        hits = np.diagonal(statistics, axis1=-2, axis2=-1)
+        return _ratio(hits, statistics.sum(-1) + statistics.sum(-2) - hits, np.nan)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The score that `metric` gives all pictures as if they were one: for parts of pictures."""
+
+    metric: Metric
+
+    @property
+    def name(self) -> str:
+        """What the score is called."""
+        return f"{self.metric.name}, pooled"
+
+    @property
+    def greater_is_better(self) -> bool:
+        """As the metric itself."""
+        return self.metric.greater_is_better
+
+    def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Counts of one part."""
+        return self.metric.compare(truth, mask)
+
+    def reduce(self, statistics: np.ndarray) -> float:
+        """The score of the summed counts."""
+        return self.metric.reduce(statistics.sum(0, keepdims=True))
+
+
+def _refuse_sizes(truth: np.ndarray, mask: np.ndarray) -> None:
+    if truth.shape != mask.shape:
+        raise ValueError(f"masks of different sizes cannot be compared: {truth.shape} and {mask.shape}")
+
+
+def _overlap(truth: np.ndarray, mask: np.ndarray) -> tuple[int, int]:
+    """Pixels in both masks, and the pixels of one and the other added."""
+    import numpy as np
+
+    _refuse_sizes(truth, mask)
+    t, m = truth > 0, mask > 0
+    return np.count_nonzero(t & m), np.count_nonzero(t) + np.count_nonzero(m)
+
+
+def _counts(*values: int) -> np.ndarray:
+    import numpy as np
+
+    return np.array(values, np.int64)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray, empty: float) -> np.ndarray:
+    import numpy as np
+
+    return np.where(whole == 0, empty, part / np.maximum(whole, 1))
 
 
 def score_with_interval(metric: Metric, statistics: np.ndarray, seed: int = 0, resamples: int = 1000) -> Score:

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
-from kagglekit.data import folds
-from kagglekit.data.check import unreadable_pictures
-from kagglekit.data.store import Store, open_store
-from kagglekit.errors import DataError, PluginError
+from kagglekit.data.prepare import Data, prepare
+from kagglekit.errors import PluginError
 from kagglekit.files import write_text
 from kagglekit.metrics import score_with_interval
+from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
-from kagglekit.runs.identity import reader_version
 from kagglekit.solution import Solution
-from kagglekit.types import Dataset, Member, Sample
+from kagglekit.types import Member
 
 
 @dataclass(frozen=True)
@@ -32,17 +30,6 @@ class Request:
     command: str = ""
     again: bool = False
     resume: bool = False
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a run works on once reading, cleaning, splitting and decoding are done."""
-
-    dataset: Dataset
-    store: Store
-    train: Sequence[Sample]
-    validation: Sequence[Sample]
-    skipped: dict[str, str]
 
 
 def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started: float) -> dict[str, Any]:
@@ -87,77 +74,24 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
     return result
 
 
-def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
-    """Clean, split, take the fidelity's subset and decode it once; raises DataError for too much damage."""
-    recipe = solution.recipe
-    skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
-    damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
-    dropped = {f.sample: f"{f.rule} (score {f.score:.3g})" for f in solution.clean(dataset) if f.action == "drop"}
-    # Split before dropping: recipes with and without a rule must be compared on the same validation pictures.
-    train_part, validation = folds.split(dataset.train, recipe.folds, recipe.fold, recipe.seed)
-    train_part = [s for s in folds.subset(train_part, recipe.fidelity.fraction, recipe.seed) if s.id not in dropped]
-    competition = solution.competition
-    # What the index shows need not wait for decoding.
-    lost = {p.sample: p.detail for p in dataset.problems if p.damaged and not p.skip}
-    present = [s for s in dataset.test if s.id not in lost]
-    lost |= unreadable_pictures(dataset, present, progress.track)
-    refuse_damage("test pictures", lost, len(lost) / max(1, len(dataset.test)), recipe.max_damaged)
-    share = len(damaged) / max(1, len(dataset.train) + len(damaged))
-    refuse_damage("training pictures or labels", damaged, share, recipe.max_damaged)
-    key, planes = f"{mark}-{reader_version(solution)}", len(competition.classes)
-    store = open_store(folders.cache(), key, dataset, recipe.fidelity.image_size, competition.task, planes)
-    unreadable = store.fill(dataset, [*train_part, *validation], progress.track)
-    share += len(unreadable) / max(1, len(train_part) + len(validation))
-    refuse_damage("training pictures or labels", damaged | unreadable, share, recipe.max_damaged)
-    train_part = [s for s in train_part if s.id not in unreadable]
-    validation = [s for s in validation if s.id not in unreadable]
-    skipped = (
-        skipped | dropped | unreadable | {i: f"test picture, gets an empty mask: {why}" for i, why in lost.items()}
-    )
-    if not train_part or not validation:
-        raise DataError(
-            f"{len(train_part)} training and {len(validation)} validation pictures are left; both sides need at "
-            "least one"
-        )
-    progress.say(
-        f"{len(train_part)} pictures to train on, {len(validation)} to validate, {len(dataset.test)} to predict"
-        + (
-            f"; {len(skipped)} skipped, the first: {next(iter(skipped))}: {next(iter(skipped.values()))}"
-            if skipped
-            else ""
-        )
-    )
-    return Data(dataset, store, train_part, validation, skipped)
-
-
-def refuse_damage(what: str, damaged: dict[str, str], share: float, allowed: float) -> None:
-    """Raise DataError when the damaged `share` of the files exceeds what is allowed, naming the first few."""
-    if share <= allowed:
-        return
-    shown = "\n".join(f"  {sample}: {reason}" for sample, reason in list(damaged.items())[:5])
-    raise DataError(
-        f"{len(damaged)} {what} ({share:.1%}) are damaged, more than the {allowed:.1%} that a "
-        f"run passes over:\n{shown}\nmend or remove them (`kk data check` lists all), or allow more with "
-        f"-o max_damaged={min(1, 1.1 * share):.2g}"
-    )
-
-
 def train(solution: Solution, data: Data, folder: Path) -> tuple[list[Member], list[dict], str]:
     """Checkpoints of all epochs, the history, and the weights it began with."""
+    from kagglekit.data.windows import seen_windows
     from kagglekit.train.fit import Job, fit
 
-    dataset, store = data.dataset, data.store
+    dataset, store, window = data.dataset, data.store, solution.recipe.fidelity.image_size
     return fit(
         Job(
             recipe=solution.recipe,
             task=solution.competition.task,
             metric=solution.competition.metric,
             store=store,
-            make_model=lambda: solution.model(dataset.channels),
+            make_model=lambda: solution.model(data.intake.channels),
             loss=solution.loss(),
-            sampler=solution.sampler(dataset, data.train),
+            sampler=solution.sampler(dataset, data.train, store),
             augment=solution.augment(dataset, data.train),
-            validation=data.validation,
+            intake=data.intake,
+            validation=seen_windows(store, data.validation, window, window),
             folder=folder / "checkpoints",
             track=progress.track,
             say=progress.say,
@@ -167,42 +101,34 @@ def train(solution: Solution, data: Data, folder: Path) -> tuple[list[Member], l
 
 def predict(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> tuple[dict[str, Any], list]:
     """Ensemble, views and post-processing: the scores of validation and test, the submission, and examples to show."""
-    from kagglekit.predict import postprocess as post
     from kagglekit.predict.infer import Predictor
-    from kagglekit.predict.stages import pick_examples, predict_test, score_validation
+    from kagglekit.predict.postprocess import describe
+    from kagglekit.predict.stages import choose_settings, pick_examples, predict_test, score_validation
     from kagglekit.predict.submission import score_file
-    from kagglekit.predict.validation import Truths, ValidationProbs, write_probs
+    from kagglekit.predict.validation import ValidationProbs, write_probs
 
-    recipe, competition, dataset = solution.recipe, solution.competition, data.dataset
-    ensemble, views = solution.ensemble(), solution.views()
-    chosen = list(ensemble.choose(members, competition.metric.greater_is_better))
+    recipe, competition, dataset, store = solution.recipe, solution.competition, data.dataset, data.store
+    ensemble, views, metric = solution.ensemble(), solution.views(), competition.metric
+    chosen = list(ensemble.choose(members, metric.greater_is_better))
     if not chosen or abs(sum(weight for _, weight in chosen) - 1) > 1e-6:
         raise PluginError(f"kk_ensemble(): members need weights that sum to 1, got {[weight for _, weight in chosen]}")
-    predictor = Predictor(
-        recipe,
-        competition.task,
-        [m for m, _ in chosen],
-        views,
-        lambda: solution.model(dataset.channels, pretrained=False),
-        dataset.channels,
-    )
 
+    def make_model():
+        return solution.model(data.intake.channels, pretrained=False)
+
+    predictor = Predictor(recipe, competition.task, chosen, ensemble, views, make_model, data.intake)
     place = folder / "validation"
-    write_probs(
-        predictor, [m for m, _ in chosen], data.store, data.validation, place, recipe.batch_size, progress.track
-    )
-    samples = {s.id: s for s in data.validation}
-    predictions = ValidationProbs(place, chosen, ensemble, samples)
-    truths = Truths(dataset, [samples[i] for i in predictions.ids])
+    write_probs(predictor, [m for m, _ in chosen], store, data.validation, place, recipe, progress.track)
+    predictions = ValidationProbs(place, chosen, ensemble, {s.id: s for s in data.validation}, store)
     process = solution.postprocess()
-    gate = post.gate(process, predictions, truths, competition.metric)
+    gate = choose_settings(process, data, predictions, metric)
     process = gate.chosen if gate else process
-    statistics = score_validation(solution, dataset, predictions, process)
-    validation = score_with_interval(competition.metric, statistics)
-    examples = pick_examples(solution, dataset, predictions, process, statistics)
+    counts = score_validation(data, predictions, process, metric)
+    validation = score_with_interval(metric, counts)
+    examples = pick_examples(data, predictions, process, counts, metric)
 
-    submission = predict_test(solution, dataset, predictor, chosen, ensemble, process, folder)
-    test = score_file(submission.path, dataset, competition.metric)
+    submission = predict_test(data, predictor, process, recipe, metric, folder)
+    test = score_file(submission.path, dataset, metric)
     return {
         "validation": dataclasses.asdict(validation),
         "test": dataclasses.asdict(test) if test else None,
@@ -210,7 +136,7 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
         "views": [{"name": v.name, "weight": v.weight} for v in views],
         "postprocess": {
             "name": type(process).__name__,
-            "settings": post.describe(process),
+            "settings": describe(process),
             **({"kept": gate.kept, "before": gate.before, "after": gate.after, "nested": gate.nested} if gate else {}),
         },
         "submission": {
@@ -218,6 +144,11 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
             "rows": submission.rows,
             "bytes": submission.bytes,
             "loss": submission.loss,
+        },
+        "pictures": {
+            "channels": dataset.channels,
+            "depth": dataset.depth,
+            "tiling": dataclasses.asdict(dataset.tiling) if dataset.tiling else None,
         },
     }, examples
 

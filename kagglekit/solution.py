@@ -20,11 +20,13 @@ import pluggy
 from kagglekit import defaults, hookspecs
 from kagglekit.errors import PluginError, RecipeError, did_you_mean
 from kagglekit.plugins import Plugin, Registry, blaming
-from kagglekit.types import Augment, Competition, Dataset, Ensemble, Finding, Loss, Postprocess, Sample, Sampler, View
+from kagglekit.protocols import Dataset, Ensemble, Intake, Postprocess
+from kagglekit.types import Augment, Competition, Depth, Finding, Loss, ModelOutput, Sample, Sampler, View
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from kagglekit.data.store import Store
     from kagglekit.recipe import Recipe
 
 
@@ -46,6 +48,10 @@ class Solution:
     def dataset(self, root: Path) -> Dataset:
         """The data folder `root`, indexed; ids are unique within each part."""
         dataset = self._ask("kk_dataset", root=Path(root), recipe=self.recipe)
+        if not isinstance(dataset, Dataset):
+            raise PluginError(
+                f"{self.plugins[0]}: kk_dataset() returned a {type(dataset).__name__}; derive it from kagglekit.Dataset"
+            )
         for part in ("train", "test"):
             self._refuse_twins(part, getattr(dataset, part))
         return dataset
@@ -54,16 +60,23 @@ class Solution:
         """What the recipe distrusts of the labels."""
         return self._ask("kk_clean", dataset=dataset, recipe=self.recipe)
 
-    def sampler(self, dataset: Dataset, samples: Sequence[Sample]) -> Sampler:
+    def sampler(self, dataset: Dataset, samples: Sequence[Sample], store: Store) -> Sampler:
         """What an epoch draws of `samples`."""
-        return self._ask("kk_sampler", dataset=dataset, samples=samples, recipe=self.recipe)
+        return self._ask("kk_sampler", dataset=dataset, samples=samples, recipe=self.recipe, store=store)
 
     def augment(self, dataset: Dataset, samples: Sequence[Sample]) -> Augment:
         """How training pictures are distorted."""
         return self._ask("kk_augment", dataset=dataset, samples=samples, recipe=self.recipe)
 
+    def intake(self, channels: int, depth: Depth) -> Intake:
+        """What the network sees of pictures that are stored with `channels` of `depth`."""
+        return self._ask("kk_intake", recipe=self.recipe, channels=channels, depth=depth)
+
     def model(self, channels: int, pretrained: bool = True) -> nn.Module:
-        """A fresh network, its logits checked on a small picture; not pretrained where a checkpoint will follow."""
+        """A fresh network, its logits checked on a small picture; not pretrained where a checkpoint will follow.
+
+        `channels` are those of the intake.
+        """
         recipe = self.recipe if pretrained else self.recipe.model_copy(update={"encoder_weights": "none"})
         model = self._ask("kk_model", recipe=recipe, competition=self.competition, channels=channels)
         self._check_logits(model, channels)
@@ -92,10 +105,11 @@ class Solution:
         """How probabilities become masks."""
         return self._ask("kk_postprocess", recipe=self.recipe, competition=self.competition)
 
-    def check(self, channels: int) -> None:
-        """Ask every stage that needs no data, so that a bad name stops a run before it reads a gigabyte."""
+    def check(self, dataset: Dataset) -> None:
+        """Ask every stage that needs no pictures, so that a bad name stops a run before it reads a gigabyte."""
         for stage in (self.loss, self.views, self.ensemble, self.postprocess):
             stage()
+        channels = self.intake(dataset.channels, dataset.depth).channels
         self.model(channels, pretrained=self.recipe.encoder_weights != "imagenet")  # all others are at hand
 
     def who_answers(self, hook: str) -> list[str]:
@@ -133,7 +147,7 @@ class Solution:
                 f"kk_model() (answered by {who}): the network fails on a [1, {channels}, 64, 96] picture with "
                 f"{type(error).__name__}: {error}"
             ) from error
-        logits = getattr(logits, "masks", logits)
+        logits = logits.masks if isinstance(logits, ModelOutput) else logits
         expected = (1, len(self.competition.classes), 64, 96)
         if tuple(getattr(logits, "shape", ())) != expected:
             raise PluginError(

@@ -1,22 +1,26 @@
 """The nouns that the engine and its plugins exchange: frozen, typed, free of heavy imports.
 
-Arrays: pictures are uint8 `[H, W, C]`; masks are uint8 `[H, W]` (binary 0/1, or the class index of a label map) or
-`[H, W, K]` (multilabel); probabilities are float32 `[K, H, W]` in 0..1. Sizes are always (height, width) in pixels.
+Arrays: pictures are `[H, W, C]`, uint8 or of the depth that their data set states; masks are uint8 `[H, W]` (binary
+0/1, or the class index of a label map) or `[H, W, K]` (multilabel); probabilities are float32 `[K, H, W]` in 0..1.
+Sizes are always (height, width) in pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from kagglekit.protocols import Metric
+
 Size = tuple[int, int]
 Task = Literal["binary", "multilabel", "multiclass"]
+Depth = Literal["uint8", "uint16", "int16"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,9 @@ class Sample:
     """One picture of a competition and what is known of it.
 
     `label` is whatever the plugin's `read_mask` understands, None where no truth is known. Samples of one `group`
-    (a person, a patient) never stand on both sides of a split; `stratum` is a small bin that subsets keep in
-    proportion.
+    (a person, a patient) never stand on both sides of a split. Folds and subsets keep `stratum`, a small bin, and each
+    of the `classes` that the picture shows, in proportion. `truth_size` is the size at which masks are submitted and
+    scored, the picture's own unless stated.
     """
 
     id: str
@@ -44,6 +49,29 @@ class Sample:
     label: Any = field(default=None, compare=False, repr=False)  # may be an array, which has neither hash nor truth
     group: str = ""
     stratum: int = 0
+    classes: tuple[int, ...] = ()
+    truth_size: Size = None
+
+    def __post_init__(self):
+        if self.truth_size is None:
+            object.__setattr__(self, "truth_size", self.size)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How pictures too large for a network are looked at: through windows of the fidelity's `image_size` pixels.
+
+    Pixels are those of the picture shrunk by the whole number `reduce`. At inference neighbouring windows are `step` of
+    a window apart, the last ones flush with the edge; a `border` (part of the window on each side) serves as context
+    only, unless the picture ends there. Windows in which fewer than `min_tissue` of the pixels have an HSV saturation
+    above `min_saturation` (0..255) are taken for blank and never reach the network; 0 switches that off.
+    """
+
+    reduce: int = 4
+    step: float = 0.5
+    border: float = 0.0
+    min_saturation: int = 0
+    min_tissue: float = 0.015
 
 
 @dataclass(frozen=True)
@@ -77,62 +105,6 @@ class Draw:
 
     sample: Sample
     box: Box | None = None
-
-
-class SubmissionFormat(Protocol):
-    """How predictions become the file that a competition scores. A row is any JSON-like value of one sample."""
-
-    filename: str
-
-    def encode(self, mask: np.ndarray) -> Any:
-        """The row of one mask at submission size."""
-
-    def decode(self, row: Any, size: Size) -> np.ndarray:
-        """The mask that the competition's scorer sees in `row`; raises SubmissionError for a row of wrong form."""
-
-    def shrink(self, rows: Mapping[str, Any], share: float = 1.0) -> Mapping[str, Any]:
-        """The same rows within the size limits of the competition; `share` is the part of the file they make up."""
-
-    def write(self, path: Path, rows: Mapping[str, Any]) -> None:
-        """Write the file; raises SubmissionError when the ids are not those of the sample submission."""
-
-    def read(self, path: Path) -> Mapping[str, Any]:
-        """Rows by sample id; raises SubmissionError with the place of the first fault."""
-
-
-class Dataset(Protocol):
-    """A data folder of a competition. Reading is thread-safe; nothing is decoded before it is read.
-
-    Test samples have no label. Where their truth is known, `answers` holds it by sample id, in the form of a label; it
-    serves to score the written submission and reaches no hook through a sample.
-    """
-
-    train: Sequence[Sample]
-    test: Sequence[Sample]
-    answers: Mapping[str, Any]
-    problems: Sequence[Problem]
-    files: Sequence[Path]
-    channels: int
-    submission: SubmissionFormat
-
-    def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
-        """uint8 `[H, W, channels]`; raises DataError for a damaged file."""
-
-    def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
-        """The mask of a sample with a label, at the size of its picture; raises DataError."""
-
-
-class Metric(Protocol):
-    """A competition's score, in two steps so that it can be streamed and bootstrapped over pictures."""
-
-    name: str
-    greater_is_better: bool
-
-    def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Statistics of one picture, of a shape that is the same for all."""
-
-    def reduce(self, statistics: np.ndarray) -> float:
-        """The score from the stacked statistics `[N, ...]` of N >= 1 pictures."""
 
 
 @dataclass(frozen=True)
@@ -192,33 +164,35 @@ class Member:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Probabilities `[K, h, w]` of one picture at network size, and the (height, width) its mask is wanted at."""
+    """Probabilities `[K, h, w]` of one picture at network size, and the (height, width) its mask is wanted at.
+
+    `classes` are the probabilities `[K]` that the picture shows a class at all, where the network has a head for them;
+    `image` is the picture `[h, w, C]` at network size.
+    """
 
     probs: np.ndarray
     size: Size
     sample: str = ""
+    classes: np.ndarray | None = None
+    image: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """What a network with more than one head returns, all logits.
+
+    `masks` `[B, K, H, W]`; `classes` `[B, K]` of a head that says whether a class is there; `deep`, for training only,
+    further masks of lower resolution.
+    """
+
+    masks: torch.Tensor
+    classes: torch.Tensor | None = None
+    deep: tuple[torch.Tensor, ...] = ()
 
 
 Sampler = Callable[[int], Iterator[Draw]]
 Augment = Callable[..., Any]
 Loss = Callable[[Any, Any], Any]
-
-
-class Ensemble(Protocol):
-    """Which members are asked, and how their probabilities become one."""
-
-    def choose(self, members: Sequence[Member], greater_is_better: bool) -> Sequence[tuple[Member, float]]:
-        """Members with weights that sum to 1; `members` are all checkpoints in order of epoch."""
-
-    def combine(self, probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """`[M, ..., K, H, W]` and `[M]` -> `[..., K, H, W]`, all probabilities."""
-
-
-class Postprocess(Protocol):
-    """Turns probabilities into a mask. May also have `fit(predictions, truths, metric)`, see `predict.postprocess`."""
-
-    def __call__(self, prediction: Prediction) -> np.ndarray:
-        """The mask at `prediction.size`."""
 
 
 Track = Callable[..., Iterable[Any]]

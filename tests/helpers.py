@@ -7,7 +7,7 @@ import sys
 import types
 from pathlib import Path
 
-from kagglekit import Competition, Sample, hookimpl
+from kagglekit import Competition, Dataset, Sample, hookimpl
 from kagglekit import plugins as plugins_module
 from kagglekit.metrics import MeanIoU
 from kagglekit.recipe import compose
@@ -76,12 +76,13 @@ def toy(*kinds: type, **hooks):
     return solution(registry, techniques=[kind.name for kind in kinds])
 
 
-class Folder:
+class Folder(Dataset):
     """A data set that holds samples and reads nothing."""
 
     def __init__(self, train=(), test=()):
         self.train = [Sample(i, Path(i), (8, 8)) for i in train]
         self.test = [Sample(i, Path(i), (8, 8)) for i in test]
+        self.problems, self.files, self.submission, self.answers = [], [], None, {}
 
 
 MANIFEST = {"competition": "toy", "identity": "0" * 12, "fidelity": "demo", "started": "2026-01-02T03:04:05Z"}

@@ -14,14 +14,16 @@ import torch
 from PIL import Image
 from torch import nn
 
+from kagglekit.data.intake import Plain
 from kagglekit.data.sampling import Shuffle
 from kagglekit.data.store import Store, open_store
 from kagglekit.errors import DataError
 from kagglekit.metrics import MeanIoU
+from kagglekit.protocols import Dataset
 from kagglekit.recipe import Fidelity, Recipe
 from kagglekit.train.fit import Job
 from kagglekit.train.losses import build as build_loss
-from kagglekit.types import Sample
+from kagglekit.types import Draw, Sample
 
 
 def disc(size: tuple[int, int], y: float, x: float, radius: float) -> np.ndarray:
@@ -38,7 +40,7 @@ def centre(weights: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class Discs:
+class Discs(Dataset):
     """A data set in memory: reddish discs on bluish noise. The mask is exactly where red exceeds 127.
 
     `damaged` ids raise DataError when read; `delay` seconds pass before each picture is read; `reads` counts them.
@@ -53,6 +55,8 @@ class Discs:
     test: Sequence[Sample] = ()
     problems: Sequence[Any] = ()
     files: Sequence[Path] = ()
+    submission: Any = None
+    answers: Any = field(default_factory=dict)
 
     @property
     def train(self) -> Sequence[Sample]:
@@ -120,6 +124,11 @@ def flip_half(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return image, mask
 
 
+def whole(found: Sequence[Sample]) -> list[Draw]:
+    """A draw of each sample, whole."""
+    return [Draw(sample) for sample in found]
+
+
 def job(
     folder: Path,
     store: Store,
@@ -142,9 +151,10 @@ def job(
             "store": store,
             "make_model": make_model,
             "loss": build_loss(settings, dataset.task),
-            "sampler": Shuffle(tuple(train), settings.seed),
+            "sampler": Shuffle(tuple(whole(train)), settings.seed),
             "augment": augment,
-            "validation": validation,
+            "intake": Plain(dataset.channels),
+            "validation": whole(validation),
             "folder": folder,
             **fields,
         }

@@ -27,41 +27,54 @@ def split(samples: Sequence[Sample], folds: int, fold: int, seed: int) -> tuple[
 def assign(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int]:
     """The fold of every group (a sample without a group is its own).
 
-    Groups are dealt from the largest down, equal sizes in seeded order; each goes to the fold that has least of its
-    strata, then least samples (the greedy rule of scikit-learn's StratifiedGroupKFold, made order-free).
+    Groups are dealt from the largest down, those with the rarest class first, equal ones in seeded order; each goes to
+    the fold that has least of its strata and classes, each weighed by its rarity, then least samples (the greedy rule
+    of scikit-learn's StratifiedGroupKFold and of iterative stratification, Sechidis et al. 2011, made order-free).
     """
-    strata: dict[str, Counter] = defaultdict(Counter)
+    wants: dict[str, Counter] = defaultdict(Counter)
+    sizes: Counter = Counter()
     for sample in samples:
-        strata[sample.group or sample.id][sample.stratum] += 1
-    if len(strata) < folds:
+        wants[sample.group or sample.id].update(_labels(sample))
+        sizes[sample.group or sample.id] += 1
+    if len(wants) < folds:
         raise DataError(
-            f"{len(strata)} group(s) of samples cannot be split into {folds} folds; use -o "
-            f"folds={max(2, len(strata))} or fewer, "
+            f"{len(wants)} group(s) of samples cannot be split into {folds} folds; use -o "
+            f"folds={max(2, len(wants))} or fewer, "
             "or bring more data"
         )
+    total = sum(wants.values(), Counter())
+    rarest = {group: min(total[label] for label in wanted) for group, wanted in wants.items()}
     have = [Counter() for _ in range(folds)]
-    sizes = [0] * folds
+    filled = [0] * folds
     of = {}
-    for group in sorted(strata, key=lambda g: (-strata[g].total(), keyed(seed, "fold", g))):
-        wanted = strata[group]
+    for group in sorted(wants, key=lambda g: (-sizes[g], rarest[g], keyed(seed, "fold", g))):
+        wanted = wants[group]
         of[group] = best = min(
-            range(folds), key=lambda f: (sum(have[f][s] * n for s, n in wanted.items()), sizes[f], f)
+            range(folds), key=lambda f: (sum(have[f][s] * n / total[s] for s, n in wanted.items()), filled[f], f)
         )
         have[best].update(wanted)
-        sizes[best] += wanted.total()
+        filled[best] += sizes[group]
     return of
+
+
+def _labels(sample: Sample) -> list[tuple[str, int]]:
+    """What folds keep in proportion of a sample: its stratum, and each class it shows."""
+    return [("stratum", sample.stratum), *(("class", c) for c in sample.classes)]
 
 
 def subset(samples: Sequence[Sample], fraction: float, seed: int) -> list[Sample]:
     """The part of `samples` that a fidelity trains on: at least one, in their order, strata in proportion.
 
-    Nested: with the same seed a smaller fraction is inside every larger one.
+    A sample with classes counts to the rarest of them within its stratum. Nested: with the same seed a smaller fraction
+    is inside every larger one.
     """
     if fraction >= 1:
         return list(samples)
+    frequency = Counter(c for sample in samples for c in sample.classes)
     by_stratum = defaultdict(list)
     for sample in samples:
-        by_stratum[sample.stratum].append(sample)
+        rarest = min(sample.classes, key=lambda c: (frequency[c], c), default=None)
+        by_stratum[sample.stratum if rarest is None else (sample.stratum, rarest)].append(sample)
     priority = {}
     for stratum, members in by_stratum.items():
         members.sort(key=lambda s: keyed(seed, "subset", s.id))

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.errors import DataError
+from kagglekit.types import Depth
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm"})
 MAX_PIXELS = 500_000_000  # larger single pictures are slides, which are read by window
 _DEEP_MODES = ("I", "F")  # PIL's names begin so for 16-bit, 32-bit and float pictures
 _DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
@@ -42,6 +43,78 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     if size is not None and (image.height, image.width) != tuple(size):
         raise DataError(f"{path}: {image.height}x{image.width} pixels (height x width); expected {size[0]}x{size[1]}")
     return np.asarray(image)
+
+
+def read_picture(path: Path, channels: int, depth: Depth, size: tuple[int, int] | None = None) -> np.ndarray:
+    """`[H, W, channels]` of `depth` of a picture file; 8-bit colour by `read_rgb`, everything else as it is stored.
+
+    16-bit PNG and TIFF, and DICOM (`.dcm`, rescale slope and intercept applied) are read without any change of range.
+    Raises DataError for damage, another number of channels, values that do not fit the depth, another size.
+    """
+    if depth == "uint8" and channels == 3:
+        return read_rgb(path, size)
+    array = _read_dicom(path) if Path(path).suffix.lower() == ".dcm" else _read_as_stored(path)
+    array = array[..., None] if array.ndim == 2 else array
+    if array.ndim != 3 or array.shape[2] != channels:
+        raise DataError(f"{path}: pixels of shape {array.shape}; expected {channels} channel(s)")
+    if size is not None and array.shape[:2] != tuple(size):
+        raise DataError(
+            f"{path}: {array.shape[0]}x{array.shape[1]} pixels (height x width); expected {size[0]}x{size[1]}"
+        )
+    return _as_depth(path, array, depth)
+
+
+def _read_as_stored(path: Path) -> np.ndarray:
+    import numpy as np
+
+    suffix = Path(path).suffix.lower()
+    if suffix in (".tif", ".tiff"):
+        import tifffile
+
+        try:
+            return np.squeeze(tifffile.imread(path))
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such picture") from None
+        except Exception as error:  # decoders raise whatever they like on damaged data
+            raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
+    import cv2
+
+    try:
+        data = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such picture") from None
+    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    if array is None:
+        raise DataError(f"{path}: {'damaged or not a picture' if len(data) else 'empty file'}; replace or remove it")
+    return array if array.ndim == 2 else np.ascontiguousarray(array[..., ::-1])
+
+
+def _read_dicom(path: Path) -> np.ndarray:
+    import pydicom
+
+    try:
+        file = pydicom.dcmread(path)
+        array = file.pixel_array
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such picture") from None
+    except Exception as error:
+        raise DataError(f"{path}: damaged or not DICOM: {_plain(error)}; replace or remove it") from error
+    slope, intercept = float(getattr(file, "RescaleSlope", 1)), float(getattr(file, "RescaleIntercept", 0))
+    return array if (slope, intercept) == (1, 0) else array * slope + intercept
+
+
+def _as_depth(path: Path, array: np.ndarray, depth: Depth) -> np.ndarray:
+    import numpy as np
+
+    if array.dtype == depth:
+        return array
+    limits = np.iinfo(depth)
+    low, high = array.min(initial=0), array.max(initial=0)
+    if not (np.isfinite(low) and np.isfinite(high)) or low < limits.min or high > limits.max:
+        raise DataError(f"{path}: values from {low:g} to {high:g} do not fit {depth} ({limits.min} to {limits.max})")
+    if array.dtype == np.uint8:
+        raise DataError(f"{path}: 8-bit pixels where {depth} was expected; convert it with its range kept")
+    return np.rint(array).astype(depth) if array.dtype.kind == "f" else array.astype(depth)
 
 
 def describe(path: Path) -> tuple[tuple[int, int], list[str]]:

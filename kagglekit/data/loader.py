@@ -1,4 +1,4 @@
-"""Batches for training: draws -> store -> augment -> uint8 tensors, normalised later on the device.
+"""Batches for training: draws -> store -> augment -> tensors as stored, normalised later on the device.
 
 Every draw is distorted with a seed of its own, made of (seed, epoch, position), so batches do not depend on the number
 of workers, and an epoch can be repeated alone.
@@ -10,7 +10,7 @@ import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kagglekit.data.store import Store
 from kagglekit.errors import PluginError
@@ -46,16 +46,16 @@ class EpochDraws:
         image, mask = self.store.read(draw.sample, draw.box)
         if self.augment is None:
             return image, mask
-        shape = image.shape, mask.shape
+        shape, depth = (image.shape, mask.shape), image.dtype
         image, mask = distort(self.augment, image, mask, (self.seed, self.epoch, position))
         if (image.shape, mask.shape) != shape:
             raise PluginError(
                 f"kk_augment(): {draw.sample.id}: shapes {shape} became {(image.shape, mask.shape)}; "
                 "a transform must keep the size of picture and mask"
             )
-        if (image.dtype, mask.dtype) != ("uint8", "uint8"):
+        if (image.dtype, mask.dtype) != (depth, "uint8"):
             raise PluginError(
-                f"kk_augment(): {draw.sample.id}: gave {image.dtype} and {mask.dtype}; expected uint8 twice, "
+                f"kk_augment(): {draw.sample.id}: gave {image.dtype} and {mask.dtype}; expected {depth} and uint8, "
                 "normalising comes later on the device"
             )
         return image, mask
@@ -80,7 +80,7 @@ def distort(
 def batches(
     store: Store, draws: Sequence[Draw], batch_size: int, augment: Augment | None, seed: int, epoch: int, device: str
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """uint8 pictures `[B, C, H, W]` (channels-last in memory) and masks `[B, H, W]` or `[B, K, H, W]`.
+    """Pictures as stored `[B, C, H, W]` (channels-last in memory) and masks `[B, H, W]` or `[B, K, H, W]`.
 
     A last batch of a single picture joins the one before it: batch statistics of one picture are noise.
     """
@@ -138,8 +138,3 @@ def to_target(masks: torch.Tensor, task: str) -> torch.Tensor:
     if task == "multiclass":
         return masks.long()
     return (masks if masks.ndim == 4 else masks.unsqueeze(1)).float()
-
-
-def whole(samples: Sequence[Any]) -> list[Draw]:
-    """A draw of each sample, whole."""
-    return [Draw(sample) for sample in samples]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kagglekit.types import Size, Task
+from kagglekit.types import Size, Task, Tiling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +19,41 @@ def input_size(size: Size, image_size: int) -> Size:
     return tuple(max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
 
 
+def stored_size(size: Size, image_size: int, tiling: Tiling | None) -> Size:
+    """The size at which a picture is stored: that of the network, or shrunk by a whole number where it is tiled."""
+    if tiling is None:
+        return input_size(size, image_size)
+    return tuple(-(-side // tiling.reduce) for side in size)
+
+
+def shrink_image(image: np.ndarray, reduce: int) -> np.ndarray:
+    """`[H, W, C]` to `[ceil(H / reduce), ceil(W / reduce), C]`, the mean of each block; edges fill up the last ones."""
+    import cv2
+
+    padded = _padded(image, reduce, cv2.BORDER_REPLICATE)
+    return _resize(padded, (padded.shape[0] // reduce, padded.shape[1] // reduce), cv2.INTER_AREA)
+
+
+def shrink_mask(mask: np.ndarray, reduce: int, task: Task) -> np.ndarray:
+    """A mask shrunk as `shrink_image` shrinks its picture."""
+    import cv2
+
+    padded = _padded(mask, reduce, cv2.BORDER_REPLICATE)
+    return resize_mask(padded, (padded.shape[0] // reduce, padded.shape[1] // reduce), task)
+
+
+def _padded(array: np.ndarray, multiple: int, border: int) -> np.ndarray:
+    import cv2
+
+    below, right = -array.shape[0] % multiple, -array.shape[1] % multiple
+    if not below and not right:
+        return array
+    padded = cv2.copyMakeBorder(array, 0, below, 0, right, border)
+    return padded.reshape(*padded.shape[:2], *array.shape[2:])  # OpenCV drops an axis of one
+
+
 def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
-    """uint8 `[H, W, C]` to `size`: area average when shrinking, linear when growing."""
+    """`[H, W, C]` to `size`: area average when shrinking, linear when growing."""
     import cv2
 
     if image.shape[:2] == tuple(size):

@@ -1,4 +1,4 @@
-"""The engine's own sampler, and the door to albumentations."""
+"""The engine's own samplers, and the door to albumentations."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kagglekit.types import Draw, Sample
+from kagglekit.types import Draw
 
 
 @dataclass(frozen=True)
 class Shuffle:
-    """Every sample once per epoch, whole; the order depends on (seed, epoch) alone."""
+    """Every draw once per epoch; the order depends on (seed, epoch) alone."""
 
-    samples: tuple[Sample, ...]
+    draws: tuple[Draw, ...]
     seed: int
 
     def __call__(self, epoch: int) -> Iterator[Draw]:
         """The draws of one epoch."""
         import numpy as np
 
-        for index in np.random.default_rng((self.seed, epoch)).permutation(len(self.samples)):
-            yield Draw(self.samples[index])
+        for index in np.random.default_rng((self.seed, epoch)).permutation(len(self.draws)):
+            yield self.draws[index]
 
 
 def albumentations():

@@ -1,5 +1,6 @@
 """The store: every picture and mask of a data set decoded and resized once, memory-mapped ever after.
 
+Pictures too large for a network are shrunk by a whole number instead of resized, band by band, and read by window.
 One folder per (data fingerprint, size) under the cache, shared by all runs and trials of a machine. Pictures and masks
 lie at fixed offsets of two sparse files; a byte per sample says absent, ready or damaged. The byte is written after the
 pixels are on disk, so a killed build leaves a smaller store, never a wrong one, and the next build goes on from there.
@@ -9,27 +10,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data.resize import input_size, resize_image, resize_mask
+from kagglekit.data.resize import resize_image, resize_mask, shrink_image, shrink_mask, stored_size
 from kagglekit.errors import DataError
 from kagglekit.files import write_text
-from kagglekit.types import Box, Dataset, Sample, Size, Task, Track, untracked
+from kagglekit.protocols import Dataset
+from kagglekit.types import Box, Depth, Sample, Size, Task, Tiling, Track, untracked
 
 if TYPE_CHECKING:
     import numpy as np
 
 ABSENT, READY, DAMAGED = 0, 1, 2
+DEPTHS = {"uint8": 1, "uint16": 2, "int16": 2}  # bytes of a channel
 CHUNK = 64  # samples between two flushes to disk
+BAND = 256  # stored rows that are decoded at once of a large picture
 
 
 @dataclass
 class Store:
-    """Pictures uint8 `[h, w, channels]` and masks of all training samples at one size.
+    """Pictures `[h, w, channels]` of one depth and masks of all training samples at one size.
 
     Safe to pickle to loader workers: the files are mapped again on first use in each process.
     """
@@ -41,6 +45,8 @@ class Store:
     place: dict[str, int]
     shapes: list[Size]
     offsets: list[int]  # first pixel of each sample; offsets[-1] is the total
+    depth: Depth = "uint8"
+    tiling: Tiling | None = None
     _maps: tuple | None = field(default=None, repr=False)
 
     @property
@@ -51,10 +57,18 @@ class Store:
     def __getstate__(self):
         return {**self.__dict__, "_maps": None}
 
+    def shape(self, sample: Sample) -> Size:
+        """The size of a stored picture."""
+        return self.shapes[self.place[sample.id]]
+
     def read(self, sample: Sample, box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(picture, mask) of a filled sample as read-only views; `box` in pixels of the stored picture."""
+        """(picture, mask) of a filled sample as read-only views; `box` in pixels of the stored picture.
+
+        Where a box leaves the picture, the picture's edge is repeated and the mask is empty.
+        """
         if self._maps is None:
-            self._maps = self._map("images.u8", self.channels), self._map("masks.u8", self.planes)
+            images, masks = self._map("images.raw", self.channels, self.depth), self._map("masks.raw", self.planes)
+            self._maps = images, masks
         at = self.place[sample.id]
         (h, w), start, end = self.shapes[at], self.offsets[at], self.offsets[at + 1]
         image = self._maps[0][start * self.channels : end * self.channels].reshape(h, w, self.channels)
@@ -63,8 +77,8 @@ class Store:
         )
         if box is None:
             return image, mask
-        window = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-        return image[window], mask[window]
+        window = slice(max(0, box.top), box.top + box.height), slice(max(0, box.left), box.left + box.width)
+        return _fitted(image[window], box, (h, w), "edge"), _fitted(mask[window], box, (h, w), "constant")
 
     def fill(self, dataset: Dataset, samples: Sequence[Sample], track: Track = untracked) -> dict[str, str]:
         """Decode what is absent; returns sample id -> reason for those of `samples` that cannot be read.
@@ -83,17 +97,13 @@ class Store:
                 chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
                 with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
                     done = (s for chunk in chunks for s in self._fill_chunk(dataset, chunk, pool))
-                    for _ in track(
-                        done,
-                        len(missing),
-                        f"decoding pictures to {self.shapes[0][0]} px" if self.shapes else "decoding",
-                    ):
+                    for _ in track(done, len(missing), f"decoding pictures to {self.shapes[0][0]} px"):
                         pass
         state, reasons = self._state(), self._reasons()
         return {s.id: reasons.get(s.id, "cannot be read") for s in samples if state[self.place[s.id]] == DAMAGED}
 
     def _fill_chunk(self, dataset: Dataset, chunk: Sequence[Sample], pool: ThreadPoolExecutor) -> Sequence[Sample]:
-        with (self.folder / "images.u8").open("r+b") as images, (self.folder / "masks.u8").open("r+b") as masks:
+        with (self.folder / "images.raw").open("r+b") as images, (self.folder / "masks.raw").open("r+b") as masks:
             results = list(pool.map(lambda s: self._decode(dataset, s, images.fileno(), masks.fileno()), chunk))
             os.fsync(images.fileno())
             os.fsync(masks.fileno())
@@ -107,21 +117,26 @@ class Store:
 
     def _decode(self, dataset: Dataset, sample: Sample, images: int, masks: int) -> str | None:
         """Write one sample's pixels; returns why it cannot be read, or None."""
-        at = self.place[sample.id]
+        at = self.offsets[self.place[sample.id]]
+        wide = self.channels * DEPTHS[self.depth]
+        parts = decode_bands if self.tiling else decode
         try:
-            image, mask = decode(dataset, sample, self.shapes[at], self.task, self.classes)
+            for image, mask in parts(dataset, sample, self.shape(sample), self.task, self.classes):
+                # Plain writes instead of a writable map: on a full disk they raise an error, a map would kill the
+                # process.
+                _write_all(images, image.tobytes(), at * wide)
+                _write_all(masks, mask.tobytes(), at * self.planes)
+                at += image.shape[0] * image.shape[1]
         except DataError as error:
             return str(error)
-        # Plain writes instead of a writable map: on a full disk they raise an error, a map would kill the process.
-        _write_all(images, image.tobytes(), self.offsets[at] * self.channels)
-        _write_all(masks, mask.tobytes(), self.offsets[at] * self.planes)
         return None
 
     def _check_disk(self, missing: Sequence[Sample]) -> None:
         import shutil
 
         pixels = sum(self.shapes[self.place[s.id]][0] * self.shapes[self.place[s.id]][1] for s in missing)
-        needed, free = pixels * (self.channels + self.planes), shutil.disk_usage(self.folder).free
+        needed = pixels * (self.channels * DEPTHS[self.depth] + self.planes)
+        free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise DataError(
                 f"the store needs {needed / 2**20:,.0f} MiB in {self.folder}, {free / 2**20:,.0f} MiB are free; "
@@ -136,31 +151,31 @@ class Store:
         path = self.folder / "damaged.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
-    def _map(self, name: str, depth: int) -> np.ndarray:
+    def _map(self, name: str, channels: int, depth: Depth = "uint8") -> np.ndarray:
         import numpy as np
 
-        return np.memmap(self.folder / name, np.uint8, "r", shape=(self.offsets[-1] * depth,))
+        return np.memmap(self.folder / name, depth, "r", shape=(self.offsets[-1] * channels,))
 
 
 def open_store(cache: Path, fingerprint: str, dataset: Dataset, image_size: int, task: Task, classes: int) -> Store:
     """The store of a data set at a size, created empty where it does not exist; nothing is decoded yet."""
     planes = classes if task == "multilabel" else 1
-    shapes = [input_size(s.size, image_size) for s in dataset.train]
+    shapes = [stored_size(s.size, image_size, dataset.tiling) for s in dataset.train]
     offsets = [0]
     for h, w in shapes:
         offsets.append(offsets[-1] + h * w)
     # The layout is part of the name: another plugin version that lists samples differently gets a store of its own.
     from kagglekit.recipe import digest
 
-    layout = digest([[s.id for s in dataset.train], shapes, dataset.channels, planes])
-    folder = cache / "store" / f"{fingerprint}-{image_size}-{layout}"
-    store = Store(
-        folder, task, dataset.channels, classes, {s.id: i for i, s in enumerate(dataset.train)}, shapes, offsets
-    )
+    layout = digest([[s.id for s in dataset.train], shapes, dataset.channels, dataset.depth, planes])
+    scale = image_size if dataset.tiling is None else f"by{dataset.tiling.reduce}"
+    folder = cache / "store" / f"{fingerprint}-{scale}-{layout}"
+    place = {s.id: i for i, s in enumerate(dataset.train)}
+    store = Store(folder, task, dataset.channels, classes, place, shapes, offsets, dataset.depth, dataset.tiling)
     folder.mkdir(parents=True, exist_ok=True)
     for name, size in (
-        ("images.u8", offsets[-1] * dataset.channels),
-        ("masks.u8", offsets[-1] * planes),
+        ("images.raw", offsets[-1] * dataset.channels * DEPTHS[dataset.depth]),
+        ("masks.raw", offsets[-1] * planes),
         ("state.u8", len(shapes)),
     ):
         with (folder / name).open("ab") as stream:
@@ -169,16 +184,39 @@ def open_store(cache: Path, fingerprint: str, dataset: Dataset, image_size: int,
     return store
 
 
-def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: int) -> tuple[np.ndarray, np.ndarray]:
+Decoded = Iterator[tuple["np.ndarray", "np.ndarray"]]
+
+
+def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: int) -> Decoded:
     """(picture, mask) of one sample read from its files and resized to `size`; raises DataError."""
+    image, mask = dataset.read_image(sample), dataset.read_mask(sample)
+    _check(dataset, sample, image, mask, task, classes)
+    yield resize_image(image, size), resize_mask(mask, size, task)
+
+
+def decode_bands(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: int) -> Decoded:
+    """(picture, mask) of bands of a large sample from top to bottom, shrunk to the rows of `size`; raises DataError."""
+    reduce = dataset.tiling.reduce
+    for box in bands(sample.size, reduce):
+        image, mask = dataset.read_image(sample, box), dataset.read_mask(sample, box)
+        _check(dataset, sample, image, mask, task, classes)
+        yield shrink_image(image, reduce), shrink_mask(mask, reduce, task)
+
+
+def bands(size: Size, reduce: int) -> Iterator[Box]:
+    """Boxes of whole rows that cover a large picture from top to bottom, `BAND` shrunk rows each."""
+    for top in range(0, size[0], BAND * reduce):
+        yield Box(top, 0, min(BAND * reduce, size[0] - top), size[1])
+
+
+def _check(dataset: Dataset, sample: Sample, image: np.ndarray, mask: np.ndarray, task: Task, classes: int) -> None:
     import numpy as np
 
-    image = dataset.read_image(sample)
-    mask = dataset.read_mask(sample)
     planes = classes if task == "multilabel" else 1
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != dataset.channels:
+    if image.dtype != dataset.depth or image.ndim != 3 or image.shape[2] != dataset.channels:
         raise DataError(
-            f"{sample.id}: read_image gave {image.dtype} {image.shape}; expected uint8 [H, W, {dataset.channels}]"
+            f"{sample.id}: read_image gave {image.dtype} {image.shape}; expected {dataset.depth} "
+            f"[H, W, {dataset.channels}]"
         )
     expected = image.shape[:2] + ((planes,) if planes > 1 else ())
     if mask.shape != expected:
@@ -187,7 +225,17 @@ def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: in
     if mask.dtype != np.uint8 or mask.max(initial=0) > most:
         found = f"{mask.dtype} up to {mask.max(initial=0)}"
         raise DataError(f"{sample.id}: read_mask gave {found}; expected uint8 up to {most}")
-    return resize_image(image, size), resize_mask(mask, size, task)
+
+
+def _fitted(part: np.ndarray, box: Box, size: Size, mode: str) -> np.ndarray:
+    """A window that was cut at the borders of a picture, filled up to the size of `box`."""
+    import numpy as np
+
+    if part.shape[:2] == (box.height, box.width):
+        return part
+    above, left = max(0, -box.top), max(0, -box.left)
+    below, right = max(0, box.top + box.height - size[0]), max(0, box.left + box.width - size[1])
+    return np.pad(part, ((above, below), (left, right), *((0, 0),) * (part.ndim - 2)), mode)
 
 
 def _write_all(handle: int, data: bytes, offset: int) -> None:

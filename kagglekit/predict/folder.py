@@ -5,20 +5,28 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit import progress
-from kagglekit.data.images import list_pictures, read_rgb, write_png
+from kagglekit.data.images import SUFFIXES, list_pictures, read_picture, write_png
+from kagglekit.data.intake import as_rgb
 from kagglekit.data.resize import input_size, resize_image
+from kagglekit.data.slides import Slide
 from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.files import write_text
 from kagglekit.plugins import Registry
 from kagglekit.predict.infer import Predictor, predict_all
+from kagglekit.predict.large import look_at_slide, save_large
+from kagglekit.predict.overlay import write_overlay
+from kagglekit.predict.postprocess import prepared, restore
+from kagglekit.protocols import Intake, Postprocess
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
-from kagglekit.train.checkpoint import read_weights
-from kagglekit.types import Member, Prediction
+from kagglekit.types import Depth, Member, Tiling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,9 +36,9 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
     """Write `NAME.png` (mask) and `NAME-overlay.jpg` for each picture, and `index.csv`; returns what was done.
 
     Masks of a binary task hold 0 and 255, of a label map the class index; a multilabel task writes a mask per class.
-    Pictures that cannot be read are listed and passed by. Raises KagglekitError for an unfinished run or no pictures.
+    Large pictures get a tiled `NAME.tif` instead of a PNG. Pictures that cannot be read are listed and passed by.
+    Raises KagglekitError for an unfinished run or no pictures.
     """
-
     folder = folders.find(run)
     if not folders.is_done(folder):
         raise RunError(
@@ -40,34 +48,20 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
         raise UsageError(f"--out {out}: is the folder of the pictures, which masks would overwrite; name another")
     files = list_pictures(images)
     if not files:
-        raise DataError(f"{images}: no pictures (of .jpg, .png, .bmp, .tif, .webp) in it")
+        raise DataError(f"{images}: no pictures (of {', '.join(sorted(SUFFIXES))}) in it")
     stems = Counter(f.stem for f in files)
-    solution, predictor, weights, process = load(registry, folder)
+    loaded = load(registry, folder)
     out = out or folder / "predictions" / images.resolve().name
     skipped: list[str] = []
-
-    def read(path: Path) -> np.ndarray | None:
-        try:
-            image = read_rgb(path)
-        except DataError as error:
-            skipped.append(str(error))
-            return None
-        return resize_image(image, input_size(image.shape[:2], solution.recipe.fidelity.image_size))
-
     table = io.StringIO()
     rows = csv.writer(table)
-    rows.writerow(["picture", "mask", *solution.competition.classes])
-    stream = predict_all(predictor, files, read, solution.recipe.batch_size)
+    rows.writerow(["picture", "mask", *loaded.solution.competition.classes])
+    write = write_large if loaded.tiling else write_usual
     predicted = 0
-    for path, probs in progress.track(stream, len(files), "predicting"):
-        if probs is None:
-            continue
-        image = read_rgb(path)
-        ensemble = solution.ensemble().combine(probs, weights)
-        mask = process(Prediction(ensemble, image.shape[:2], path.name))
+    for path, save in progress.track(write(loaded, files, skipped), len(files), "predicting"):
         name = path.name if stems[path.stem] > 1 else path.stem
-        share = write_masks(out, name, mask, image, solution)
-        rows.writerow([path.name, f"{name}.png", *(f"{s:.6f}" for s in share)])
+        mask, share = save(out, name)
+        rows.writerow([path.name, mask, *(f"{s:.6f}" for s in share)])
         predicted += 1
     if not predicted:
         raise DataError(f"{images}: none of {len(files)} files is a readable picture; the first: {skipped[0]}")
@@ -75,35 +69,89 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
     return {"folder": str(out), "predicted": predicted, "skipped": skipped}
 
 
-def load(registry: Registry, folder: Path) -> tuple[Solution, Predictor, np.ndarray, Any]:
-    """The solution of a finished run, its members on a device, their weights and its fitted post-processing."""
-    import dataclasses
+@dataclass(frozen=True)
+class Loaded:
+    """A finished run, ready to predict: its members on a device, its fitted post-processing, what it was trained on."""
 
-    import numpy as np
+    solution: Solution
+    predictor: Predictor
+    process: Postprocess
+    intake: Intake
+    channels: int
+    depth: Depth
+    tiling: Tiling | None
 
+
+def load(registry: Registry, folder: Path) -> Loaded:
+    """A run from its folder."""
     from kagglekit import recipe as recipes
 
     recipe, _ = recipes.compose([(str(folder), recipes.load(folder / folders.RECIPE))])
     solution = resolve(recipe, registry)
     result = folders.read_json(folder / folders.RESULT)
-    members = [
-        Member(folder / "checkpoints" / f"epoch-{m['epoch']:03d}.safetensors", m["epoch"], m["fold"])
+    chosen = [
+        (
+            Member(folder / "checkpoints" / f"epoch-{m['epoch']:03d}.safetensors", m["epoch"], m["fold"]),
+            m["weight"],
+        )
         for m in result["members"]
     ]
-    channels = len(read_weights(members[0].path)[1]["normalisation"][0])
-    predictor = Predictor(
-        recipe,
-        solution.competition.task,
-        members,
-        solution.views(),
-        lambda: solution.model(channels, pretrained=False),
-        channels,
-    )
-    process = solution.postprocess()
-    settings = result["postprocess"]["settings"]
-    if settings and dataclasses.is_dataclass(process):
-        process = dataclasses.replace(process, **settings)
-    return solution, predictor, np.array([m["weight"] for m in result["members"]]), process
+    pictures = result["pictures"]
+    channels, depth = pictures["channels"], pictures["depth"]
+    intake = solution.intake(channels, depth)
+
+    def make_model():
+        return solution.model(intake.channels, pretrained=False)
+
+    task, views = solution.competition.task, solution.views()
+    predictor = Predictor(recipe, task, chosen, solution.ensemble(), views, make_model, intake)
+    process = restore(solution.postprocess(), result["postprocess"]["settings"])
+    tiling = Tiling(**pictures["tiling"]) if pictures["tiling"] else None
+    return Loaded(solution, predictor, process, intake, channels, depth, tiling)
+
+
+Save = Callable[[Path, str], tuple[str, list[float]]]
+"""`save(folder, name)` writes a mask; returns its file's name and the part of the picture that each class covers."""
+
+
+def write_usual(loaded: Loaded, files: Sequence[Path], skipped: list[str]) -> Iterator[tuple[Path, Save]]:
+    """Pictures that fit into memory, in batches."""
+    recipe = loaded.solution.recipe
+
+    def read(path: Path) -> np.ndarray | None:
+        try:
+            image = read_picture(path, loaded.channels, loaded.depth)
+        except DataError as error:
+            skipped.append(str(error))
+            return None
+        return resize_image(image, input_size(image.shape[:2], recipe.fidelity.image_size))
+
+    for look in predict_all(loaded.predictor, files, read, recipe.batch_size):
+        if look.probs is None:
+            continue
+        image = read_picture(look.item, loaded.channels, loaded.depth)
+        prediction = look.combined(loaded.predictor, image.shape[:2], look.item.name)
+        mask = loaded.process(prepared(loaded.process, prediction))
+        yield look.item, partial(_save_usual, loaded, mask, as_rgb(image, loaded.intake))
+
+
+def _save_usual(loaded: Loaded, mask: np.ndarray, image: np.ndarray, out: Path, name: str) -> tuple[str, list[float]]:
+    return f"{name}.png", write_masks(out, name, mask, image, loaded.solution)
+
+
+def write_large(loaded: Loaded, files: Sequence[Path], skipped: list[str]) -> Iterator[tuple[Path, Save]]:
+    """Large pictures, each read once from top to bottom; no mask is ever held whole."""
+    for path in files:
+        try:
+            slide = Slide(path)
+            if (slide.channels, slide.depth) != (loaded.channels, loaded.depth):
+                raise DataError(
+                    f"{path}: {slide.channels} channels of {slide.depth}; the run was trained on {loaded.channels} of "
+                    f"{loaded.depth}"
+                )
+            yield path, partial(save_large, loaded, *look_at_slide(loaded, slide))
+        except DataError as error:
+            skipped.append(str(error))
 
 
 def write_masks(out: Path, name: str, mask: np.ndarray, image: np.ndarray, solution: Solution) -> list[float]:
@@ -123,17 +171,3 @@ def write_masks(out: Path, name: str, mask: np.ndarray, image: np.ndarray, solut
         planes = [mask == k for k in range(len(classes))]
     write_overlay(out / f"{name}-overlay.jpg", image, np.any(planes if task != "multiclass" else planes[1:], axis=0))
     return [float(plane.mean()) for plane in planes]
-
-
-def write_overlay(path: Path, image: np.ndarray, foreground: np.ndarray) -> None:
-    """The picture with the foreground tinted and outlined."""
-    import cv2
-    import numpy as np
-
-    from kagglekit.files import write_bytes
-
-    tinted = image.copy()
-    tinted[foreground] = (0.6 * tinted[foreground] + 0.4 * np.array([255, 40, 120])).astype(np.uint8)
-    contours, _ = cv2.findContours(foreground.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(tinted, contours, -1, (255, 255, 255), max(1, max(image.shape) // 512))
-    write_bytes(path, cv2.imencode(".jpg", tinted[..., ::-1])[1].tobytes())

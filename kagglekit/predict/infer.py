@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from kagglekit.predict.ensemble import weighted_mean
+from kagglekit.protocols import Ensemble, Intake
 from kagglekit.train.checkpoint import read_weights
-from kagglekit.train.network import autocast, pick_device, pick_dtype, prepare
-from kagglekit.types import Member, Task, View
+from kagglekit.train.network import autocast, mask_logits, pick_device, pick_dtype, prepare
+from kagglekit.types import Member, Prediction, Size, Task, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,43 +23,60 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """Members of an ensemble on one device; call it with uint8 `[B, C, H, W]` for float32 `[M, B, K, H, W]`."""
+    """Members of an ensemble on one device; call it with pictures as stored, `[B, C, H, W]`.
+
+    `chosen` are the members with their weights, `ensemble` says how their probabilities become one.
+    """
 
     def __init__(
         self,
         recipe: Recipe,
         task: Task,
-        members: Sequence[Member],
+        chosen: Sequence[tuple[Member, float]],
+        ensemble: Ensemble,
         views: Sequence[View],
         make_model: Callable[[], torch.nn.Module],
-        channels: int,
+        intake: Intake,
     ):
+        import numpy as np
+
         self.device = pick_device()
         self.dtype = pick_dtype(recipe, self.device)
-        self.task, self.views = task, views
+        self.task, self.views, self.ensemble = task, views, ensemble
+        self.weights = np.array([weight for _, weight in chosen])
         self.networks = []  # `make_model` may give random weights, the checkpoints hold them all
-        for member in members:
+        for member, _ in chosen:
             body = make_model()
             weights, metadata = read_weights(member.path)
             body.load_state_dict(weights)
             # Which normalisation fits depends on the weights that training began with, not on the network's name.
             body.normalisation = metadata["normalisation"]
-            self.networks.append(prepare(body, channels, self.device).eval())
+            self.networks.append(prepare(body, intake, self.device).eval())
 
     @torch.inference_mode()
-    def __call__(self, images: torch.Tensor) -> np.ndarray:
-        """Probabilities of every member, blended over the views."""
+    def __call__(self, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities of every member, blended over the views: float32 `[M, B, K, H, W]` of masks.
+
+        And `[M, B, K]` of classes, where the networks have a head for them.
+        """
         images = images.to(self.device, non_blocking=True)
-        members = []
+        masks, classes = [], []
         for network in self.networks:
-            blended = 0
+            taken, blended, seen = network.take_in(images), 0, 0
             for view in self.views:
                 with autocast(self.device, self.dtype):
-                    logits = network(view.do(images))
-                probs = to_probs(getattr(logits, "masks", logits), self.task)
-                blended = blended + view.weight * view.undo(probs)
-            members.append(blended)
-        return torch.stack(members).cpu().numpy()
+                    output = network.body(view.do(taken))
+                blended = blended + view.weight * view.undo(to_probs(mask_logits(output), self.task))
+                heads = getattr(output, "classes", None)
+                seen = None if heads is None else seen + view.weight * heads.float().sigmoid()
+            masks.append(blended)
+            classes.append(seen)
+        heads = None if classes[0] is None else torch.stack(classes).cpu().numpy()
+        return torch.stack(masks).cpu().numpy(), heads
+
+    def combine(self, probs: np.ndarray) -> np.ndarray:
+        """`[M, ..., K, H, W]` of all members -> `[..., K, H, W]`."""
+        return self.ensemble.combine(probs, self.weights)
 
 
 def to_probs(logits: torch.Tensor, task: Task) -> torch.Tensor:
@@ -65,10 +84,24 @@ def to_probs(logits: torch.Tensor, task: Task) -> torch.Tensor:
     return logits.float().softmax(1) if task == "multiclass" else logits.float().sigmoid()
 
 
+class Look(NamedTuple):
+    """What the members say of one picture: `probs` `[M, K, h, w]`, `classes` `[M, K]`; None if it cannot be read."""
+
+    item: Any
+    image: np.ndarray | None
+    probs: np.ndarray | None
+    classes: np.ndarray | None = None
+
+    def combined(self, predictor: Predictor, size: Size, sample: str) -> Prediction:
+        """One prediction out of those of the members."""
+        classes = None if self.classes is None else weighted_mean(self.classes, predictor.weights)
+        return Prediction(predictor.combine(self.probs), size, sample, classes, self.image)
+
+
 def predict_all(
     predictor: Predictor, items: Iterable[Any], read: Callable[[Any], np.ndarray | None], batch_size: int
-) -> Iterator[tuple[Any, np.ndarray | None]]:
-    """(item, probabilities `[M, K, h, w]`) in order; `read` gives a network-sized uint8 picture, or None.
+) -> Iterator[Look]:
+    """A `Look` at every item in order; `read` gives a picture `[h, w, C]` at network size, or None.
 
     Pictures are read ahead in threads while the network works; neighbours of one size share a batch.
     """
@@ -77,18 +110,18 @@ def predict_all(
         for shape, group in groupby(ahead, key=lambda pair: None if pair[1] is None else pair[1].shape):
             while batch := list(islice(group, batch_size)):
                 if shape is None:
-                    yield from batch
+                    yield from (Look(item, None, None) for item, _ in batch)
                     continue
-                yield from _predict_batch(predictor, batch)
+                probs, classes = predictor(to_batch([image for _, image in batch]))
+                for i, (item, image) in enumerate(batch):
+                    yield Look(item, image, probs[:, i], None if classes is None else classes[:, i])
 
 
-def _predict_batch(predictor: Predictor, batch: Sequence[tuple[Any, np.ndarray]]) -> Iterator[tuple[Any, np.ndarray]]:
+def to_batch(images: Sequence[np.ndarray]) -> torch.Tensor:
+    """Pictures `[h, w, C]` of one size as `[B, C, h, w]`, channels-last in memory."""
     import numpy as np
 
-    images = torch.from_numpy(np.stack([image for _, image in batch])).permute(0, 3, 1, 2)
-    probs = predictor(images)
-    for index, (item, _) in enumerate(batch):
-        yield item, probs[:, index]
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def _ahead(pool: ThreadPoolExecutor, read: Callable, items: Iterable[Any], depth: int) -> Iterator[tuple[Any, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.data.resize import resize_probs
 from kagglekit.metrics import better
-from kagglekit.types import Metric, Postprocess, Prediction, Task
+from kagglekit.protocols import Metric, Postprocess
+from kagglekit.types import Prediction, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,6 +109,29 @@ def gate(
     return Gate(result, kept, before, after, nested, describe(result))
 
 
-def describe(postprocess: Postprocess) -> dict[str, Any]:
-    """The settings of a post-processing as JSON-like values."""
-    return asdict(postprocess) if hasattr(postprocess, "__dataclass_fields__") else {}
+def describe(postprocess: Any) -> dict[str, Any]:
+    """The settings of a post-processing as JSON-like values, those of the ones it wraps inside them."""
+    if not is_dataclass(postprocess):
+        return {}
+    values = {f.name: getattr(postprocess, f.name) for f in fields(postprocess)}
+    return {name: describe(value) if is_dataclass(value) else value for name, value in values.items()}
+
+
+def restore(postprocess: Postprocess, settings: Mapping[str, Any]) -> Postprocess:
+    """`postprocess` with the settings that `describe` wrote down, after a round trip through JSON."""
+    if not is_dataclass(postprocess):
+        return postprocess
+    changes = {}
+    for field in fields(postprocess):
+        if field.name not in settings or not field.init:
+            continue
+        now, then = getattr(postprocess, field.name), settings[field.name]
+        if is_dataclass(now):
+            then = restore(now, then)
+        changes[field.name] = tuple(then) if isinstance(now, tuple) else then
+    return replace(postprocess, **changes)
+
+
+def prepared(postprocess: Postprocess, prediction: Prediction) -> Prediction:
+    """What a post-processing makes of a whole prediction before it is called with parts of it."""
+    return postprocess.prepare(prediction) if hasattr(postprocess, "prepare") else prediction

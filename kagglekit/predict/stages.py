@@ -2,105 +2,190 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from kagglekit import progress
-from kagglekit.data.resize import input_size, resize_image
+from kagglekit.data.intake import as_rgb
+from kagglekit.data.prepare import Data
+from kagglekit.data.resize import input_size, resize_image, stored_size
+from kagglekit.data.store import Store
 from kagglekit.errors import DataError, PluginError
-from kagglekit.predict.submission import Submission, write
-from kagglekit.solution import Solution
-from kagglekit.types import Dataset, Ensemble, Member, Postprocess, Prediction, Sample
+from kagglekit.metrics import Pooled
+from kagglekit.predict.infer import Predictor, predict_all
+from kagglekit.predict.postprocess import MOST, Gate, gate, prepared
+from kagglekit.predict.stripes import column_stripes, stripe_width
+from kagglekit.predict.submission import Submission, compare_row, write
+from kagglekit.predict.tiles import ShrunkRows, predict_rows, stitched
+from kagglekit.predict.validation import Blocks, Truths, ValidationProbs
+from kagglekit.protocols import Metric, Postprocess, SubmissionFormat
+from kagglekit.types import Prediction, Sample
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kagglekit.predict.infer import Predictor
-    from kagglekit.predict.validation import ValidationProbs
+    from kagglekit.recipe import Recipe
     from kagglekit.report.run_page import Example
 
 SHOWN = 6  # best, and as many worst
+BLOCK = 256  # stored pixels of the blocks on which settings are tuned where pictures are tiled
+SCREEN = 1024  # pixels of the longer side of a tiled picture that is shown
 
 
-def score_validation(
-    solution: Solution, dataset: Dataset, predictions: ValidationProbs, process: Postprocess
-) -> np.ndarray:
-    """The metric's statistics of validation masks encoded to rows, brought within limits, decoded again."""
+def choose_settings(process: Postprocess, data: Data, predictions: ValidationProbs, metric: Metric) -> Gate | None:
+    """Fit a post-processing on validation, on blocks of the pictures where they are tiled."""
+    if data.store.tiling is None:
+        truths = Truths(data.dataset, [predictions.samples[i] for i in predictions.ids])
+        return gate(process, predictions, truths, metric)
+    if not hasattr(process, "fit"):
+        return None
+    return gate(process, *Blocks(predictions, BLOCK, MOST).pairs(), Pooled(metric))
+
+
+def encode(form: SubmissionFormat, process: Postprocess, prediction: Prediction, store: Store) -> Any:
+    """The row of a prediction; of a tiled one stripe by stripe."""
+    prediction = prepared(process, prediction)
+    if store.tiling is None:
+        return form.encode(checked(process(prediction), prediction))
+    sums: list[int] = []
+    stripes = column_stripes(process, prediction, store.tiling, store.task)
+    row = form.encode_stripes(_summed(stripes, sums), prediction.size)
+    again = form.decode_stripes(row, prediction.size, stripe_width(prediction.size, store.tiling.reduce))
+    if any(crc32(mask) != one for mask, one in zip(map(_bytes, again), sums, strict=True)):
+        raise PluginError(f"{type(form).__name__}: {prediction.sample}: decoding the row gave another mask")
+    return row
+
+
+def _summed(stripes: Iterable[np.ndarray], sums: list[int]) -> Iterator[np.ndarray]:
+    """The same stripes; their check sums go to `sums`, so that a mask need not be kept to be compared."""
+    for mask in stripes:
+        sums.append(crc32(_bytes(mask)))
+        yield mask
+
+
+def _bytes(mask: np.ndarray) -> np.ndarray:
     import numpy as np
 
-    form, metric = dataset.submission, solution.competition.metric
-    rows, truth = {}, {}
+    return np.ascontiguousarray(mask)
+
+
+def score_validation(data: Data, predictions: ValidationProbs, process: Postprocess, metric: Metric) -> np.ndarray:
+    """The metric's counts of validation masks encoded to rows, brought within limits, decoded again."""
+    import numpy as np
+
+    form, rows = data.dataset.submission, {}
     for i in progress.track(range(len(predictions)), len(predictions), "encoding validation"):
         prediction = predictions[i]
-        rows[prediction.sample] = form.encode(checked(process(prediction), prediction))
-    rows = form.shrink(rows, share=min(1.0, len(rows) / max(1, len(dataset.test))))
-    for i in predictions.ids:
-        sample = predictions.samples[i]
-        truth[i] = metric.compare(dataset.read_mask(sample), form.decode(rows[i], sample.size))
-    return np.stack([truth[i] for i in predictions.ids])
+        rows[prediction.sample] = encode(form, process, prediction, data.store)
+    rows = form.shrink(rows, share=min(1.0, len(rows) / max(1, len(data.dataset.test))))
+    return np.stack([compare_row(data.dataset, predictions.samples[i], rows[i], metric) for i in predictions.ids])
 
 
 def pick_examples(
-    solution: Solution, dataset: Dataset, predictions: ValidationProbs, process: Postprocess, statistics: np.ndarray
+    data: Data, predictions: ValidationProbs, process: Postprocess, counts: np.ndarray, metric: Metric
 ) -> list[Example]:
     """The best and the worst validation predictions, best first."""
-    from kagglekit.report.run_page import Example
-
-    metric = solution.competition.metric
-    scores = [metric.reduce(one[None]) for one in statistics]
+    scores = [metric.reduce(one[None]) for one in counts]
     order = sorted(range(len(scores)), key=lambda i: -scores[i] if metric.greater_is_better else scores[i])
     shown = order if len(order) <= 2 * SHOWN else order[:SHOWN] + order[-SHOWN:]
-    form = dataset.submission
-    examples = []
-    for i in shown:
-        sample = predictions.samples[predictions.ids[i]]
-        mask = form.decode(form.encode(process(predictions[i])), sample.size)
-        examples.append(Example(sample.id, dataset.read_image(sample), dataset.read_mask(sample), mask, scores[i]))
-    return examples
+    return [_example(data, predictions, process, i, scores[i]) for i in shown]
+
+
+def _example(data: Data, predictions: ValidationProbs, process: Postprocess, i: int, score: float) -> Example:
+    """One prediction to show; pictures are brought to the size of their masks, tiled ones to that of a screen."""
+    from kagglekit.report.run_page import Example
+
+    dataset, prediction, sample = data.dataset, predictions[i], predictions.samples[predictions.ids[i]]
+    prediction = prepared(process, prediction)
+    if data.store.tiling is None:
+        form = dataset.submission
+        mask = form.decode(form.encode(process(prediction)), sample.truth_size)
+        shown = as_rgb(dataset.read_image(sample), data.intake)
+        return Example(sample.id, resize_image(shown, mask.shape[:2]), dataset.read_truth(sample), mask, score)
+    image, truth = data.store.read(sample)
+    stride = max(1, -(-max(image.shape[:2]) // SCREEN))
+    probs = prediction.probs[:, ::stride, ::stride].astype("float32")
+    mask = process(Prediction(probs, probs.shape[1:], sample.id))
+    image = as_rgb(image[::stride, ::stride], data.intake)
+    return Example(sample.id, image, truth[::stride, ::stride].copy(), mask, score)
 
 
 def predict_test(
-    solution: Solution,
-    dataset: Dataset,
-    predictor: Predictor,
-    chosen: Sequence[tuple[Member, float]],
-    ensemble: Ensemble,
-    process: Postprocess,
-    folder: Path,
+    data: Data, predictor: Predictor, process: Postprocess, recipe: Recipe, metric: Metric, folder: Path
 ) -> Submission:
     """Predict every test sample and write the submission into the run folder; unreadable pictures get an empty mask."""
-    import numpy as np
-
-    from kagglekit.predict.infer import predict_all
-
-    form, metric, recipe = dataset.submission, solution.competition.metric, solution.recipe
-    weights = np.array([weight for _, weight in chosen])
+    dataset, store, form = data.dataset, data.store, data.dataset.submission
     unreadable: list[str] = []
-
-    def read(sample: Sample) -> np.ndarray | None:
-        try:
-            return resize_image(dataset.read_image(sample), input_size(sample.size, recipe.fidelity.image_size))
-        except DataError as error:
-            unreadable.append(str(error))
-            return None
-
+    looks = (look_at_large if store.tiling else look_at)(data, predictor, recipe, unreadable)
     rows, losses = {}, []
-    stream = predict_all(predictor, dataset.test, read, recipe.batch_size)
-    for sample, probs in progress.track(stream, len(dataset.test), "predicting test"):
-        if probs is None:
-            planes = (len(solution.competition.classes),) if solution.competition.task == "multilabel" else ()
-            rows[sample.id] = form.encode(np.zeros((*sample.size, *planes), np.uint8))
+    for sample, prediction in progress.track(looks, len(dataset.test), "predicting test"):
+        if prediction is None:
+            rows[sample.id] = empty_row(form, sample, store)
             continue
-        prediction = Prediction(ensemble.combine(probs, weights), sample.size, sample.id)
+        if store.tiling is not None:
+            rows[sample.id] = encode(form, process, prediction, store)  # which refuses any loss
+            continue
+        prediction = prepared(process, prediction)
         mask = checked(process(prediction), prediction)
         rows[sample.id] = form.encode(mask)
-        losses.append(metric.compare(mask, form.decode(rows[sample.id], sample.size)))
+        losses.append(metric.compare(mask, form.decode(rows[sample.id], sample.truth_size)))
     if unreadable:
         progress.say(
             f"{len(unreadable)} test picture(s) cannot be read and get an empty mask; the first: {unreadable[0]}"
         )
-    return write(form, folder / form.filename, rows, {s.id: s.size for s in dataset.test}, losses, metric)
+    return write(form, folder / form.filename, rows, {s.id: s.truth_size for s in dataset.test}, losses, metric)
+
+
+Looks = Iterator[tuple[Sample, Prediction | None]]
+
+
+def look_at(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[str]) -> Looks:
+    """(sample, prediction) of the test pictures; None, and a word in `unreadable`, where one cannot be read."""
+
+    def read(sample: Sample) -> np.ndarray | None:
+        try:
+            return resize_image(data.dataset.read_image(sample), input_size(sample.size, recipe.fidelity.image_size))
+        except DataError as error:
+            unreadable.append(str(error))
+            return None
+
+    for look in predict_all(predictor, data.dataset.test, read, recipe.batch_size):
+        sample = look.item
+        yield sample, None if look.probs is None else look.combined(predictor, sample.truth_size, sample.id)
+
+
+def look_at_large(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[str]) -> Looks:
+    """The same for tiled pictures, one after the other, each read once from top to bottom."""
+    tiling, window = data.store.tiling, recipe.fidelity.image_size
+    for sample in data.dataset.test:
+        size = stored_size(sample.size, window, tiling)
+        rows = ShrunkRows(partial(data.dataset.read_image, sample), sample.size, tiling.reduce)
+        parts = predict_rows(predictor, rows, size, window, tiling, recipe.batch_size)
+        try:
+            probs = stitched(parts, size, predictor.combine, data.store.classes)
+        except DataError as error:
+            unreadable.append(str(error))
+            yield sample, None
+            continue
+        yield sample, Prediction(probs, sample.truth_size, sample.id)
+
+
+def empty_row(form: SubmissionFormat, sample: Sample, store: Store) -> Any:
+    """The row of a mask without foreground."""
+    import numpy as np
+
+    planes = (store.classes,) if store.task == "multilabel" else ()
+    height, width = sample.truth_size
+    if store.tiling is None:
+        return form.encode(np.zeros((height, width, *planes), np.uint8))
+    part = stripe_width(sample.truth_size, store.tiling.reduce)
+    lefts = range(0, width, part)
+    return form.encode_stripes(
+        (np.zeros((height, min(part, width - left), *planes), np.uint8) for left in lefts), sample.truth_size
+    )
 
 
 def checked(mask: np.ndarray, prediction: Prediction) -> np.ndarray:

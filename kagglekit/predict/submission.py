@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import SubmissionError
 from kagglekit.metrics import score_with_interval
-from kagglekit.types import Dataset, Metric, Sample, Score, SubmissionFormat
+from kagglekit.predict.stripes import stripe_width
+from kagglekit.protocols import Dataset, Metric, SubmissionFormat
+from kagglekit.types import Box, Sample, Score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,17 +56,23 @@ def write(
     return Submission(path, len(back), path.stat().st_size, loss)
 
 
-def statistics(
-    form: SubmissionFormat, rows: Mapping[str, Any], samples: Iterable[Sample], dataset: Dataset, metric: Metric
-) -> np.ndarray:
-    """The metric's statistics `[N, ...]` of decoded rows against the truth of `samples`, in their order."""
-    import numpy as np
-
-    return np.stack([metric.compare(dataset.read_mask(s), form.decode(rows[s.id], s.size)) for s in samples])
+def compare_row(dataset: Dataset, sample: Sample, row: Any, metric: Metric) -> np.ndarray:
+    """The metric's counts of a row, decoded as the competition's scorer does, against the truth of its sample."""
+    form, size = dataset.submission, sample.truth_size
+    if dataset.tiling is None:
+        return metric.compare(dataset.read_truth(sample), form.decode(row, size))
+    width, left, counts = stripe_width(size, dataset.tiling.reduce), 0, 0
+    for mask in form.decode_stripes(row, size, width):
+        box = Box(0, left, size[0], mask.shape[1])
+        counts = counts + metric.compare(dataset.read_truth(sample, box), mask)
+        left += mask.shape[1]
+    return counts
 
 
 def score_file(path: Path, dataset: Dataset, metric: Metric) -> Score | None:
     """The score of a submission file on the test samples whose truth is known; None where none is."""
+    import numpy as np
+
     known = [replace(s, label=dataset.answers[s.id]) for s in dataset.test if s.id in dataset.answers]
     if not known:
         return None
@@ -72,4 +80,21 @@ def score_file(path: Path, dataset: Dataset, metric: Metric) -> Score | None:
     missing = [s.id for s in known if s.id not in rows]
     if missing:
         raise SubmissionError(f"{path}: no row for {missing[0]} ({len(missing)} missing); every test picture needs one")
-    return score_with_interval(metric, statistics(dataset.submission, rows, known, dataset, metric))
+    return score_with_interval(metric, np.stack([compare_row(dataset, s, rows[s.id], metric) for s in known]))
+
+
+def check_file(path: Path, dataset: Dataset) -> list[str]:
+    """What is wrong with the rows of a submission, one line each; raises SubmissionError for the file as a whole."""
+    form = dataset.submission
+    rows = form.read(path)
+    faults = [f"{s.id}: no row; every test picture needs one" for s in dataset.test if s.id not in rows]
+    for sample in dataset.test:
+        if sample.id not in rows:
+            continue
+        try:
+            # Stripes, because a mask of a slide fills the memory.
+            for _ in form.decode_stripes(rows[sample.id], sample.truth_size, 2048):
+                pass
+        except SubmissionError as error:
+            faults.append(str(error) if sample.id in str(error) else f"{sample.id}: {error}")
+    return faults

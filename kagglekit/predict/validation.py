@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from kagglekit.data.store import Store
+from kagglekit.data.windows import seen_windows
 from kagglekit.files import write_text, write_with
+from kagglekit.predict.ensemble import weighted_mean
 from kagglekit.predict.infer import Predictor, predict_all
-from kagglekit.types import Ensemble, Member, Prediction, Sample, Track, untracked
+from kagglekit.predict.tiles import predict_rows
+from kagglekit.protocols import Dataset, Ensemble
+from kagglekit.types import Box, Member, Prediction, Sample, Track, untracked
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from kagglekit.recipe import Recipe
+
+BAND = 512  # rows of tiled pictures that are combined at once
 
 
 def member_path(folder: Path, member: Member) -> Path:
@@ -31,29 +40,51 @@ def write_probs(
     store: Store,
     samples: Sequence[Sample],
     folder: Path,
-    batch_size: int,
+    recipe: Recipe,
     track: Track = untracked,
 ) -> None:
     """Predict every validation sample with every member of `predictor` and write the probabilities to `folder`."""
-    import numpy as np
-
-    ordered = sorted(samples, key=lambda s: store.shapes[store.place[s.id]])  # neighbours of one size share batches
-    shapes: list = []
+    ordered = sorted(samples, key=store.shape)  # neighbours of one size share batches
+    classes: list[list | None] = []
 
     def fill(paths: list[Path]) -> None:
-        streams = [path.open("wb") for path in paths]
-        try:
-            stream = predict_all(predictor, ordered, lambda s: store.read(s)[0], batch_size)
-            for _, probs in track(stream, len(ordered), "predicting validation"):
-                shapes.append(list(probs.shape[1:]))
-                for file, one in zip(streams, probs, strict=True):
-                    file.write(one.astype(np.float16).tobytes())
-        finally:
-            for file in streams:
-                file.close()
+        with ExitStack() as stack:
+            files = [stack.enter_context(path.open("wb")) for path in paths]
+            if store.tiling is not None:
+                for sample in track(ordered, len(ordered), "predicting validation"):
+                    _write_large(predictor, store, sample, files, recipe)
+                    classes.append(None)
+                return
+            looks = predict_all(predictor, ordered, lambda s: store.read(s)[0], recipe.batch_size)
+            for look in track(looks, len(ordered), "predicting validation"):
+                classes.append(None if look.classes is None else look.classes.tolist())
+                for file, probs in zip(files, look.probs, strict=True):
+                    file.write(probs.astype("float16").tobytes())
 
     _write_together([member_path(folder, member) for member in members], fill)
-    write_text(folder / "index.json", json.dumps({"samples": [s.id for s in ordered], "shapes": shapes}))
+    shapes = [store.shape(s) for s in ordered]
+    index = {"samples": [s.id for s in ordered], "shapes": shapes, "classes": classes}
+    write_text(folder / "index.json", json.dumps(index))
+
+
+def _write_large(predictor: Predictor, store: Store, sample: Sample, files: Sequence[BinaryIO], recipe: Recipe) -> None:
+    """Append the probabilities of a tiled picture to each member's file, where its rows come one after the other."""
+    import numpy as np
+
+    (height, width), planes = store.shape(sample), store.classes
+    starts = [file.seek(0, 2) for file in files]
+    for file, start in zip(files, starts, strict=True):
+        file.truncate(start + planes * height * width * 2)  # float16 zeros where no window looked
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        return store.read(sample, Box(top, 0, bottom - top, width))[0]
+
+    parts = predict_rows(predictor, rows, (height, width), recipe.fidelity.image_size, store.tiling, recipe.batch_size)
+    for top, probs in parts:
+        for file, start, member in zip(files, starts, probs.astype(np.float16), strict=False):
+            for k, plane in enumerate(member):
+                file.seek(start + 2 * (k * height + top) * width)
+                file.write(plane.tobytes())
 
 
 def _write_together(paths: Sequence[Path], fill) -> None:
@@ -70,21 +101,26 @@ def _write_together(paths: Sequence[Path], fill) -> None:
 
 @dataclass
 class ValidationProbs:
-    """The ensemble's predictions of the validation samples, combined when indexed; a sequence of `Prediction`."""
+    """The ensemble's predictions of the validation samples, combined when indexed; a sequence of `Prediction`.
+
+    A prediction of a tiled picture holds float16 and no image: both would fill the memory.
+    """
 
     folder: Path
     chosen: Sequence[tuple[Member, float]]
     ensemble: Ensemble
     samples: dict[str, Sample]
-    _maps: list = field(default_factory=list, repr=False)
+    store: Store
 
     def __post_init__(self):
         import numpy as np
 
         index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-        self.ids, self.shapes = index["samples"], [tuple(shape) for shape in index["shapes"]]
+        self.ids, self.classes = index["samples"], index["classes"]
+        self.shapes = [(self.store.classes, *shape) for shape in index["shapes"]]
         self.offsets = np.concatenate([[0], np.cumsum([np.prod(shape) for shape in self.shapes])]).astype(int)
         self._maps = [np.memmap(member_path(self.folder, m), np.float16, "r") for m, _ in self.chosen]
+        self.weights = np.array([weight for _, weight in self.chosen])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -94,21 +130,59 @@ class ValidationProbs:
 
         if not 0 <= i < len(self):
             raise IndexError(i)
-        part = slice(self.offsets[i], self.offsets[i + 1])
-        probs = np.stack([m[part].reshape(self.shapes[i]).astype(np.float32) for m in self._maps])
-        weights = np.array([weight for _, weight in self.chosen])
-        return Prediction(self.ensemble.combine(probs, weights), self.samples[self.ids[i]].size, self.ids[i])
+        part, sample = slice(self.offsets[i], self.offsets[i + 1]), self.samples[self.ids[i]]
+        members = [m[part].reshape(self.shapes[i]) for m in self._maps]
+        if self.store.tiling is not None:
+            whole = np.empty(self.shapes[i], np.float16)
+            for top in range(0, whole.shape[1], BAND):
+                rows = np.stack([m[:, top : top + BAND].astype(np.float32) for m in members])
+                whole[:, top : top + BAND] = self.ensemble.combine(rows, self.weights)
+            return Prediction(whole, sample.truth_size, sample.id)
+        probs = self.ensemble.combine(np.stack([m.astype(np.float32) for m in members]), self.weights)
+        classes = self.classes[i] and weighted_mean(np.array(self.classes[i], np.float32), self.weights)
+        return Prediction(probs, sample.truth_size, sample.id, classes, self.store.read(sample)[0])
 
 
 @dataclass
 class Truths:
-    """The masks of samples at their own size, read when indexed."""
+    """The masks that samples are scored against, read when indexed."""
 
-    dataset: object
+    dataset: Dataset
     samples: Sequence[Sample]
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        return self.dataset.read_mask(self.samples[i])
+        return self.dataset.read_truth(self.samples[i])
+
+
+@dataclass
+class Blocks:
+    """Tiled predictions cut into blocks of `side` stored pixels that show tissue, with their stored truths.
+
+    What is tuned needs more pictures than there are large ones; blocks are scored as parts of one picture.
+    """
+
+    predictions: ValidationProbs
+    side: int
+    most: int
+
+    def pairs(self) -> tuple[list[Prediction], list[np.ndarray]]:
+        """At most `most` predictions float32 at the store's scale, and their masks."""
+        import numpy as np
+
+        store, samples = self.predictions.store, [self.predictions.samples[i] for i in self.predictions.ids]
+        draws = seen_windows(store, samples, self.side, self.side)
+        draws = draws[:: -(-len(draws) // self.most) or 1]
+        found, truths = [], []
+        for i, sample in enumerate(samples):
+            whole = self.predictions[i].probs
+            for box in (draw.box for draw in draws if draw.sample is sample):
+                image, truth = store.read(sample, box)
+                window = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+                probs = whole[(slice(None), *window)].astype(np.float32)
+                inside = slice(probs.shape[1]), slice(probs.shape[2])  # a box may leave a small picture
+                found.append(Prediction(probs, probs.shape[1:], sample.id, None, image[inside]))
+                truths.append(truth[inside])
+        return found, truths

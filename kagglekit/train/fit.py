@@ -16,12 +16,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kagglekit.data.loader import batches, to_target, whole
+from kagglekit.data.loader import batches, to_target
 from kagglekit.data.store import Store
 from kagglekit.errors import RunError
+from kagglekit.protocols import Intake, Metric
 from kagglekit.train import checkpoint
-from kagglekit.train.network import Network, autocast, pick_device, pick_dtype, prepare
-from kagglekit.types import Augment, Loss, Member, Metric, Sample, Sampler, Track, untracked
+from kagglekit.train.network import (
+    Network,
+    autocast,
+    full_precision,
+    mask_logits,
+    pick_device,
+    pick_dtype,
+    prepare,
+)
+from kagglekit.types import Augment, Draw, Loss, Member, Sampler, Track, untracked
 
 if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
@@ -42,7 +51,8 @@ class Job:
     loss: Loss
     sampler: Sampler
     augment: Augment
-    validation: Sequence[Sample]
+    intake: Intake
+    validation: Sequence[Draw]
     folder: Path
     track: Track = untracked
     say: Callable[[str], None] = lambda text: None
@@ -59,7 +69,7 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     torch.manual_seed(recipe.seed)
     body = job.make_model()
     loaded = getattr(body, "loaded_weights", "whatever the plugin's network brings")
-    network = prepare(body, job.store.channels, device)
+    network = prepare(body, job.intake, device)
     optimizer = make_optimizer(recipe, network)
     scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
     average = {k: v.clone() for k, v in body.state_dict().items()} if recipe.ema else {}
@@ -152,33 +162,33 @@ def train_epoch(
 
 @torch.inference_mode()
 def validate(job: Job, network: Network, device: str, dtype) -> tuple[float | None, float | None]:
-    """(loss, score) on the validation samples at the store's size, threshold 0.5; None without validation samples."""
+    """(loss, score) on the validation draws at the store's size, threshold 0.5; None without any.
+
+    The counts of windows of one picture are added up.
+    """
     import numpy as np
 
     if not job.validation:
         return None, None
     network.eval()
-    total, statistics = 0.0, []
-    draws = whole(job.validation)
+    total, counts = 0.0, {}
+    draws = job.validation
     stream = batches(job.store, draws, job.recipe.batch_size, None, job.recipe.seed, 0, device)
-    for images, masks in job.track(stream, steps_of(len(draws), job.recipe.batch_size, joined=False), "validating"):
+    steps, done = steps_of(len(draws), job.recipe.batch_size, joined=False), 0
+    for images, masks in job.track(stream, steps, "validating"):
         with autocast(device, dtype):
-            logits = full_precision(network(images.to(device, non_blocking=True)))
-        total += float(job.loss(logits, to_target(masks.to(device, non_blocking=True), job.task))) * len(images)
-        logits = getattr(logits, "masks", logits)
+            output = full_precision(network(images.to(device, non_blocking=True)))
+        total += float(job.loss(output, to_target(masks.to(device, non_blocking=True), job.task))) * len(images)
+        logits = mask_logits(output)
         guesses = logits.argmax(1) if job.task == "multiclass" else (logits > 0)
         if job.task == "binary":
             guesses = guesses[:, 0]
         elif job.task == "multilabel":
             guesses, masks = guesses.permute(0, 2, 3, 1), masks.permute(0, 2, 3, 1)
         for guess, mask in zip(guesses.to(torch.uint8).cpu().numpy(), masks.numpy(), strict=True):
-            statistics.append(job.metric.compare(mask, guess))
-    return total / len(draws), job.metric.reduce(np.stack(statistics))
-
-
-def full_precision(logits):
-    """Logits as float32: sums over a batch of pixels, as Dice takes them, lose their last digits in 16 bits."""
-    return logits.float() if isinstance(logits, torch.Tensor) else logits
+            sample, done = draws[done].sample.id, done + 1
+            counts[sample] = counts.get(sample, 0) + job.metric.compare(mask, guess)
+    return total / len(draws), job.metric.reduce(np.stack(list(counts.values())))
 
 
 def make_optimizer(recipe: Recipe, network: torch.nn.Module) -> torch.optim.Optimizer:

@@ -14,17 +14,20 @@ KNOWN = ("bce", "ce", "dice", "jaccard", "lovasz", "focal")
 
 
 def build(recipe: Recipe, task: Task) -> Loss:
-    """`(logits, target) -> scalar`, the sum of weight times loss over the recipe's `loss`.
+    """`(logits, target) -> scalar`, the sum of weight times loss over the recipe's `loss`, of the masks alone.
 
     bce: binary cross-entropy (binary, multilabel); ce: cross-entropy (multiclass); dice: 1 - soft Dice over the
     flattened batch, smoothing 1 (library form); jaccard, lovasz (Berman et al. 2018), focal (Lin et al. 2017): as in
     segmentation-models-pytorch. Raises RecipeError for unknown names, a loss of another task, and an empty sum.
     """
+    from kagglekit.train.network import mask_logits
+
     terms = [(weight, _one(name, task)) for name, weight in recipe.loss.items() if weight > 0]
     if not terms:
         raise RecipeError("recipe: loss: every weight is 0; give one loss a positive weight, for example -o loss.bce=1")
 
-    def loss(logits, target):
+    def loss(output, target):
+        logits = mask_logits(output)
         return sum(weight * term(logits, target) for weight, term in terms)
 
     return loss

@@ -1,4 +1,4 @@
-"""What surrounds a network on any device: uint8 in, normalisation on the device, precision, memory format."""
+"""What surrounds a network on any device: pictures as stored in, normalisation on the device, precision."""
 
 from __future__ import annotations
 
@@ -8,35 +8,44 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from kagglekit.data.intake import Plain
+from kagglekit.protocols import Intake
 from kagglekit.train.model import IMAGENET
+from kagglekit.types import ModelOutput
 
 if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
 
 
 class Network(nn.Module):
-    """Wraps a plugin's network: uint8 `[B, C, H, W]` -> logits; `body` holds all the weights."""
+    """Wraps a plugin's network: pictures as stored `[B, C, H, W]` -> logits; `body` holds all the weights."""
 
-    def __init__(self, body: nn.Module, channels: int):
+    def __init__(self, body: nn.Module, intake: Intake):
         super().__init__()
-        self.body = body
-        self.normalise_by(normalisation_of(body, channels))
+        self.body, self.intake = body, intake
+        self.normalise_by(normalisation_of(body, intake.channels))
 
     def normalise_by(self, normalisation: tuple) -> None:
         """Set the (mean, std) of pictures in 0..1."""
         self.normalisation = normalisation
         mean, std = normalisation
-        scale = 1 / (255 * torch.tensor(std, dtype=torch.float32))
+        scale = 1 / torch.tensor(std, dtype=torch.float32)
         shift = -torch.tensor(mean, dtype=torch.float32) / torch.tensor(std, dtype=torch.float32)
         device = next((p.device for p in self.body.parameters()), None)
         self.register_buffer("scale", scale.view(1, -1, 1, 1).to(device), persistent=False)
         self.register_buffer("shift", shift.view(1, -1, 1, 1).to(device), persistent=False)
 
+    def take_in(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures as stored -> normalised float32, channels-last: what `body` is given."""
+        if isinstance(self.intake, Plain):  # one pass over the pixels instead of two
+            taken, scale = images.float(), self.scale / 255
+        else:
+            taken, scale = self.intake(images, self.training), self.scale
+        return torch.addcmul(self.shift, taken, scale).contiguous(memory_format=torch.channels_last)
+
     def forward(self, images: torch.Tensor):
-        """Logits of uint8 pictures."""
-        return self.body(
-            torch.addcmul(self.shift, images.float(), self.scale).contiguous(memory_format=torch.channels_last)
-        )
+        """Logits of pictures as stored."""
+        return self.body(self.take_in(images))
 
 
 def normalisation_of(body: nn.Module, channels: int) -> tuple:
@@ -64,6 +73,19 @@ def pick_dtype(recipe: Recipe, device: str) -> torch.dtype:
     return torch.float32
 
 
+def mask_logits(output) -> torch.Tensor:
+    """The logits `[B, K, H, W]` of whatever a network returns."""
+    return output.masks if isinstance(output, ModelOutput) else output
+
+
+def full_precision(output):
+    """Logits as float32: sums over a batch of pixels, as Dice takes them, lose their last digits in 16 bits."""
+    if not isinstance(output, ModelOutput):
+        return output.float()
+    classes = None if output.classes is None else output.classes.float()
+    return ModelOutput(output.masks.float(), classes, tuple(deep.float() for deep in output.deep))
+
+
 def autocast(device: str, dtype: torch.dtype):
     """The context in which the network runs."""
     if dtype == torch.float32:
@@ -71,7 +93,7 @@ def autocast(device: str, dtype: torch.dtype):
     return torch.autocast(device, dtype)
 
 
-def prepare(body: nn.Module, channels: int, device: str) -> Network:
+def prepare(body: nn.Module, intake: Intake, device: str) -> Network:
     """The network on its device, convolutions laid out channels-last."""
     torch.backends.cudnn.benchmark = device == "cuda"  # sizes of batches hardly change, so tuning pays at once
-    return Network(body, channels).to(device, memory_format=torch.channels_last)
+    return Network(body, intake).to(device, memory_format=torch.channels_last)

@@ -19,7 +19,7 @@ KK = str(Path(sys.executable).with_name("kk"))
 # what to wait for below the run or cache folder before striking; None: a random time
 MOMENTS = {
     "random": None,
-    "store": "cache/store/*/images.u8",
+    "store": "cache/store/*/images.raw",
     "first checkpoint": "runs/*/*/checkpoints/.epoch-000*.part",
     "state": "runs/*/*/checkpoints/.state*.part",
     "mid-epoch": "runs/*/*/checkpoints/epoch-001.safetensors",

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from kagglekit.cli.common import compose_recipe, registry
 from kagglekit.data.fingerprint import fingerprint
+from kagglekit.data.intake import Plain
 from kagglekit.data.loader import distort
 from kagglekit.data.resize import input_size
 from kagglekit.data.store import open_store
@@ -131,7 +132,7 @@ def main():
         store.fill(dataset, [*samples, *held_out])
         pairs = {s: tuple(np.array(a) for a in store.read(s)) for s in samples}
         check = [tuple(np.array(a) for a in store.read(s)) for s in held_out]
-        shuffle = solution.sampler(dataset, samples)
+        shuffle = solution.sampler(dataset, samples, store)
         job = engine.Job(
             recipe=recipe,
             task="binary",
@@ -141,12 +142,13 @@ def main():
             loss=loss_of,
             sampler=shuffle,
             augment=augment,
+            intake=Plain(3),
             validation=[],
             folder=Path(cache),
         )
         ours_body = fresh()
         ours_body.normalisation = ((0.5,) * 3, (0.5,) * 3)
-        ours = prepare(ours_body, 3, device)
+        ours = prepare(ours_body, Plain(3), device)
         ours_optimizer, scaler = engine.make_optimizer(recipe, ours), torch.amp.GradScaler(device, enabled=False)
         plain, hand = fresh(), fresh().to(memory_format=torch.channels_last)
         plain_optimizer, hand_optimizer = adamw(plain, None), adamw(hand, True)

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from kagglekit import experiment
+from kagglekit.data.prepare import refuse_damage
 from kagglekit.errors import DataError, PluginError
 from kagglekit.experiment import choose_folder, known_result
 from kagglekit.metrics import MeanIoU
-from kagglekit.pipeline import Request, refuse_damage
+from kagglekit.pipeline import Request
 
 
 def made(base: Path, *states: str) -> list[Path]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from kagglekit.data.intake import Plain
 from kagglekit.errors import RunError
 from kagglekit.metrics import MeanIoU
 from kagglekit.train import checkpoint
@@ -260,9 +261,9 @@ def test_the_validation_score_is_the_metric_of_what_the_checkpoint_predicts(worl
     for member, row in zip(members, history, strict=True):
         body = tiny_network()
         body.load_state_dict(read_weights(member.path)[0])
-        network = prepare(body, 3, "cpu").eval()
+        network = prepare(body, Plain(3), "cpu").eval()
         scores = []
-        for sample in task.validation:
+        for sample in (draw.sample for draw in task.validation):
             image, mask = store.read(sample)
             with torch.inference_mode():
                 logits = network(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])[0, 0].numpy()
@@ -285,7 +286,7 @@ def test_averaged_weights_are_what_is_validated_and_kept_and_raw_weights_go_on(w
     for name, weights in (("average", average), ("raw", raw)):
         body = tiny_network()
         body.load_state_dict(weights)
-        results[name] = validate(task, prepare(body, 3, "cpu"), "cpu", torch.float32)
+        results[name] = validate(task, prepare(body, Plain(3), "cpu"), "cpu", torch.float32)
     assert results["average"] == (history[-1]["valid_loss"], history[-1]["valid_score"])
     assert results["raw"] != results["average"]
 

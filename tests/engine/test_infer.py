@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from kagglekit.data.intake import Plain
 from kagglekit.errors import DataError
 from kagglekit.predict.ensemble import LastEpochs, equal
 from kagglekit.predict.infer import Predictor, predict_all, to_probs
@@ -41,6 +42,11 @@ def member(folder, body: nn.Module, epoch: int = 0) -> Member:
     return Member(path, epoch)
 
 
+def one_member(one: Member, make_model, *views: View, task: str = "binary") -> Predictor:
+    """A predictor of one member."""
+    return Predictor(recipe(), task, equal([one]), LastEpochs(1), views or (identity(),), make_model, Plain(3))
+
+
 def logits_of(slope: float, images: torch.Tensor, classes: int = 1) -> torch.Tensor:
     return Ramp(slope, classes)((images.float() / 255 - 0.5) / 0.5).detach()
 
@@ -53,10 +59,11 @@ def pictures(count: int = 2, height: int = 6, width: int = 10) -> torch.Tensor:
 
 def test_views_are_blended_as_probabilities_not_as_logits(tmp_path):
     views = (identity(0.75), hflip(0.25))
-    predictor = Predictor(recipe(), "binary", [member(tmp_path, Ramp(1.0))], views, Ramp, 3)
+    predictor = one_member(member(tmp_path, Ramp(1.0)), Ramp, *views)
     images = pictures()
     plain, mirrored = logits_of(1.0, images), logits_of(1.0, images.flip(-1)).flip(-1)
-    probs = predictor(images)
+    probs, classes = predictor(images)
+    assert classes is None
     assert probs.shape == (1, 2, 1, 6, 10)
     assert probs.dtype == np.float32
     assert np.allclose(probs[0], 0.75 * plain.sigmoid() + 0.25 * mirrored.sigmoid(), atol=1e-6)
@@ -66,10 +73,18 @@ def test_views_are_blended_as_probabilities_not_as_logits(tmp_path):
 
 def test_label_maps_are_softmaxed_before_views_are_blended(tmp_path):
     views = (identity(0.5), hflip(0.5))
-    predictor = Predictor(recipe(), "multiclass", [member(tmp_path, Ramp(0.3))], views, lambda: Ramp(classes=4), 3)
+    predictor = Predictor(
+        recipe(),
+        "multiclass",
+        equal([member(tmp_path, Ramp(0.3))]),
+        LastEpochs(1),
+        views,
+        lambda: Ramp(classes=4),
+        Plain(3),
+    )
     images = pictures()
     expected = 0.5 * logits_of(0.3, images, 4).softmax(1) + 0.5 * logits_of(0.3, images.flip(-1), 4).softmax(1).flip(-1)
-    probs = predictor(images)[0]
+    probs = predictor(images)[0][0]
     assert np.allclose(probs, expected, atol=1e-6)
     assert np.allclose(probs.sum(1), 1, atol=1e-5)
 
@@ -77,7 +92,7 @@ def test_label_maps_are_softmaxed_before_views_are_blended(tmp_path):
 def test_every_member_answers_for_itself(tmp_path):
     slopes = (0.0, 0.5, -0.5)
     members = [member(tmp_path, Ramp(s), i) for i, s in enumerate(slopes)]
-    probs = Predictor(recipe(), "binary", members, (identity(),), Ramp, 3)(pictures())
+    probs = Predictor(recipe(), "binary", equal(members), LastEpochs(3), (identity(),), Ramp, Plain(3))(pictures())[0]
     assert probs.shape == (3, 2, 1, 6, 10)
     for one, slope in zip(probs, slopes, strict=True):
         assert np.allclose(one, logits_of(slope, pictures()).sigmoid(), atol=1e-6)
@@ -86,7 +101,7 @@ def test_every_member_answers_for_itself(tmp_path):
 def test_one_view_of_one_member_is_the_network_itself(tmp_path):
     torch.manual_seed(3)
     body = tiny_network()
-    probs = Predictor(recipe(), "binary", [member(tmp_path, body)], (identity(),), tiny_network, 3)(pictures())
+    probs = one_member(member(tmp_path, body), tiny_network)(pictures())[0]
     body.eval()
     with torch.inference_mode():
         expected = body((pictures().float() / 255 - 0.5) / 0.5).sigmoid()
@@ -99,13 +114,13 @@ def test_the_normalisation_comes_from_the_checkpoint_not_from_the_fresh_network(
         body.normalisation = ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9))
         return body
 
-    probs = Predictor(recipe(), "binary", [member(tmp_path, Ramp(0.2))], (identity(),), otherwise, 3)(pictures())
+    probs = one_member(member(tmp_path, Ramp(0.2)), otherwise)(pictures())[0]
     assert np.allclose(probs[0], logits_of(0.2, pictures()).sigmoid(), atol=1e-6)
 
 
 def test_views_that_turn_pictures_work_on_landscapes(tmp_path):
     turn = View("turn", 1.0, lambda x: x.rot90(1, (-2, -1)), lambda x: x.rot90(-1, (-2, -1)))
-    probs = Predictor(recipe(), "binary", [member(tmp_path, Ramp(0.0))], (turn,), Ramp, 3)(pictures())
+    probs = one_member(member(tmp_path, Ramp(0.0)), Ramp, turn)(pictures())[0]
     assert np.allclose(probs[0], logits_of(0.0, pictures()).sigmoid(), atol=1e-6)
 
 
@@ -124,7 +139,7 @@ class Counting:
 
     def __call__(self, images):
         self.batches.append(tuple(images.shape))
-        return (images.float().mean(1, keepdim=True) / 255).numpy()[None]
+        return (images.float().mean(1, keepdim=True) / 255).numpy()[None], None
 
 
 SHAPES = ((6, 8), (6, 8), (8, 6), (6, 8), None, None, (6, 8), (4, 4), (4, 4), (4, 4), None)
@@ -140,8 +155,9 @@ def read_colour(item: int):
 def test_predictions_come_in_order_whatever_the_sizes_and_the_holes(batch_size, count):
     predictor = Counting()
     results = list(predict_all(predictor, range(count), read_colour, batch_size))
-    assert [item for item, _ in results] == list(range(count))
-    for item, probs in results:
+    assert [look.item for look in results] == list(range(count))
+    for item, image, probs, classes in results:
+        assert classes is None and (image is None) == (probs is None)
         if SHAPES[item % len(SHAPES)] is None:
             assert probs is None
         else:
@@ -192,8 +208,8 @@ def test_an_error_of_reading_arrives_where_the_predictions_are_used():
 
     seen = []
     with pytest.raises(DataError, match="7: broken"):
-        for item, _ in predict_all(Counting(), range(20), read, 2):
-            seen.append(item)
+        for look in predict_all(Counting(), range(20), read, 2):
+            seen.append(look.item)
     assert seen == list(range(len(seen)))
     assert len(seen) in (6, 7)
 
@@ -202,16 +218,17 @@ def test_validation_probabilities_on_disk_are_those_of_the_ensemble(tmp_path):
     data = discs(7, ((48, 64), (64, 48), (48, 96)))
     store = filled(tmp_path / "cache", data)
     members = [member(tmp_path, Ramp(s), i) for i, s in enumerate((0.0, 0.1))]
-    predictor = Predictor(recipe(), "binary", members, (identity(0.5), hflip(0.5)), Ramp, 3)
-    write_probs(predictor, members, store, data.train, tmp_path / "validation", 2)
+    views = identity(0.5), hflip(0.5)
+    predictor = Predictor(recipe(), "binary", equal(members), LastEpochs(2), views, Ramp, Plain(3))
+    write_probs(predictor, members, store, data.train, tmp_path / "validation", recipe(batch_size=2))
     chosen = equal(members)
-    kept = ValidationProbs(tmp_path / "validation", chosen, LastEpochs(2), {s.id: s for s in data.train})
+    kept = ValidationProbs(tmp_path / "validation", chosen, LastEpochs(2), {s.id: s for s in data.train}, store)
     assert len(kept) == 7
     assert sorted(kept.ids) == [s.id for s in data.train]
     for i in range(7):
         sample = kept.samples[kept.ids[i]]
         image = torch.from_numpy(store.read(sample)[0].copy()).permute(2, 0, 1)[None]
-        expected = predictor(image)[:, 0].mean(0)
+        expected = predictor(image)[0][:, 0].mean(0)
         assert kept[i].sample == sample.id
         assert kept[i].size == sample.size
         assert np.allclose(kept[i].probs, expected, atol=1e-3), "more than 16-bit floats lose"
@@ -237,8 +254,8 @@ def test_a_prediction_that_fails_midway_leaves_no_half_file(tmp_path):
         calls.append(1)
         if len(calls) == 3:
             raise RuntimeError("out of memory")
-        return np.zeros((2, len(images), 1, 32, 32), np.float32)
+        return np.zeros((2, len(images), 1, 32, 32), np.float32), None
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        write_probs(dies, members, store, data.train, tmp_path / "validation", 2)
+        write_probs(dies, members, store, data.train, tmp_path / "validation", recipe(batch_size=2))
     assert list((tmp_path / "validation").iterdir()) == []

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from kagglekit.data.loader import batches, to_target, whole
+from kagglekit.data.loader import batches, to_target
 from kagglekit.data.sampling import Shuffle, albumentations
 from kagglekit.errors import PluginError
 from kagglekit.types import Box, Draw
-from tests.worlds import discs, filled, flip_half
+from tests.worlds import discs, filled, flip_half, whole
 
 COUNT = 21
 
@@ -163,7 +163,7 @@ def test_a_transform_that_changes_shapes_is_refused_by_name_of_the_picture(world
 
 def test_the_store_is_not_altered_by_any_distortion(world):
     data, store = world
-    names = ("images.u8", "masks.u8")
+    names = ("images.raw", "masks.raw")
     before = [(store.folder / name).read_bytes() for name in names]
     for augment in (shapes_that_move(), flip_half, shuffled_colours):
         for images, masks in everything(store, whole(data.train), augment=augment):
@@ -233,12 +233,12 @@ def test_targets_have_the_form_that_losses_want():
 
 def test_an_epoch_shuffles_every_sample_once_and_differently_each_time(world):
     data, _ = world
-    sampler = Shuffle(tuple(data.train), 5)
+    sampler = Shuffle(tuple(whole(data.train)), 5)
     orders = [[draw.sample.id for draw in sampler(epoch)] for epoch in range(6)]
     assert all(sorted(order) == [s.id for s in data.train] for order in orders)
     assert len({tuple(order) for order in orders}) == 6
     assert [draw.sample.id for draw in sampler(3)] == orders[3]
-    assert [draw.sample.id for draw in Shuffle(tuple(data.train), 6)(3)] != orders[3]
+    assert [draw.sample.id for draw in Shuffle(tuple(whole(data.train)), 6)(3)] != orders[3]
     assert all(draw.box is None for draw in sampler(0))
 
 

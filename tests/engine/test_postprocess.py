@@ -38,8 +38,8 @@ class LowerIsBetter(MeanIoU):
 
     greater_is_better: bool = False
 
-    def compare(self, truth, mask):
-        return 1 - super().compare(truth, mask)
+    def reduce(self, statistics):
+        return 1 - super().reduce(statistics)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.35, 0.5, 0.6, 0.7])

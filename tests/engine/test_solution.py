@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -75,9 +76,10 @@ def test_the_engine_answers_what_nobody_else_answers():
     samples = Folder(train="abcd").train
     assert plain.clean(None) == []
     assert [v.name for v in plain.views()] == ["identity"]
-    sampler = plain.sampler(None, samples)
+    store = SimpleNamespace(tiling=None)
+    sampler = plain.sampler(None, samples, store)
     assert {d.sample.id for d in sampler(0)} == set("abcd")
-    assert [d.sample.id for d in sampler(3)] == [d.sample.id for d in plain.sampler(None, samples)(3)]
+    assert [d.sample.id for d in sampler(3)] == [d.sample.id for d in plain.sampler(None, samples, store)(3)]
     assert plain.who_answers("kk_clean") == ["defaults"]
 
 

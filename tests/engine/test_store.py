@@ -49,7 +49,7 @@ def states(store) -> list[int]:
 
 
 def contents(store) -> dict[str, bytes]:
-    return {name: (store.folder / name).read_bytes() for name in ("images.u8", "masks.u8", "state.u8")}
+    return {name: (store.folder / name).read_bytes() for name in ("images.raw", "masks.raw", "state.u8")}
 
 
 @pytest.mark.parametrize("image_size", [32, 64])
@@ -70,7 +70,7 @@ def test_every_task_and_channel_count_comes_back(tmp_path, task, planes, channel
     store = filled(tmp_path, data, 32, classes=2)
     for sample, shape in zip(data.train, store.shapes, strict=True):
         image, mask = store.read(sample)
-        fresh = decode(data, sample, shape, task, 2)
+        fresh = next(decode(data, sample, shape, task, 2))
         assert image.shape == (*shape, channels)
         assert mask.shape == ((*shape, 2) if planes == 2 else shape)
         assert np.array_equal(image, fresh[0])
@@ -189,7 +189,7 @@ def test_a_plugin_that_reads_wrong_shapes_is_told_what_was_expected(tmp_path, im
     if mask is not None:
         data.read_mask = lambda sample: mask
     with pytest.raises(DataError, match=fault):
-        decode(data, data.train[0], (32, 32), "binary", 1)
+        next(decode(data, data.train[0], (32, 32), "binary", 1))
 
 
 def test_an_error_that_is_no_fault_of_the_data_stops_the_fill_and_marks_nothing(tmp_path):
@@ -240,7 +240,7 @@ def test_a_picture_is_marked_ready_only_after_its_pixels_are_on_disk(tmp_path, m
     store.fill(data, data.train)
     marks = [i for i, event in enumerate(events) if event == ("pwrite", "state.u8")]
     assert len(marks) == 6
-    for file in ("images.u8", "masks.u8"):
+    for file in ("images.raw", "masks.raw"):
         writes = [i for i, event in enumerate(events) if event == ("pwrite", file)]
         assert len(writes) == 6
         assert max(writes) < events.index(("fsync", file)) < min(marks)
@@ -249,7 +249,7 @@ def test_a_picture_is_marked_ready_only_after_its_pixels_are_on_disk(tmp_path, m
 def test_pixels_that_a_kill_left_half_written_are_written_again(tmp_path):
     data = discs(6)
     store = open_store(tmp_path, "f", data, 32, "binary", 1)
-    with (store.folder / "images.u8").open("r+b") as images:
+    with (store.folder / "images.raw").open("r+b") as images:
         os.pwrite(images.fileno(), b"\xff" * 5000, 100)
     store.fill(data, data.train)
     assert contents(store) == contents(filled(tmp_path / "other", discs(6)))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from kagglekit.errors import SubmissionError
-from kagglekit.metrics import MeanIoU, better, score_with_interval
-from kagglekit.predict.submission import score_file, statistics, write
+from kagglekit.metrics import MeanIoU
+from kagglekit.predict.submission import compare_row, score_file, write
 from kagglekit.types import Sample
 from tests.worlds import disc
 
@@ -63,7 +63,9 @@ def world(count: int = 4, form: Rows | None = None, known: bool = True):
     samples = [Sample(i, Path("/none"), SIZE) for i in truths]
     answers = {i: i for i in truths} if known else {}
     form = form or Rows()
-    return truths, SimpleNamespace(test=samples, answers=answers, submission=form, read_mask=lambda s: truths[s.label])
+    return truths, SimpleNamespace(
+        test=samples, answers=answers, submission=form, tiling=None, read_truth=lambda s: truths[s.label]
+    )
 
 
 def sizes(rows) -> dict:
@@ -94,11 +96,11 @@ def test_the_loss_is_what_encoding_and_shrinking_took_together(tmp_path):
     truths, _ = world(form=form)
     rows = {i: form.encode(mask) for i, mask in truths.items()}
     metric = MeanIoU()
-    encoding = [np.array([0.99])] * 4
+    encoding = [np.array([99, 100])] * 4
     made = write(form, tmp_path / "s.json", rows, sizes(rows), encoding, metric)
     shrunk = form.shrink(rows)
-    ious = [metric.compare(truths[i], form.decode(shrunk[i], SIZE))[0] for i in rows]
-    assert made.loss == pytest.approx(0.01 + 1 - np.mean(ious))
+    counts = np.stack([metric.compare(truths[i], form.decode(shrunk[i], SIZE)) for i in rows])
+    assert made.loss == pytest.approx(0.01 + 1 - metric.reduce(counts))
     assert 0.4 < made.loss < 0.6
 
 
@@ -114,9 +116,8 @@ def test_the_score_is_of_the_rows_in_the_file(tmp_path):
     assert score.value == pytest.approx(np.mean(by_hand))
     assert score.count == 4
     assert score.low <= score.value <= score.high
-    assert statistics(data.submission, rows, [replace(s, label=s.id) for s in data.test], data, MeanIoU())[
-        :, 0
-    ] == pytest.approx(by_hand)
+    each = [compare_row(data, replace(s, label=s.id), rows[s.id], MeanIoU()) for s in data.test]
+    assert [MeanIoU().reduce(counts[None]) for counts in each] == pytest.approx(by_hand)
 
 
 def test_without_known_truth_there_is_no_score(tmp_path):
@@ -130,57 +131,3 @@ def test_a_file_without_a_known_picture_is_an_error_that_counts(tmp_path):
     data.submission.write(tmp_path / "s.json", rows)
     with pytest.raises(SubmissionError, match=r"no row for t2 \(2 missing\); every test picture needs one"):
         score_file(tmp_path / "s.json", data, MeanIoU())
-
-
-def brute_force(truth: np.ndarray, mask: np.ndarray) -> float:
-    inter = union = 0
-    for a, b in zip(truth.ravel().tolist(), mask.ravel().tolist(), strict=True):
-        inter += bool(a) and bool(b)
-        union += bool(a) or bool(b)
-    return 1.0 if union == 0 else inter / union
-
-
-def test_iou_equals_counting_pixel_by_pixel():
-    rng = np.random.default_rng(0)
-    swept = 0
-    for shape in ((1, 1), (1, 7), (9, 1), (5, 8), (32, 32)):
-        masks = [np.zeros(shape, np.uint8), np.ones(shape, np.uint8), np.full(shape, 255, np.uint8)]
-        masks += [(rng.random(shape) < p).astype(np.uint8) for p in (0.1, 0.5, 0.9)]
-        for truth in masks:
-            for mask in masks:
-                assert MeanIoU().compare(truth, mask)[0] == brute_force(truth, mask)
-                swept += 1
-    assert swept == 5 * 36
-
-
-def test_two_empty_masks_count_as_told_and_one_as_nothing():
-    empty, full = np.zeros((4, 4)), np.ones((4, 4))
-    assert MeanIoU().compare(empty, empty)[0] == 1.0
-    assert MeanIoU(both_empty=0.0).compare(empty, empty)[0] == 0.0
-    assert MeanIoU().compare(empty, full)[0] == MeanIoU().compare(full, empty)[0] == 0.0
-
-
-def test_masks_of_different_sizes_are_never_compared():
-    with pytest.raises(ValueError, match="different sizes"):
-        MeanIoU().compare(np.zeros((4, 4)), np.zeros((4, 5)))
-
-
-def test_the_interval_holds_the_mean_and_narrows_with_more_pictures():
-    rng = np.random.default_rng(0)
-    few, many = (score_with_interval(MeanIoU(), rng.uniform(0.5, 1, (n, 1))) for n in (20, 2000))
-    for score in (few, many):
-        assert score.low < score.value < score.high
-    assert many.high - many.low < 0.3 * (few.high - few.low)
-    expected = 2 * 1.96 * (0.5 / np.sqrt(12)) / np.sqrt(2000)
-    assert many.high - many.low == pytest.approx(expected, rel=0.15)
-    one = score_with_interval(MeanIoU(), np.array([[0.7]]))
-    assert (one.low, one.value, one.high, one.count) == (0.7, 0.7, 0.7, 1)
-
-
-def test_better_knows_the_direction_and_is_strict():
-    up = MeanIoU()
-    down = MeanIoU(greater_is_better=False)
-    assert better(up, 0.6, 0.5)
-    assert not better(up, 0.5, 0.5)
-    assert better(down, 0.5, 0.6)
-    assert not better(down, 0.6, 0.6)

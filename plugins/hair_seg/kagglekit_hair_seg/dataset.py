@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kagglekit import Box, DataError, Problem, Sample
+from kagglekit import Box, DataError, Dataset, Problem, Sample
 from kagglekit.data import polygon
 from kagglekit.data.images import SUFFIXES, read_rgb
 from kagglekit_hair_seg import LAYOUT, SIZE, Settings
@@ -19,7 +19,7 @@ STRATA = 10
 
 
 @dataclass
-class HairDataset:
+class HairDataset(Dataset):
     """Samples of train and test; labels are polygons `[N, 2]`."""
 
     train: list[Sample]
@@ -28,7 +28,6 @@ class HairDataset:
     problems: list[Problem]
     files: list[Path]
     submission: PolygonJson
-    channels: int = field(default=3)
 
     def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[512, 512, 3]`."""

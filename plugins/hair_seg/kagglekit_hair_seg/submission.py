@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from kagglekit import DataError, SubmissionError
+from kagglekit import DataError, SubmissionError, SubmissionFormat
 from kagglekit.data import polygon
 from kagglekit.errors import did_you_mean
 from kagglekit.files import write_bytes
@@ -21,7 +21,7 @@ EPSILONS = (0.0, 0.555, 0.8, 1.1, 1.5, 2.1, 3.0, 4.2, 6.0, 8.5, 12.0, 17.0, 24.0
 
 
 @dataclass
-class PolygonJson:
+class PolygonJson(SubmissionFormat):
     """Rows are int32 `[N, 2]` of (x, y)."""
 
     sample: Path
