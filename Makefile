@@ -4,7 +4,7 @@
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 VENV    ?= .venv
 BIN      = $(VENV)/bin
-DISTS    = -e '.[test]' -e plugins/techniques -e plugins/hair_seg
+DISTS    = -e '.[test]' $(foreach plugin,$(sort $(wildcard plugins/*/pyproject.toml)),-e $(dir $(plugin)))
 SPECS    = pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 # The name says what was installed and for which checkout, so that a shared environment is never stale.
 STAMP    = $(VENV)/.installed-$(shell { cat $(SPECS); pwd; } | cksum | cut -d' ' -f1)

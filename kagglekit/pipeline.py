@@ -7,17 +7,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kagglekit import progress
 from kagglekit.data.prepare import Data, prepare
 from kagglekit.errors import PluginError
 from kagglekit.files import write_text
 from kagglekit.metrics import score_with_interval
-from kagglekit.protocols import Dataset
+from kagglekit.protocols import Dataset, Metric
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution
 from kagglekit.types import Member
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
         "status": "done",
         "competition": solution.competition.id,
         "title": solution.competition.title,
+        "classes": list(solution.competition.classes)[1 if solution.competition.task == "multiclass" else 0 :],
         "run": folder.name,
         "metric": solution.competition.metric.name,
         "greater_is_better": solution.competition.metric.greater_is_better,
@@ -132,6 +136,7 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
     return {
         "validation": dataclasses.asdict(validation),
         "test": dataclasses.asdict(test) if test else None,
+        "also": {m.name: further(counts, m, submission.path, dataset) for m in competition.also},
         "members": [{"fold": m.fold, "epoch": m.epoch, "weight": w, "score": m.score} for m, w in chosen],
         "views": [{"name": v.name, "weight": v.weight} for v in views],
         "postprocess": {
@@ -151,6 +156,14 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
             "tiling": dataclasses.asdict(dataset.tiling) if dataset.tiling else None,
         },
     }, examples
+
+
+def further(counts: np.ndarray, metric: Metric, submission: Path, dataset: Dataset) -> dict[str, float | None]:
+    """What another metric makes of the same counts, for validation and test."""
+    from kagglekit.predict.submission import score_file
+
+    test = score_file(submission, dataset, metric)
+    return {"validation": metric.reduce(counts), "test": test.value if test else None}
 
 
 def write_history(folder: Path, history: Sequence[dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from kagglekit.errors import KagglekitError, PluginError, UsageError, did_you_me
 from kagglekit.types import Competition
 
 GROUP = "kagglekit"
+MOST_CLASSES = 256  # values of a uint8
 MARK = f"{hookspecs.PROJECT}_impl"
 SPECS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("kk_")}
 
@@ -163,6 +164,10 @@ def _competitions(plugin: Plugin) -> Iterable[Competition]:
     for competition in answer if isinstance(answer, list | tuple) else [answer]:
         if not isinstance(competition, Competition):
             raise PluginError(f"kk_competition() returned {type(competition).__name__}; expected Competition")
+        if competition.task == "multiclass" and len(competition.classes) > MOST_CLASSES:
+            raise PluginError(
+                f"competition {competition.id} has {len(competition.classes)} classes; masks hold up to {MOST_CLASSES}"
+            )
         yield competition
 
 

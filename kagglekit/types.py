@@ -123,7 +123,8 @@ class Competition:
 
     `recipe` holds what this competition changes of the engine's default recipe (dotted keys), `presets` what each
     named fidelity ("demo", "trial", "full") changes on top. `settings` is a frozen dataclass of the competition's own
-    settings, or None. `space` returns the search space: dotted key -> optuna distribution.
+    settings, or None. `space` returns the search space: dotted key -> optuna distribution. `also` are further scores
+    to report, which reduce the counts of `metric`.
     """
 
     id: str
@@ -140,11 +141,15 @@ class Competition:
     layout: str = ""
     references: tuple[str, ...] = ()
     sample_count: int = 240
+    also: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a picture at test time: `undo(do(x)) == x` for every `[B, C, H, W]`, also non-square."""
+    """One way to look at a picture at test time: `undo(do(x)) == x` for every `[B, C, H, W]`, also non-square.
+
+    A view may also change the size: probabilities that come back in another one are resized to that of the picture.
+    """
 
     name: str
     weight: float

@@ -23,6 +23,7 @@ VERBS = {
     "info": ("catalog", "Say what a competition is: task, metric, data layout, presets."),
     "show": ("catalog", "Show the resolved recipe of a competition or run, and where each value came from."),
     "data": ("data", "Check a data folder, or make sample data."),
+    "submission": ("submission", "Check a submission file before you upload it."),
     "runs": ("runs", "List the runs in the ledger."),
     "doctor": ("doctor", "Show versions, devices, memory, weights at hand, broken plugins."),
 }

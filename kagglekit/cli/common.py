@@ -15,6 +15,7 @@ from kagglekit.types import Competition
 
 if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
+    from kagglekit.solution import Solution
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of text.")
 
@@ -88,6 +89,22 @@ def compose_recipe(
         changes["seed"] = seed
     result, origins = recipes.compose([*layers, ("-o", changes)], with_, without)
     return result, origins, preset
+
+
+def solution_of(
+    found: Registry,
+    target: str,
+    fidelity: str | None = None,
+    with_: Sequence[str] = (),
+    without: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+) -> Solution:
+    """The resolved solution of a competition id or a recipe file and the user's changes."""
+    from kagglekit.solution import resolve
+
+    recipe, _, _ = compose_recipe(found, target, fidelity, with_, without, overrides, seed)
+    return resolve(recipe, found)
 
 
 def pick_preset(competition: Competition, fidelity: str | None) -> str:

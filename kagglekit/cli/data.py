@@ -7,20 +7,12 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.common import compose_recipe, json_option, print_json, registry
+from kagglekit.cli.common import json_option, print_json, registry, solution_of
 
 
 @click.group("data", context_settings={"help_option_names": ["-h", "--help"]})
 def data_command():
     """Check a data folder, or make sample data."""
-
-
-def _solution(id: str):
-    from kagglekit.solution import resolve
-
-    found = registry()
-    recipe, _, _ = compose_recipe(found, id, None, (), (), (), None)
-    return resolve(recipe, found)
 
 
 @data_command.command("check")
@@ -37,7 +29,7 @@ def check_command(ctx, id, folder, as_json):
     from kagglekit.data.check import check
 
     with progress.console(progress.Console()):
-        dataset, problems = check(_solution(id), folder)
+        dataset, problems = check(solution_of(registry(), id), folder)
     bad = [p for p in problems if p.damaged]
     if as_json:
         print_json(
@@ -82,7 +74,7 @@ def sample_command(id, folder, count, seed, as_json):
     from kagglekit import progress
     from kagglekit.samples import draw
 
-    solution = _solution(id)
+    solution = solution_of(registry(), id)
     count = count or solution.competition.sample_count
     with progress.console(progress.Console()):
         draw(solution, folder, count, seed)

@@ -72,6 +72,9 @@ def summary(folder: Path, result: dict) -> str:
                 f"  {label:<26}{score['value']:.4f}   95% {score['low']:.4f} .. {score['high']:.4f}   "
                 f"{score['count']} pictures"
             )
+    for name, scores in result.get("also", {}).items():
+        values = (f"{part} {value:.4f}" for part, value in scores.items() if value is not None)
+        lines.append(f"  {name:<26}{'   '.join(values)}")
     minutes, seconds = divmod(round(result["seconds"]["total"]), 60)
     lines += [
         f"  weights     {result['weights']}",

@@ -26,7 +26,7 @@ class Plain:
         if depth != "uint8":
             raise RecipeError(
                 f"the pictures have {depth} pixels and the recipe does not say which range of values to show; "
-                "add a technique that does (--with multi-window, for example)"
+                "add a technique that does (`kk list` shows what is installed)"
             )
         return cls(channels)
 

@@ -66,7 +66,10 @@ class Predictor:
             for view in self.views:
                 with autocast(self.device, self.dtype):
                     output = network.body(view.do(taken))
-                blended = blended + view.weight * view.undo(to_probs(mask_logits(output), self.task))
+                probs = view.undo(to_probs(mask_logits(output), self.task))
+                if probs.shape[-2:] != taken.shape[-2:]:
+                    probs = torch.nn.functional.interpolate(probs, taken.shape[-2:], mode="bilinear")
+                blended = blended + view.weight * probs
                 heads = getattr(output, "classes", None)
                 seen = None if heads is None else seen + view.weight * heads.float().sigmoid()
             masks.append(blended)

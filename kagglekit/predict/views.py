@@ -21,6 +21,30 @@ def hflip(weight: float = 1.0) -> View:
     return View("hflip", weight, _mirror, _mirror)
 
 
+def vflip(weight: float = 1.0) -> View:
+    """The picture upside down."""
+    return View("vflip", weight, _upside_down, _upside_down)
+
+
+def turn(quarters: int, weight: float = 1.0) -> View:
+    """The picture turned counterclockwise by quarters of a circle."""
+    name = f"turn{90 * (quarters % 4)}"
+    return View(name, weight, lambda x: x.rot90(quarters, (-2, -1)), lambda x: x.rot90(-quarters, (-2, -1)))
+
+
+def scale(factor: float, weight: float = 1.0) -> View:
+    """The picture enlarged, sides to multiples of 32; whoever asks brings the probabilities back to its size."""
+    from kagglekit.data.resize import STRIDE
+
+    def enlarge(x: torch.Tensor) -> torch.Tensor:
+        from torch.nn.functional import interpolate
+
+        size = [max(STRIDE, round(side * factor / STRIDE) * STRIDE) for side in x.shape[-2:]]
+        return interpolate(x, size, mode="bilinear", antialias=factor < 1)
+
+    return View(f"scale{factor:g}", weight, enlarge, _same)
+
+
 def compose(first: View, second: View) -> View:
     """`first`, then `second`; undone in reverse; weights multiply."""
     names = [view.name for view in (first, second) if view.name != "identity"]
@@ -45,6 +69,10 @@ def product(outer: Sequence[View], inner: Sequence[View]) -> tuple[View, ...]:
 
 def _same(x: torch.Tensor) -> torch.Tensor:
     return x
+
+
+def _upside_down(x: torch.Tensor) -> torch.Tensor:
+    return x.flip(-2)
 
 
 def _mirror(x: torch.Tensor) -> torch.Tensor:

@@ -77,9 +77,10 @@ def photo_picture(image: np.ndarray, side: int = 320) -> np.ndarray:
 
 
 def truth_picture(image: np.ndarray, labels: np.ndarray, side: int = 320) -> np.ndarray:
-    """Draw every class of a label map as an outline over the photo, several classes with a light tint too.
+    """Draw every class of a mask as an outline over the photo, several classes with a light tint too.
 
-    image is uint8 [H, W, 3], labels uint8 [H, W] with 0 = background; returns uint8 [h, w, 3] with longer side `side`.
+    image is uint8 [H, W, 3], labels uint8 [H, W] with 0 = background, or [H, W, K] with a plane for each class, which
+    then counts from 1; returns uint8 [h, w, 3] with longer side `side`.
     Raises ValueError when the two differ in size.
     """
     _check_same_size(image, labels)
@@ -87,15 +88,15 @@ def truth_picture(image: np.ndarray, labels: np.ndarray, side: int = 320) -> np.
     classes = _classes(labels)
     for index in classes:
         # A single class is clear from its outline; several need a tint to be told apart.
-        picture = _blend(picture, labels == index, class_color(index), 0.0 if len(classes) == 1 else 0.3)
+        picture = _blend(picture, _plane(labels, index), class_color(index), 0.0 if len(classes) == 1 else 0.3)
     return _outlined(picture, labels, {index: class_color(index) for index in classes})
 
 
 def error_picture(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, side: int = 320) -> np.ndarray:
     """Colour hits, misses, false alarms and wrong classes over a greyed photo.
 
-    image is uint8 [H, W, 3], truth and predicted are uint8 [H, W] with 0 = background; returns uint8 [h, w, 3] with
-    longer side `side`. Predictions of several classes are outlined too. Raises ValueError when sizes differ.
+    image is uint8 [H, W, 3], truth and predicted are masks as in truth_picture; returns uint8 [h, w, 3] with longer
+    side `side`. Predictions of several classes are outlined too. Raises ValueError when sizes differ.
     """
     _check_same_size(image, truth, predicted)
     picture = _pale_grey(photo_picture(image, side))
@@ -115,8 +116,13 @@ def error_picture(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, s
 
 
 def error_kinds(truth: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
-    """Split the pixels of a prediction into hit, missed, false alarm and wrong class; all arrays are [H, W], bool."""
+    """Split the pixels of a prediction into hit, missed, false alarm and wrong class: bool [H, W] each.
+
+    Where classes overlap, a pixel is a hit only if all of its classes are right.
+    """
     inside, claimed, same = truth > 0, predicted > 0, truth == predicted
+    if truth.ndim == 3:
+        inside, claimed, same = inside.any(-1), claimed.any(-1), same.all(-1)
     return {
         "hit": inside & same,
         "missed": inside & ~claimed,
@@ -136,15 +142,17 @@ def class_color(index: int) -> Color:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def picture_legend(label_maps: Iterable[np.ndarray], most: int = 12) -> dict[str, object]:
-    """Explain the colours used for label maps: "kinds" of error and "classes" as (name, CSS colour) pairs.
+def picture_legend(label_maps: Iterable[np.ndarray], names: Sequence[str] = (), most: int = 12) -> dict[str, object]:
+    """Explain the colours used for masks: "kinds" of error and "classes" as (name, CSS colour) pairs.
 
-    At most `most` classes are named; "more" counts the others.
+    `names` are those of class 1, 2, ... At most `most` classes are named; "more" counts the others.
     """
     classes = sorted({index for labels in label_maps for index in _classes(labels)})
     several = len(classes) > 1
     kinds = [("hit", HIT), ("missed", MISSED), ("false alarm", FALSE_ALARM)] + several * [("wrong class", WRONG_CLASS)]
-    named = [(f"class {index}" if several else "outline", class_color(index)) for index in classes[:most]]
+    known = {index: name for index, name in enumerate(names, 1) if several}
+    unknown = "class {}" if several else "outline"
+    named = [(known.get(index, unknown.format(index)), class_color(index)) for index in classes[:most]]
     return {
         "kinds": [(name, css_color(color)) for name, color in kinds],
         "classes": [(name, css_color(color)) for name, color in named],
@@ -236,12 +244,19 @@ def _data_uri(kind: str, image: np.ndarray, options: list[int]) -> str:
 
 def _check_same_size(image: np.ndarray, *label_maps: np.ndarray) -> None:
     for labels in label_maps:
-        if labels.shape != image.shape[:2]:
+        if labels.shape[:2] != image.shape[:2]:
             raise ValueError(f"label map of shape {labels.shape} over a photo of shape {image.shape}")
 
 
 def _classes(labels: np.ndarray) -> list[int]:
+    if labels.ndim == 3:
+        return [index for index in range(1, labels.shape[2] + 1) if labels[..., index - 1].any()]
     return [int(index) for index in np.unique(labels) if index > 0]
+
+
+def _plane(labels: np.ndarray, index: int) -> np.ndarray:
+    """bool [H, W]: where a mask shows a class."""
+    return labels[..., index - 1] > 0 if labels.ndim == 3 else labels == index
 
 
 def _coverage(mask: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -264,7 +279,7 @@ def _outlined(picture: np.ndarray, labels: np.ndarray, colors: dict[int, Color],
     outlines = []
     for index in colors:
         # A quarter of a pixel is enough to count: structures thinner than a shown pixel must stay visible.
-        shown = (_coverage(labels == index, *picture.shape[:2]) >= 0.25).astype(np.uint8)
+        shown = (_coverage(_plane(labels, index), *picture.shape[:2]) >= 0.25).astype(np.uint8)
         outlines.append(cv2.findContours(shown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0])
     # A soft dark line beneath keeps the outlines visible on bright photos.
     halo = picture.copy()

@@ -24,7 +24,7 @@ PICTURES_BUDGET = 1_600_000  # characters of data URIs; leaves room for curves a
 
 @dataclass(frozen=True)
 class Example:
-    """One predicted picture: image is uint8 [H, W, 3], truth and predicted uint8 [H, W] class index, 0 = background."""
+    """One predicted picture: image uint8 [H, W, 3]; truth and predicted uint8 [H, W], or [H, W, K] of K classes."""
 
     sample_id: str
     image: np.ndarray
@@ -54,7 +54,9 @@ def write_run_page(folder: Path, examples: Sequence[Example], result: Mapping[st
         "scale": score_scale([result.get("validation"), result.get("test")]),
         "times": time_shares(result.get("seconds") or {}),
         "groups": example_groups(examples),
-        "legend": figures.picture_legend(labels for e in examples for labels in (e.truth, e.predicted)),
+        "legend": figures.picture_legend(
+            (labels for e in examples for labels in (e.truth, e.predicted)), result.get("classes") or ()
+        ),
     }
     page = page_environment().get_template("run.html.j2").render(context)
     target = folder / "report.html"

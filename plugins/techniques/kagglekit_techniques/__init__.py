@@ -1,11 +1,25 @@
 """Techniques that serve more than one competition; each is a frozen dataclass that wraps the stages it changes."""
 
 from kagglekit import hookimpl
-from kagglekit_techniques.ensembles import EpochEnsemble
-from kagglekit_techniques.tta import FlipTTA
+from kagglekit_techniques.ensembles import EpochEnsemble, Vote
+from kagglekit_techniques.heads import ClassHead, DeepSupervision
+from kagglekit_techniques.losses import LabelSmoothing
+from kagglekit_techniques.tta import FlipTTA, ScaleTTA, TurnTTA
+from kagglekit_techniques.windows import GridWindows, RandomWindows
 
 
 @hookimpl
 def kk_techniques():
     """All of them."""
-    return [EpochEnsemble, FlipTTA]
+    return [
+        ClassHead,
+        DeepSupervision,
+        EpochEnsemble,
+        FlipTTA,
+        GridWindows,
+        LabelSmoothing,
+        RandomWindows,
+        ScaleTTA,
+        TurnTTA,
+        Vote,
+    ]

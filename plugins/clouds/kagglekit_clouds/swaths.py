@@ -1,0 +1,124 @@
+"""The black swaths between two passes of a satellite: no cloud is labelled in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from kagglekit import Metric, PluginError, Postprocess, Prediction, hookimpl
+
+BLACK = 10  # of 255: the brightest channel of a pixel of a swath, which JPEG leaves not quite black
+
+
+def black(image: np.ndarray) -> np.ndarray:
+    """bool `[H, W]`: where a picture uint8 `[H, W, 3]` shows a swath."""
+    return image.max(-1) <= BLACK
+
+
+@dataclass(frozen=True)
+class SwathZero:
+    """No class where the picture is black: labels had the swaths removed, networks do not know it.
+
+    Found by tattaka (brightness of HSV at most 10 after resizing to 350x525).
+    """
+
+    name: ClassVar[str] = "swath-zero"
+
+    @hookimpl(wrapper=True)
+    def kk_postprocess(self):
+        """The masks so far without the swaths."""
+        inner = yield
+        return WithoutSwaths(inner)
+
+
+@dataclass(frozen=True)
+class WithoutSwaths:
+    """Empties the masks of `inner` in swaths."""
+
+    inner: Postprocess
+
+    def __call__(self, prediction: Prediction) -> np.ndarray:
+        """uint8 `[H, W, K]`."""
+        import cv2
+
+        if prediction.image is None:
+            raise PluginError("techniques.swath-zero: needs the picture, which is not at hand where pictures are tiled")
+        mask = self.inner(prediction)
+        swath = black(prediction.image).astype(np.uint8)
+        if not swath.any():
+            return mask
+        here = cv2.resize(swath, mask.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return mask * (1 - here)[(...,) + (None,) * (mask.ndim - 2)]
+
+    def fit(self, predictions: Sequence[Prediction], truths: Sequence[np.ndarray], metric: Metric) -> WithoutSwaths:
+        """`inner` fitted, if it can be."""
+        if not hasattr(self.inner, "fit"):
+            return self
+        return replace(self, inner=self.inner.fit(predictions, truths, metric))
+
+
+@dataclass(frozen=True)
+class SwathPaint:
+    """Paint black swaths on training pictures, and empty the masks there, with probability `p`.
+
+    A band from edge to edge, slanted as orbits are, `least` to `most` of the picture's width wide (69th place, which
+    painted boxes).
+    """
+
+    name: ClassVar[str] = "swath-paint"
+    p: float = 0.3
+    least: float = 0.05
+    most: float = 0.25
+
+    def __post_init__(self):
+        if not 0 <= self.p <= 1 or not 0 < self.least <= self.most < 1:
+            raise ValueError("p must lie in 0..1, least and most in 0..1 with least <= most")
+
+    @hookimpl(wrapper=True)
+    def kk_augment(self):
+        """What was done before, then a swath."""
+        inner = yield
+        return Painted(inner, self)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """`(image, mask) -> (image, mask)`: a distortion and, sometimes, a swath."""
+
+    inner: object
+    settings: SwathPaint
+
+    def set_random_seed(self, seed: int) -> None:
+        """Everything random that follows depends on `seed`."""
+        if hasattr(self.inner, "set_random_seed"):
+            self.inner.set_random_seed(seed)
+        np.random.seed(seed)
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> Mapping[str, np.ndarray]:
+        """As albumentations calls it."""
+        if hasattr(self.inner, "set_random_seed"):
+            distorted = self.inner(image=image, mask=mask)
+            image, mask = distorted["image"], distorted["mask"]
+        else:
+            image, mask = self.inner(image, mask)
+        if np.random.random() >= self.settings.p:
+            return {"image": image, "mask": mask}
+        swath = draw_swath(image.shape[:2], self.settings.least, self.settings.most)
+        image, mask = image.copy(), mask.copy()
+        image[swath] = 0
+        mask[swath] = 0
+        return {"image": image, "mask": mask}
+
+
+def draw_swath(size: tuple[int, int], least: float, most: float) -> np.ndarray:
+    """bool `[H, W]` of a slanted band, drawn with numpy's own generator."""
+    height, width = size
+    wide = np.random.uniform(least, most) * width
+    slant = np.random.uniform(-0.35, 0.35)  # columns per row: orbits run nearly north and south
+    rows, columns = np.ogrid[:height, :width]
+    left = np.random.uniform(-0.5 * wide, width - 0.5 * wide) - slant * height / 2
+    along = columns - slant * rows
+    return (along >= left) & (along < left + wide)

@@ -1,0 +1,183 @@
+"""The contest's folder as samples, with everything that is wrong with it listed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionError, Tiling
+from kagglekit.data import rle
+from kagglekit.data.rows import read_rows
+from kagglekit.data.slides import Slide
+from kagglekit.progress import say
+from kagglekit_glomeruli import LAYOUT, Settings
+from kagglekit_glomeruli.anatomy import read_regions
+from kagglekit_glomeruli.leaks import refuse_leaks
+from kagglekit_glomeruli.submission import RleCsv
+
+TRAIN_HEADER = "id", "encoding"
+INFO = "HuBMAP-20-dataset_information.csv"
+WANTED = 90  # pixels of a glomerulus in a shrunk slide
+MOST_REDUCE = 8
+
+
+@dataclass
+class Slides(Dataset):
+    """Samples of train and test; labels are runs `[N, 2]` (start from 0, length) in column order."""
+
+    train: list[Sample]
+    test: list[Sample]
+    answers: dict[str, np.ndarray]
+    problems: list[Problem]
+    files: list[Path]
+    submission: RleCsv
+    slides: Mapping[Path, Slide] = field(repr=False)
+    tiling: Tiling | None = None
+
+    def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint8 `[h, w, 3]`."""
+        return self.slides[sample.image].read(box)
+
+    def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint8 `[h, w]`, decoded for the box alone."""
+        if sample.label is None:
+            raise DataError(f"{sample.id}: has no label")
+        box = box or Box(0, 0, *sample.size)
+        return rle.decode_box(sample.label, sample.size, box.top, box.left, box.height, box.width)
+
+    def regions(self, sample: Sample, size: tuple[int, int]) -> Mapping[str, np.ndarray]:
+        """Anatomical structures, by their names in lower case; none where there is no file."""
+        path = sample.image.with_name(f"{sample.id}-anatomical-structure.json")
+        return read_regions(path, sample.size, size) if path.exists() else {}
+
+
+def read(root: Path, settings: Settings) -> Slides:
+    """Index a data folder; raises DataError where it is unusable as a whole."""
+    root = Path(root)
+    _require(root)
+    problems: list[Problem] = []
+    info = _information(root / INFO, problems)
+    form = RleCsv(root / "sample_submission.csv")
+    encodings = refuse_leaks(root, read_rows(root / "train.csv", TRAIN_HEADER, DataError), form.names(), problems)
+    slides: dict[Path, Slide] = {}
+    train = _train(root, encodings, info, slides, problems)
+    test = _test(root, form.names(), info, slides, problems)
+    if not train:
+        raise DataError(
+            f"{root}/train.csv: no usable slide of {len(encodings)}"
+            + (f"; the first fault: {problems[0].sample}: {problems[0].detail}" if problems else "")
+        )
+    answers = _answers(root / "answers.csv", test, problems)
+    reduce = settings.reduce or choose_reduce([s.label for s in train])
+    tiling = Tiling(reduce, settings.step, settings.border, settings.min_saturation, settings.min_tissue)
+    named = [root / n for n in ("train.csv", "sample_submission.csv", INFO)]
+    files = [p for p in (*named, *(root / "train").glob("*-anatomical-structure.json")) if p.exists()]
+    return Slides(train, test, answers, problems, [*files, *slides], form, slides, tiling)
+
+
+def choose_reduce(labels: list[np.ndarray]) -> int:
+    """The whole number that makes a glomerulus about `WANTED` pixels long: nine of ten of its runs are shorter."""
+    lengths = np.concatenate([runs[:, 1] for runs in labels])
+    if not len(lengths):
+        return 1
+    reduce = int(np.clip(round(float(np.percentile(lengths, 90)) / WANTED), 1, MOST_REDUCE))
+    if reduce > 1:
+        say(f"slides are shrunk {reduce} times, by the length of their glomeruli (-o settings.reduce=N to choose)")
+    return reduce
+
+
+def _require(root: Path) -> None:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such data folder")
+    for part in ("train.csv", "sample_submission.csv", "train", "test"):
+        if not (root / part).exists():
+            raise DataError(f"{root}: {part} is missing; expected\n{LAYOUT}")
+
+
+def _information(path: Path, problems: list[Problem]) -> dict[str, dict[str, str]]:
+    """The rows of the information file by slide; without the file every slide is its own patient."""
+    if not path.exists():
+        problems.append(Problem(path.name, "file missing", "every slide counts as a patient of its own", skip=False))
+        return {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    needed = {"image_file", "width_pixels", "height_pixels", "patient_number"}
+    if rows and not needed <= set(rows[0]):
+        raise DataError(f"{path}: column {sorted(needed - set(rows[0]))[0]} is missing")
+    return {Path(row["image_file"]).stem: row for row in rows}
+
+
+def _slide(
+    path: Path, info: Mapping[str, str] | None, slides: dict[Path, Slide], problems: list[Problem], skip: bool
+) -> Slide | None:
+    """The slide at `path`; None, and a word among the problems, where it cannot be used."""
+    try:
+        slide = Slide(path)
+        if (slide.channels, slide.depth) != (3, "uint8"):
+            raise DataError(f"{path}: {slide.channels} channels of {slide.depth}; expected 3 of uint8")
+        told = (info["height_pixels"], info["width_pixels"]) if info else tuple(map(str, slide.size))
+        if told != tuple(map(str, slide.size)):
+            raise DataError(
+                f"{path}: {slide.size[0]}x{slide.size[1]} pixels (height x width); {INFO} says {told[0]}x{told[1]}"
+            )
+    except DataError as error:
+        problems.append(Problem(path.stem, "slide unreadable", str(error), skip, damaged=True))
+        return None
+    slides[path] = slide
+    return slide
+
+
+def _train(
+    root: Path, encodings: Mapping[str, str], info: Mapping, slides: dict[Path, Slide], problems: list[Problem]
+) -> list[Sample]:
+    train = []
+    for id, encoding in encodings.items():
+        path = root / "train" / f"{id}.tiff"
+        slide = _slide(path, info.get(id), slides, problems, skip=True)
+        if slide is None:
+            continue
+        try:
+            label = rle.runs(encoding, slide.size)
+        except SubmissionError as error:
+            problems.append(Problem(id, "label unreadable", f"train.csv: {error}", damaged=True))
+            continue
+        if not len(label):
+            problems.append(Problem(id, "empty label", "the slide counts as one without glomeruli", skip=False))
+        group = info[id]["patient_number"] if id in info else id
+        train.append(Sample(id, path, slide.size, label, group))
+    for path in sorted((root / "train").glob("*.tiff")):
+        if path.stem not in encodings:
+            problems.append(Problem(path.stem, "slide without label", "it is not used"))
+    return train
+
+
+def _test(
+    root: Path, names: list[str], info: Mapping, slides: dict[Path, Slide], problems: list[Problem]
+) -> list[Sample]:
+    test = []
+    for id in names:
+        path = root / "test" / f"{id}.tiff"
+        slide = _slide(path, info.get(id), slides, problems, skip=False)
+        told = (int(info[id]["height_pixels"]), int(info[id]["width_pixels"])) if id in info else (1, 1)
+        test.append(Sample(id, path, slide.size if slide else told))
+    return test
+
+
+def _answers(path: Path, test: list[Sample], problems: list[Problem]) -> dict[str, np.ndarray]:
+    """The truth of the test slides, where there is a file; raises DataError for a fault in it."""
+    if not path.is_file():
+        return {}
+    truth, answers = read_rows(path, ("id", "predicted"), DataError), {}
+    for sample in test:
+        if sample.id not in truth:
+            problems.append(Problem(sample.id, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))
+            continue
+        try:
+            answers[sample.id] = rle.runs(truth[sample.id], sample.size)
+        except SubmissionError as error:
+            raise DataError(f"{path}: {sample.id}: {error}; mend or remove it") from None
+    return answers

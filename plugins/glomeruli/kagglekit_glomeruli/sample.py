@@ -1,0 +1,5 @@
+"""Sample data."""
+
+
+def draw_sample(root, count, seed, track):
+    """TBD"""

@@ -1,0 +1,153 @@
+"""The contest's folder as samples, with everything that is wrong with it listed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from kagglekit import Box, DataError, Dataset, Problem, Sample
+from kagglekit.data.coco import Coco, read_coco
+from kagglekit.data.images import read_rgb
+from kagglekit.errors import did_you_mean
+from kagglekit_recycling import CLASSES, LAYOUT, NAMES, SIZE, SUBMITTED, UNKNOWN, Settings
+from kagglekit_recycling.labels import Edition, Object, paint
+from kagglekit_recycling.submission import LabelCsv
+
+
+@dataclass
+class Trash(Dataset):
+    """Samples of train and test; labels are tuples of `Object`s."""
+
+    train: list[Sample]
+    test: list[Sample]
+    answers: dict[str, tuple[Object, ...]]
+    problems: list[Problem]
+    files: list[Path]
+    submission: LabelCsv
+    edition: Edition
+    overlap: str
+
+    def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint8 `[512, 512, 3]`."""
+        return _window(read_rgb(sample.image, sample.size), box)
+
+    def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint8 `[512, 512]`, the class as in CLASSES."""
+        if sample.label is None:
+            raise DataError(f"{sample.id}: has no label")
+        return _window(paint(sample.label, sample.size, self.overlap, self.edition), box)
+
+    def read_truth(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint8 `[256, 256]`, every second pixel of the mask: what all baselines submit, and the host scores."""
+        return _window(np.ascontiguousarray(self.read_mask(sample)[::2, ::2]), box)
+
+
+def _window(array: np.ndarray, box: Box | None) -> np.ndarray:
+    return array if box is None else array[box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def read(root: Path, settings: Settings) -> Trash:
+    """Index a data folder; raises DataError where it is unusable as a whole."""
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such data folder")
+    root = root / "data" if (root / "data" / "test.json").exists() else root
+    problems: list[Problem] = []
+    train_files = [root / "train_all.json"] if (root / "train_all.json").exists() else _parts(root)
+    documents = {path: read_coco(path) for path in (*train_files, root / "test.json")}
+    edition = _edition(documents)
+    train: dict[str, Sample] = {}
+    for path in train_files:
+        for sample in _samples(root, path, documents[path], settings, problems, labelled=True):
+            if train.setdefault(sample.id, sample) is not sample:
+                problems.append(Problem(sample.id, "listed twice", f"{path.name} lists it again; the first counts"))
+    if not train:
+        raise DataError(f"{root}: {', '.join(p.name for p in train_files)}: no usable picture; expected\n{LAYOUT}")
+    test = _samples(root, root / "test.json", documents[root / "test.json"], settings, problems, labelled=False)
+    both = sorted(train.keys() & {s.id for s in test})
+    for name in both:
+        del train[name]
+        problems.append(Problem(name, "leak", "is a test picture too; refused as training input"))
+    form = LabelCsv([s.id for s in test], edition)
+    answers = _answers(root, form.names, edition, problems)
+    overlap = settings.overlap if settings.overlap != "auto" else ("max" if edition.has_unknown else "area")
+    files = [*documents, *(s.image for s in (*train.values(), *test) if s.image.exists())]
+    return Trash(list(train.values()), test, answers, problems, files, form, edition, overlap)
+
+
+def _parts(root: Path) -> list[Path]:
+    found = [p for p in (root / "train.json", root / "val.json") if p.exists()]
+    if not found or not (root / "test.json").exists():
+        missing = "test.json" if found else "train_all.json (or train.json)"
+        raise DataError(f"{root}: {missing} is missing; expected\n{LAYOUT}")
+    return found
+
+
+def _edition(documents: Mapping[Path, Coco]) -> Edition:
+    """The edition that the categories tell; raises DataError for names of another contest, and for a mixture."""
+    editions = {}
+    for path, coco in documents.items():
+        names = [category.name for category in coco.categories.values()]
+        for name in names:
+            if name not in (*NAMES, UNKNOWN):
+                raise DataError(f"{path}: category {name!r} is not of this contest{did_you_mean(name, CLASSES[1:])}")
+        if names:
+            editions[path] = UNKNOWN in names
+    if len(set(editions.values())) > 1:
+        one = next(path.name for path, has_unknown in editions.items() if has_unknown)
+        raise DataError(f"{one} has a category {UNKNOWN} and others have not; do not mix the contest's editions")
+    return Edition(any(editions.values()))
+
+
+def _samples(
+    root: Path, path: Path, coco: Coco, settings: Settings, problems: list[Problem], labelled: bool
+) -> list[Sample]:
+    for fault in coco.faults:
+        problems.append(Problem(f"{path.name}: annotation {fault.id}", fault.rule, fault.detail, skip=False))
+    group, samples = re.compile(settings.group_regex), []
+    for entry in coco.images.values():
+        name, size = entry.file_name, (entry.height, entry.width)
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise DataError(f"{path}: image {entry.id}: file_name {name!r} leaves the data folder")
+        fault = "" if (root / name).is_file() else f"{root / name} does not exist"
+        if not fault and size != SIZE:
+            fault = f"{path.name} says {size[0]}x{size[1]} pixels; this contest's are {SIZE[0]}x{SIZE[1]}"
+        if fault:
+            detail = fault if labelled else f"{fault}; its row will hold an empty mask"
+            problems.append(Problem(name, "picture missing or of wrong size", detail, skip=labelled, damaged=True))
+            if labelled:
+                continue
+        objects = _objects(coco, entry.id) if labelled else None
+        match = group.search(name) if settings.group_regex else None
+        shown = tuple(sorted({one.label for one in objects})) if labelled else ()
+        samples.append(Sample(name, root / name, SIZE, objects, match.group(1) if match else "", 0, shown, SUBMITTED))
+    return samples
+
+
+def _objects(coco: Coco, image: int) -> tuple[Object, ...]:
+    found = []
+    for one in coco.annotations[image]:
+        label = CLASSES.index(coco.categories[one.category_id].name)
+        found.append(Object(label, one.segmentation, one.area or 0.0))
+    return tuple(found)
+
+
+def _answers(root: Path, names: list[str], edition: Edition, problems: list[Problem]) -> dict[str, tuple[Object, ...]]:
+    """The truth of the test pictures, where there is a file; raises DataError for one that does not fit."""
+    path = root / "answers.json"
+    if not path.is_file():
+        return {}
+    coco = read_coco(path)
+    if coco.faults:
+        raise DataError(f"{path}: annotation {coco.faults[0].id}: {coco.faults[0].detail}; mend or remove it")
+    if _edition({path: coco}) != edition:
+        raise DataError(f"{path}: is of another edition of the contest than test.json")
+    truth = {entry.file_name: _objects(coco, entry.id) for entry in coco.images.values()}
+    for name in names:
+        if name not in truth:
+            problems.append(Problem(name, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))
+    return {name: truth[name] for name in names if name in truth}

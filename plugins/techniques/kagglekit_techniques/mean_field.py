@@ -1,0 +1,148 @@
+"""Mean-field inference in a fully connected CRF with a smoothness and an appearance kernel, in torch.
+
+The model is that of Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials"
+(2011), as pydensecrf computes it by default: Potts compatibility, `DIAG_KERNEL`, `NORMALIZE_SYMMETRIC`. With
+K_ij = exp(-|f_i - f_j|^2 / 2) over features f and n_i = (sum_j K_ij)^(-1/2), the message to pixel i is
+sum_j n_i K_ij n_j q_j. The sum includes j = i, as in pydensecrf and unlike in the paper; so normalised, no kernel has
+an eigenvalue above 1, and an error in beliefs never grows on its way into messages. `Inference` rests on that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kagglekit_techniques.permutohedral import Messages, make_kernel, smoothness
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+CLIP = 1e-5  # the least probability, as in pydensecrf's unary_from_softmax: zero could never be persuaded
+TOLERANCE = 1e-3  # root mean square of a class's change up to which no messages are sent about it
+STEEP = 60.0  # logits above it are shifted before exp() leaves float32
+
+
+def mean_field(
+    probs: np.ndarray,
+    image: np.ndarray,
+    *,
+    gaussian_sxy: float = 3.0,
+    gaussian_compat: float = 3.0,
+    bilateral_sxy: float = 49.0,
+    bilateral_srgb: float = 5.0,
+    bilateral_compat: float = 4.0,
+    iterations: int = 10,
+    truncate: float = 4.0,
+    tolerance: float = TOLERANCE,
+    exclusive: bool = True,
+) -> np.ndarray:
+    """Refine float32 probabilities `[K, H, W]` by the picture `[H, W, C]` (uint8 or uint16, any C).
+
+    `exclusive` classes sum to 1 over K in the result; otherwise each class is a problem of two labels, itself and
+    background. `sxy` is in pixels, `srgb` in levels of 0..255 (16-bit values are scaled to that range), `compat` the
+    weight of a kernel. Small pictures are summed pair by pair within `truncate` standard deviations, others on a
+    permutohedral lattice (see `permutohedral`). `tolerance` 0 sends every message. Runs on the GPU if there is one.
+    Raises ValueError for arrays that do not fit.
+    """
+    import torch
+
+    _check(probs, image)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    classes, height, width = probs.shape
+    weighted = []
+    with torch.inference_mode():
+        if gaussian_compat and iterations:
+            weighted.append((smoothness(height, width, gaussian_sxy, truncate, device), gaussian_compat))
+        if bilateral_compat and iterations:
+            levels = torch.from_numpy(image.astype("float32")).to(device)
+            colors = levels / (bilateral_srgb * (257 if image.dtype == "uint16" else 1))
+            weighted.append((make_kernel(colors, bilateral_sxy, truncate), bilateral_compat))
+        p = torch.from_numpy(probs).to(device, torch.float32).reshape(classes, -1).T.contiguous().clamp_(CLIP, 1)
+        logits = p.log() if exclusive else p.log() - (1 - p).clamp_(min=CLIP).log_()
+        if weighted:
+            # Of two labels, background loses what the class gains: a message counts twice.
+            messages = Messages([(kernel, compat if exclusive else 2 * compat) for kernel, compat in weighted])
+            told = torch.full_like(p, 1 / classes if exclusive else 0.5)  # equal beliefs change nobody's mind
+            Inference(messages, tolerance**2 * len(p), exclusive).advance(logits, told, None, iterations)
+        refined = _beliefs(logits, None, exclusive, p)[0]
+        return refined.T.contiguous().view(classes, height, width).cpu().numpy()
+
+
+def _check(probs: np.ndarray, image: np.ndarray) -> None:
+    if probs.ndim != 3 or image.ndim != 3 or probs.shape[1:] != image.shape[:2] or 0 in probs.shape + image.shape:
+        raise ValueError(
+            f"probabilities [K, H, W] and picture [H, W, C] must agree in size, got {probs.shape} and {image.shape}"
+        )
+    if image.dtype not in ("uint8", "uint16"):
+        raise ValueError(f"the picture must be uint8 or uint16, got {image.dtype}")
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Mean-field iterations that send only what is news.
+
+    Messages are linear in beliefs, so changes are sent, and only of classes whose beliefs changed since by more than
+    `limit` (sum of squares over the picture). After a few iterations that leaves the two or three classes that still
+    contend; all others become one number per pixel, `rest`, which is what the softmax needs to know of them.
+    """
+
+    messages: Messages
+    limit: float
+    exclusive: bool
+
+    def advance(self, logits: torch.Tensor, told: torch.Tensor, rest: torch.Tensor | None, left: int) -> int:
+        """Iterate on `logits` `[N, k]` in place; returns how many iterations are left when `rest` should move too.
+
+        `told` `[N, k]` holds the beliefs that neighbours know of, `rest` `[N, 1]` the sum of exp(logit) of the classes
+        that are not here (None: all are here). The first iteration is made in any case.
+        """
+        import torch
+
+        beliefs, share, first = torch.empty_like(logits), None, True
+        while left:
+            if self.exclusive and logits.max() > STEEP:
+                if rest is not None:
+                    return left
+                logits.sub_(logits.amax(1, keepdim=True))
+            _, total = _beliefs(logits, rest, self.exclusive, beliefs)
+            if rest is not None:
+                now = rest / total
+                share = now if first else share
+                if (now - share).square().sum() > self.limit:
+                    return left
+            change = torch.sub(beliefs, told, out=told)
+            news = (change.square().sum(0) > self.limit).nonzero()[:, 0]
+            if not first and 2 * len(news) <= logits.shape[1]:
+                torch.sub(beliefs, change, out=told)
+                if not len(news):
+                    return 0 if rest is None else left
+                left = self._advance_some(news, logits, told, (beliefs, total), left)
+            else:
+                self.messages.add(change, logits)
+                told.copy_(beliefs)
+                left -= 1
+            first = False
+        return 0
+
+    def _advance_some(self, columns: torch.Tensor, logits: torch.Tensor, told: torch.Tensor, now, left: int) -> int:
+        beliefs, total = now
+        part, known = logits[:, columns], told[:, columns]
+        others = (1 - beliefs[:, columns].sum(1, keepdim=True)).clamp_(min=0).mul_(total) if self.exclusive else None
+        left = self.advance(part, known, others, left)
+        logits[:, columns], told[:, columns] = part, known
+        return left
+
+
+def _beliefs(
+    logits: torch.Tensor, rest: torch.Tensor | None, exclusive: bool, out: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Probabilities into `out`, and the sum they were divided by. torch.softmax is slow along so short an axis."""
+    import torch
+
+    if not exclusive:
+        return torch.sigmoid(logits, out=out), None
+    torch.exp(logits, out=out)
+    ones = out.new_ones(out.shape[1], 1)
+    total = out @ ones if rest is None else torch.addmm(rest, out, ones)
+    return out.div_(total), total

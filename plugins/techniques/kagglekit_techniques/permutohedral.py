@@ -1,0 +1,258 @@
+"""The kernels of a dense CRF as sparse matrices: pair by pair for small pictures, a permutohedral lattice for others.
+
+The lattice is that of Adams, Baek and Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice" (2010),
+with the vertices, weights and order of blurs of pydensecrf, since that is what results were reported with: only
+vertices that a pixel touches exist, and what a blur would hand to others is lost. It approximates the sum over pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+EXACT = 2**21  # so many pairs of pixels, at most, are summed one by one; beyond, a lattice is faster
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A filter over N pixels, symmetrically normalised: splat onto M vertices, blur, slice.
+
+    `splat` is `[M, N]`, each of `blurs` is `[M, M + 1]` (vertex M is always zero); `vertices` and `weights` `[N, v]`
+    say what a pixel gathers in the end.
+    """
+
+    splat: torch.Tensor
+    blurs: tuple[torch.Tensor, ...]
+    vertices: torch.Tensor
+    weights: torch.Tensor
+
+
+class Messages:
+    """The weighted sum of kernels, with the memory it works in: fresh pages would cost as much as the arithmetic."""
+
+    def __init__(self, weighted: list[tuple[Kernel, float]]):
+        import torch
+
+        self.kernels, self.spans, size = [kernel for kernel, _ in weighted], [], 0
+        for kernel in self.kernels:
+            self.spans.append(slice(size, size + kernel.splat.shape[0] + 1))
+            size = self.spans[-1].stop
+        vertices = torch.cat([k.vertices + span.start for k, span in zip(self.kernels, self.spans, strict=True)], 1)
+        weights = torch.cat([kernel.weights * weight for kernel, weight in weighted], 1)
+        self.slice = _fixed_rows(vertices, weights, size)
+        self.memory: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def add(self, beliefs: torch.Tensor, logits: torch.Tensor) -> None:
+        """Add the messages about `beliefs` `[N, k]` to `logits` `[N, k]`, in place."""
+        import torch
+
+        width = beliefs.shape[1]
+        if width not in self.memory:
+            self.memory[width] = tuple(beliefs.new_zeros(self.slice.shape[1], width) for _ in range(2))
+        last, other = self.memory[width]
+        for kernel, span in zip(self.kernels, self.spans, strict=True):
+            # Blurs go to and fro between the two halves of the memory; they start where they will end in `last`.
+            source, target = (other, last) if len(kernel.blurs) % 2 else (last, other)
+            source, target = source[span], target[span]
+            torch.addmm(source[:-1], kernel.splat, beliefs, beta=0, out=source[:-1])
+            for blur in kernel.blurs:
+                torch.addmm(target[:-1], blur, source, beta=0, out=target[:-1])
+                source, target = target, source
+        torch.addmm(logits, self.slice, last, out=logits)
+
+
+@lru_cache(maxsize=2)  # the pictures of a competition come in few sizes
+def smoothness(height: int, width: int, sxy: float, truncate: float, device: torch.device) -> Kernel:
+    """The kernel that knows positions only, of standard deviation `sxy` pixels."""
+    import torch
+
+    return make_kernel(torch.empty(height, width, 0, device=device), sxy, truncate)
+
+
+def make_kernel(colors: torch.Tensor, sxy: float, truncate: float) -> Kernel:
+    """The kernel over positions, in units of `sxy` pixels, and `colors` `[H, W, C]`, in standard deviations.
+
+    It is exact within a window of `truncate` standard deviations if that makes at most `EXACT` pairs of pixels.
+    """
+    import torch
+
+    height, width, channels = colors.shape
+    features = colors.new_empty(2 + channels, height, width)
+    features[0] = torch.arange(width, device=colors.device) / sxy
+    features[1] = (torch.arange(height, device=colors.device) / sxy)[:, None]
+    features[2:] = colors.permute(2, 0, 1)
+    radius = math.ceil(truncate * sxy)
+    tall, wide = min(radius, height - 1), min(radius, width - 1)
+    if height * width * (2 * tall + 1) * (2 * wide + 1) <= EXACT:
+        return window(features, tall, wide)
+    return lattice(features.flatten(1))
+
+
+def window(features: torch.Tensor, tall: int, wide: int) -> Kernel:
+    """The kernel of `features` `[d, H, W]`, pair by pair, over all pixels at most `tall` rows and `wide` columns away."""
+    import torch
+
+    height, width = features.shape[1:]
+    count, device = height * width, features.device
+    y = torch.arange(height, device=device)[:, None] + torch.arange(-tall, tall + 1, device=device)
+    x = torch.arange(width, device=device)[:, None] + torch.arange(-wide, wide + 1, device=device)
+    y, x = y[:, None, :, None], x[None, :, None, :]
+    inside = ((y >= 0) & (y < height) & (x >= 0) & (x < width)).view(count, -1)
+    pixels = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).view(count, -1)
+    values = sum((plane[pixels] - plane[:, None]).square_() for plane in features.flatten(1)).div_(-2).exp_()
+    norm = values.mul_(inside).sum(1).rsqrt_()
+    values.mul_(norm[:, None]).mul_(norm[pixels])
+    rows = torch.nn.functional.pad(inside.sum(1).cumsum(0), (1, 0))
+    splat = torch.sparse_csr_tensor(rows.int(), pixels[inside].int(), values[inside], (count, count))
+    own = torch.arange(count, dtype=torch.int32, device=device)[:, None]
+    return Kernel(splat, (), own, torch.ones_like(own, dtype=torch.float32))
+
+
+def lattice(features: torch.Tensor) -> Kernel:
+    """The permutohedral kernel of `features` `[d, N]`, in standard deviations.
+
+    A vertex is named by a number that is linear in its coordinates: equal vertices are found by sorting these names,
+    neighbours by adding a constant to them and searching.
+    """
+    import torch
+
+    axes, count = len(features) + 1, features.shape[1]
+    base, place, shares = _simplices(features)
+    digits, block, fits = _digits(base, (count - 1).bit_length())
+    # The corner of remainder k lies one step back along the k coordinates that come first in place.
+    names = torch.empty_like(place)
+    names[0] = ((base - base.amin(1, keepdim=True) + 2).long() * digits[:, None]).sum(0)
+    steps = torch.empty_like(place).scatter_(0, place, digits[:, None].expand(-1, count))
+    torch.cumsum(steps[:-1].sub_(block), 0, out=names[1:])
+    torch.sub(names[0], names[1:], out=names[1:])
+    names, pixels = _sorted(names, fits)
+    fresh = torch.ones_like(names, dtype=torch.bool)
+    torch.ne(names[1:], names[:-1], out=fresh[1:])
+    starts = fresh.nonzero()[:, 0]
+    vertices = torch.empty(count, axes, dtype=torch.int32, device=features.device)
+    corners = pixels * axes + torch.arange(axes, device=features.device)[:, None]
+    vertices.view(-1)[corners.view(-1)] = torch.cumsum(fresh, 0, dtype=torch.int32).sub_(1)
+    rows = torch.cat([starts, starts.new_tensor([axes * count])]).int()
+    weights, shares = shares.T.contiguous(), shares.gather(1, pixels).view(-1)
+    splat = torch.sparse_csr_tensor(rows, pixels.view(-1).int(), shares, (len(starts), count))
+    blurs = _blurs(names[starts], starts >= (axes - 1) * count, digits, block, fits)
+    received = weights.new_zeros(count, 1)
+    Messages([(Kernel(splat, blurs, vertices, weights), 1.0)]).add(torch.ones_like(received), received)
+    norm = received.add_(1e-20).rsqrt_()
+    splat.values().mul_(norm[:, 0][pixels.view(-1)])
+    return Kernel(splat, blurs, vertices, weights.mul_(norm))
+
+
+def _simplices(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The simplex around each of `features` `[d, N]`: its corner of remainder 0, how it lies, barycentric weights.
+
+    Corner: float32 `[d + 1, N]` in units of d + 1. How it lies: int64 `[d + 1, N]`, the place of each coordinate when
+    they are sorted from the largest remainder down. Single precision and ties as in pydensecrf.
+    """
+    import torch
+
+    d, count = features.shape
+    lifted = features.new_empty(d + 1, count)
+    total = features.new_zeros(count)
+    for axis in range(d, 0, -1):
+        # The blur of all axes has a variance of (d + 1)^2 * 2 / 3 in lattice units.
+        scaled = features[axis - 1] * (math.sqrt(2 / 3) * (d + 1) / math.sqrt(axis * (axis + 1)))
+        torch.sub(total, scaled, alpha=axis, out=lifted[axis])
+        total += scaled
+    lifted[0] = total
+    base = torch.round(lifted * (1 / (d + 1)))
+    rest = lifted.sub_(base, alpha=d + 1)
+    rank = base.sum(0).to(torch.int8).repeat(d + 1, 1)  # off the plane by so many corners: turned on by so many places
+    for axis in range(d):
+        less = rest[axis] < rest[axis + 1 :]
+        rank[axis] += less.sum(0, dtype=torch.int8)
+        rank[axis + 1 :] += ~less
+    wrap = (rank < 0).to(torch.int8) - (rank > d).to(torch.int8)
+    base += wrap
+    rest.sub_(wrap, alpha=d + 1).div_(d + 1)
+    place = (d - rank.add_(wrap, alpha=d + 1)).long()
+    ordered = torch.empty_like(rest).scatter_(0, place, rest)
+    weights = ordered.clone()
+    weights[1:] -= ordered[:-1]
+    weights[0] += 1 - ordered[d]
+    return base, place, weights
+
+
+def _digits(base: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """What each coordinate counts in a vertex's name, what the remainder counts, and if `bits` bits are left beside it.
+
+    Coordinates are the digits of a number, the remainder the first of them. Where that does not fit into 64 bits (very
+    many channels), every digit counts at random: names remain linear, and a million of them differ but for one chance
+    in ten million.
+    """
+    import torch
+
+    spans = (base.amax(1) - base.amin(1) + 5).long().tolist()  # a step may leave the range by 2 on either side
+    counts = [math.prod(spans[axis + 1 : -1]) for axis in range(len(spans) - 1)] + [0]
+    block = math.prod(spans[:-1])
+    fits = block * len(spans) < 2 ** (63 - bits)
+    if not fits:
+        generator = torch.Generator().manual_seed(0)
+        drawn = torch.randint(-(2**62), 2**62, (len(spans),), generator=generator) * 2 + 1
+        counts, block = [*drawn[1:].tolist(), 0], int(drawn[0])
+    return torch.tensor(counts, device=base.device), torch.tensor(block, device=base.device), fits
+
+
+def _sorted(names: torch.Tensor, fits: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """`names` `[d + 1, N]`, each row sorted, as one row; and the pixel that each belongs to, `[d + 1, N]`."""
+    import numpy as np
+    import torch
+
+    if not fits:
+        names, pixels = torch.sort(names, dim=1)
+        return names.view(-1), pixels
+    # Name and pixel as one number: sorting plain numbers is several times faster than sorting with indices.
+    bits = (names.shape[1] - 1).bit_length()
+    packed = (names << bits).bitwise_or_(torch.arange(names.shape[1], device=names.device))
+    if packed.is_cuda:
+        packed = packed.sort(dim=1).values
+    else:
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(np.ndarray.sort, packed.numpy()))
+    return (packed >> bits).view(-1), packed.bitwise_and_((1 << bits) - 1)
+
+
+def _blurs(
+    names: torch.Tensor, final: torch.Tensor, digits: torch.Tensor, block: torch.Tensor, fits: bool
+) -> tuple[torch.Tensor, ...]:
+    """Along each axis: half of both neighbours and all of oneself. `final` marks vertices of the last remainder."""
+    import torch
+
+    count, axes = len(names), len(digits)
+    order = None if fits else names.argsort()
+    step = names + block
+    step[final] += digits.sum() - axes * block  # remainder d is followed by remainder 0 of the next block
+    values = names.new_tensor([0.5, 1, 0.5], dtype=torch.float32).repeat(count, 1)
+    own = torch.arange(count, dtype=torch.int32, device=names.device)
+    blurs = []
+    for digit in digits:
+        wanted = step - digit
+        at = torch.searchsorted(names, wanted, sorter=order).clamp_(max=count - 1)
+        at = at if fits else order[at]
+        found = (names[at] == wanted).nonzero()[:, 0]
+        neighbours = torch.full((count, 3), count, dtype=torch.int32, device=names.device)
+        neighbours[:, 1] = own
+        neighbours[:, 2][found] = at[found].int()
+        neighbours[:, 0][at[found]] = found.int()
+        blurs.append(_fixed_rows(neighbours, values, count + 1))
+    return tuple(blurs)
+
+
+def _fixed_rows(columns: torch.Tensor, values: torch.Tensor, width: int) -> torch.Tensor:
+    """The sparse matrix of `width` columns with `values` `[N, v]` at `columns` `[N, v]` of its rows."""
+    import torch
+
+    count, each = columns.shape
+    rows = torch.arange(0, count * each + 1, each, dtype=torch.int32, device=columns.device)
+    return torch.sparse_csr_tensor(rows, columns.reshape(-1), values.reshape(-1), (count, width))

@@ -1,0 +1,167 @@
+"""CSV files of two columns: what is written is read, pandas agrees, and every fault is told with its line."""
+
+import csv
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kagglekit import DataError, SubmissionError
+from kagglekit.data.rows import read_rows, require_ids, write_rows
+
+HEADER = ("id", "predicted")
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text(',"\r\n a', max_size=6)
+
+
+def written(folder, data: bytes | str):
+    """A file of these contents."""
+    path = folder / "rows.csv"
+    path.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+    return path
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(texts, texts, max_size=5))
+def test_rows_of_any_text_come_back_in_their_order(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    write_rows(path, HEADER, rows)
+    again = read_rows(path, HEADER)
+    assert again == rows and list(again) == list(rows)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(texts, texts, max_size=5))
+def test_files_of_the_standard_library_read_the_same_and_ours_reads_there(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, quoting=csv.QUOTE_ALL).writerows([HEADER, *rows.items()])
+    assert read_rows(path, HEADER) == rows
+    write_rows(path, HEADER, rows)
+    with path.open(newline="", encoding="utf-8") as stream:
+        assert list(csv.reader(stream, strict=True)) == [list(HEADER), *map(list, rows.items())]
+
+
+def test_files_of_pandas_read_the_same_and_pandas_reads_ours(tmp_path):
+    rows = {"a.jpg_Fish": "1 2 5 1", "a.jpg_Sugar": "", 'b "quoted", and more': "7 1"}
+    path = tmp_path / "pandas.csv"
+    pd.DataFrame(rows.items(), columns=HEADER).replace("", None).to_csv(path, index=False)
+    assert read_rows(path, HEADER) == rows
+    write_rows(tmp_path / "ours.csv", HEADER, rows)
+    assert (tmp_path / "ours.csv").read_bytes() == path.read_bytes()
+    again = pd.read_csv(tmp_path / "ours.csv").fillna("")
+    assert dict(again.itertuples(index=False)) == rows
+
+
+def test_values_of_megabytes_are_values_like_any_other(tmp_path):
+    rows = {"slide": "1 1 " * 2_000_000, "other": "0 " * 500_000 + "1"}
+    write_rows(tmp_path / "rows.csv", HEADER, rows)
+    assert read_rows(tmp_path / "rows.csv", HEADER) == rows
+
+
+def test_line_ends_of_every_system_are_line_ends(tmp_path):
+    for end in ("\n", "\r\n", "\r"):
+        path = written(tmp_path, end.join(["id,predicted", "a,1 2", "b,"]))
+        assert read_rows(path, HEADER) == {"a": "1 2", "b": ""}
+        with pytest.raises(SubmissionError, match="line 3: 1 column;"):
+            read_rows(written(tmp_path, end.join(["id,predicted", "a,1 2", "b"])), HEADER)
+
+
+def test_a_file_of_the_header_alone_has_no_rows(tmp_path):
+    for end in ("", "\n", "\r\n"):
+        assert read_rows(written(tmp_path, f"id,predicted{end}"), HEADER) == {}
+    write_rows(tmp_path / "none.csv", HEADER, {})
+    assert (tmp_path / "none.csv").read_bytes() == b"id,predicted\n"
+
+
+FAULTS = {
+    b"": "empty file; expected the header id,predicted",
+    b"\n": "line 1: header ''; expected 'id,predicted'",
+    b"img,pixels\na,1 2\n": "line 1: header 'img,pixels'; expected 'id,predicted'",
+    b"predicted,id\na,1 2\n": "line 1: header 'predicted,id'; expected 'id,predicted'",
+    b"id, predicted\na,1 2\n": "line 1: header 'id, predicted'; expected 'id,predicted'",
+    b"id,predicted,x\na,1 2,3\n": "line 1: header 'id,predicted,x'; expected 'id,predicted'",
+    b"a," + b"1 " * 100: f"line 1: header 'a,{'1 ' * 27}1...'; expected 'id,predicted'",
+    b"\xef\xbb\xbfid,predicted\na,1 2\n": "line 1: begins with a byte order mark; save it as UTF-8 without one",
+    b"id,predicted\na,1 2\nb\n": "line 3: 1 column; expected 2: id,predicted",
+    b"id,predicted\na,1,2\n": "line 2: 3 columns; expected 2: id,predicted",
+    b"id,predicted\na,1 2\n\nb,3 1\n": "line 3: 0 columns; expected 2: id,predicted",
+    b"id,predicted\na,1 2\nb,\na,3 1\n": "line 4: id 'a' is also that of line 2",
+    b'id,predicted\na,"1\n2"\nb,\n"b",3\n': "line 5: id 'b' is also that of line 4",
+    b'id,predicted\na,"1\n2"\nb,c,d\n': "line 4: 3 columns; expected 2: id,predicted",
+    b'id,predicted\na,1\nb,"3 4\nc,5\n': "line 3: unexpected end of data",
+    b'id,predicted\na,1\nb,"3" 4\n': "line 3: ',' expected after '\"'",
+    b"id,predicted\r\na,1\r\nb\xff,2\r\n": "line 3: not UTF-8 text (byte 0xff)",
+    "id,predicted\rä,1\rö,2\r".encode("latin-1"): "line 2: not UTF-8 text (byte 0xe4)",
+    "id,predicted\n".encode("utf-16"): "line 1: not UTF-8 text (byte 0xff)",
+}
+
+
+@pytest.mark.parametrize("data", FAULTS, ids=range(len(FAULTS)))
+@pytest.mark.parametrize("error", [SubmissionError, DataError])
+def test_a_file_of_another_form_is_refused_with_line_and_reason(tmp_path, data, error):
+    path = written(tmp_path, data)
+    with pytest.raises(error) as caught:
+        read_rows(path, HEADER, error)
+    assert str(caught.value) == f"{path}: {FAULTS[data]}"
+
+
+def test_a_fault_far_behind_the_first_buffer_is_told_with_its_line(tmp_path):
+    lines = [b"id,predicted", *(b"%d,1 2" % i for i in range(50_000))]
+    lines[40_000] = b"\xc3("
+    with pytest.raises(SubmissionError, match=r"line 40001: not UTF-8 text \(byte 0xc3\)"):
+        read_rows(written(tmp_path, b"\n".join(lines)), HEADER)
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path):
+    with pytest.raises(SubmissionError, match=r"nothing\.csv: no such file"):
+        read_rows(tmp_path / "nothing.csv", HEADER)
+    with pytest.raises(DataError, match=r"nothing\.csv: no such file"):
+        read_rows(tmp_path / "nothing.csv", HEADER, error=DataError)
+
+
+def test_the_expected_ids_in_any_order_are_accepted(tmp_path):
+    rows = {"b": "", "a": "1 2"}
+    require_ids(tmp_path / "x.csv", rows, ["a", "b"])
+    require_ids(tmp_path / "x.csv", rows, iter(["b", "a"]))
+    require_ids(tmp_path / "x.csv", {}, [])
+
+
+def test_missing_and_unknown_ids_are_counted_and_the_first_is_named(tmp_path):
+    path = tmp_path / "x.csv"
+    expected = [f"{i:07}.jpg_Fish" for i in range(2000)]
+    rows = dict.fromkeys(expected, "")
+    del rows["0000007.jpg_Fish"], rows["0001234.jpg_Fish"]
+    with pytest.raises(SubmissionError) as caught:
+        require_ids(path, rows, expected)
+    assert str(caught.value) == f"{path}: ids missing: 2 of 2,000, first '0000007.jpg_Fish'"
+    rows["0001234.jpg_fish"] = rows["qqq"] = ""
+    with pytest.raises(SubmissionError) as caught:
+        require_ids(path, rows, expected)
+    assert str(caught.value) == (
+        f"{path}: ids missing: 2 of 2,000, first '0000007.jpg_Fish'; "
+        "ids not asked for: 2, first '0001234.jpg_fish'; did you mean 0001234.jpg_Fish?"
+    )
+
+
+def test_an_unknown_id_that_resembles_none_is_told_the_ids_if_they_are_few(tmp_path):
+    with pytest.raises(SubmissionError, match=r"ids not asked for: 1, first 'qqq'; known: hei3, hei4$"):
+        require_ids(tmp_path / "x.csv", ["hei3", "hei4", "qqq"], ["hei3", "hei4"])
+    many = [f"hei{i}" for i in range(50)]
+    with pytest.raises(SubmissionError, match=r"first 'qqq'$"):
+        require_ids(tmp_path / "x.csv", [*many, "qqq"], many)
+
+
+def test_an_old_file_stays_whole_until_the_new_one_is(tmp_path):
+    path = tmp_path / "rows.csv"
+    write_rows(path, HEADER, {"a": "1 2"})
+
+    class Broken(dict):
+        def items(self):
+            yield "a", "9 9"
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        write_rows(path, HEADER, Broken())
+    assert read_rows(path, HEADER) == {"a": "1 2"}
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
