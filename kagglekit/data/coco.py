@@ -17,7 +17,7 @@ from kagglekit.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-_FARTHEST = 1_000_000  # pixels from the origin; a point beyond would take memory for a walk to it
+_FARTHEST = 100_000  # pixels from the origin; a point beyond would take memory for a walk to it
 _BITS = 5  # of a number in each character of compressed counts, and one that says whether it goes on
 _MORE, _SIGN, _FIRST = 1 << _BITS, 1 << (_BITS - 1), ord("0")
 

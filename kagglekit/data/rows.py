@@ -42,9 +42,7 @@ def require_ids(path: Path, rows: Collection[str], expected_ids: Iterable[str]) 
     if missing:
         faults.append(f"ids missing: {len(missing):,} of {len(expected):,}, first {_short(missing[0])}")
     if extra:
-        # A misspelt id is one of those that seem to be missing.
-        known = missing or list(expected)
-        near = known if len(known) <= _LISTED else get_close_matches(extra[0], known, n=1)
+        near = expected if len(expected) <= _LISTED else get_close_matches(extra[0], expected, n=1)
         hint = did_you_mean(extra[0], near)
         faults.append(f"ids not asked for: {len(extra):,}, first {_short(extra[0])}{hint}")
     if faults:

@@ -118,9 +118,9 @@ SHAPE_FAULTS = [
     ([[1, 1, 5, 5]], "polygon 0: 2 points; expected 3 or more"),
     ([[0, 0, 5, 0, 5, 5], []], "polygon 1: 0 points; expected 3 or more"),
     ([[0, 0, 5, 0, 5, 5], [1, 2, 3, 4, 5, 6, 7]], "polygon 1: 7 numbers; expected pairs of x and y"),
-    ([[0, 0, 5, float("nan"), 5, 5]], "polygon 0: y of point 1 is nan; expected at most 1,000,000 pixels"),
-    ([[0, 0, 5, 0, float("-inf"), 5]], "polygon 0: x of point 2 is -inf; expected at most 1,000,000 pixels"),
-    ([FAR], "polygon 0: x of point 2 is 10000000.0; expected at most 1,000,000 pixels"),
+    ([[0, 0, 5, float("nan"), 5, 5]], "polygon 0: y of point 1 is nan; expected at most 100,000 pixels"),
+    ([[0, 0, 5, 0, float("-inf"), 5]], "polygon 0: x of point 2 is -inf; expected at most 100,000 pixels"),
+    ([FAR], "polygon 0: x of point 2 is 10000000.0; expected at most 100,000 pixels"),
     (
         {"size": [6, 8], "counts": [48]},
         "run lengths of 6x8 pixels (height x width); the image has 8x6",

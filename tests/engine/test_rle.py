@@ -14,6 +14,9 @@ from kagglekit import SubmissionError
 from kagglekit.data import rle
 from tests.conftest import REAL
 
+# pycocotools converts arrays in a way that numpy warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 # Shapes include 1xN and Nx1; density 0 and 1 are the empty and the full mask.
 masks = st.builds(
     lambda h, w, density, seed: (np.random.default_rng(seed).random((h, w)) < density).astype(np.uint8),

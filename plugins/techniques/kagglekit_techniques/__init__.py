@@ -4,6 +4,7 @@ from kagglekit import hookimpl
 from kagglekit_techniques.ensembles import EpochEnsemble, Vote
 from kagglekit_techniques.heads import ClassHead, DeepSupervision
 from kagglekit_techniques.losses import LabelSmoothing
+from kagglekit_techniques.multi_window import MultiWindow
 from kagglekit_techniques.tta import FlipTTA, ScaleTTA, TurnTTA
 from kagglekit_techniques.windows import GridWindows, RandomWindows
 
@@ -18,6 +19,7 @@ def kk_techniques():
         FlipTTA,
         GridWindows,
         LabelSmoothing,
+        MultiWindow,
         RandomWindows,
         ScaleTTA,
         TurnTTA,

@@ -1,0 +1,117 @@
+"""A folder of 16-bit pictures and their masks as samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionFormat
+from kagglekit.data import rle
+from kagglekit.data.images import list_pictures, read_picture
+from kagglekit.data.rows import read_rows, require_ids, write_rows
+from kagglekit_contrast import LAYOUT
+
+HEADER = "id", "mask"
+
+
+@dataclass
+class MaskCsv(SubmissionFormat):
+    """`id,mask`: run lengths in columns, from 1, at the size of each picture."""
+
+    names: list[str]
+    filename: str = "submission.csv"
+
+    def encode(self, mask: np.ndarray) -> str:
+        """Run lengths of one mask."""
+        return rle.encode(mask)
+
+    def decode(self, row: str, size: tuple[int, int]) -> np.ndarray:
+        """uint8 `[H, W]`."""
+        return rle.decode(row, size)
+
+    def write(self, path: Path, rows: Mapping[str, str]) -> None:
+        """A line for each test picture; raises SubmissionError for other pictures."""
+        require_ids(path, rows, self.names)
+        write_rows(path, HEADER, {name: rows[name] for name in self.names})
+
+    def read(self, path: Path) -> dict[str, str]:
+        """Rows by picture; raises SubmissionError for a fault of the file, missing and other pictures."""
+        rows = read_rows(path, HEADER)
+        require_ids(path, rows, self.names)
+        return rows
+
+
+@dataclass
+class Pictures(Dataset):
+    """Samples of train and test; a label is the path of a mask."""
+
+    train: list[Sample]
+    test: list[Sample]
+    answers: dict[str, Path]
+    problems: list[Problem]
+    files: list[Path]
+    submission: MaskCsv
+    channels: int = 1
+    depth: str = "uint16"
+
+    def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint16 `[H, W, 1]`; int16 where the folder holds values below 0."""
+        return _window(read_picture(sample.image, 1, self.depth, sample.size), box)
+
+    def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """uint8 `[H, W]`."""
+        if sample.label is None:
+            raise DataError(f"{sample.id}: has no label")
+        return _window((read_picture(sample.label, 1, "uint8", sample.size)[..., 0] > 0).astype(np.uint8), box)
+
+
+def _window(array: np.ndarray, box: Box | None) -> np.ndarray:
+    return array if box is None else array[box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def read(root: Path) -> Pictures:
+    """Index a data folder; raises DataError where it is unusable as a whole."""
+    root = Path(root)
+    for part in ("train/images", "train/masks", "test/images"):
+        if not (root / part).is_dir():
+            raise DataError(f"{root}: {part} is missing; expected\n{LAYOUT}")
+    problems: list[Problem] = []
+    masks = {path.stem: path for path in list_pictures(root / "train" / "masks")}
+    lowest, train, test = 0.0, [], []
+    for path in list_pictures(root / "train" / "images"):
+        if path.stem not in masks:
+            problems.append(Problem(path.name, "picture without mask", "it is not used"))
+        elif (found := _look(path, problems, skip=True)) is not None:
+            lowest = min(lowest, found[1])
+            train.append(Sample(path.name, path, found[0], masks.pop(path.stem)))
+    for path in list_pictures(root / "test" / "images"):
+        found = _look(path, problems, skip=False) or ((1, 1), 0)
+        lowest = min(lowest, found[1])
+        test.append(Sample(path.name, path, found[0]))
+    for stem, path in sorted(masks.items()):
+        problems.append(Problem(stem, "mask without picture", f"{path} belongs to no picture", skip=False))
+    if not train:
+        raise DataError(f"{root}: no picture with a mask; expected\n{LAYOUT}")
+    truths = {path.stem: path for path in list_pictures(root / "answers")} if (root / "answers").is_dir() else {}
+    answers = {s.id: truths[s.image.stem] for s in test if s.image.stem in truths}
+    files = [path for sample in train for path in (sample.image, sample.label)] + [s.image for s in test]
+    depth = "int16" if lowest < 0 else "uint16"
+    return Pictures(train, test, answers, problems, files, MaskCsv([s.id for s in test]), 1, depth)
+
+
+def _look(path: Path, problems: list[Problem], skip: bool) -> tuple[tuple[int, int], float] | None:
+    """(size, lowest value) of a picture; None, and a word among the problems, where it cannot be read."""
+    try:
+        try:
+            image = read_picture(path, 1, "uint16")
+        except DataError as error:
+            if "do not fit" not in str(error):  # values below 0, as computed tomography has them
+                raise
+            image = read_picture(path, 1, "int16")
+    except DataError as error:
+        problems.append(Problem(path.name, "picture unreadable", str(error), skip, damaged=True))
+        return None
+    return image.shape[:2], float(image.min())
