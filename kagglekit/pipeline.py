@@ -14,10 +14,10 @@ from kagglekit.data.prepare import Data, prepare
 from kagglekit.errors import PluginError
 from kagglekit.files import write_text
 from kagglekit.metrics import score_with_interval
-from kagglekit.protocols import Dataset, Metric
+from kagglekit.protocols import Dataset, Ensemble, Metric
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution
-from kagglekit.types import Member
+from kagglekit.types import Member, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,45 +62,61 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
         "fidelity": request.fidelity,
         **outcome,
         "skipped": [{"id": sample, "reason": reason} for sample, reason in data.skipped.items()],
-        "counts": {
-            "train": len(data.train),
-            "validation": len(data.validation),
-            "test": len(dataset.test),
-            "skipped": len(data.skipped),
-        },
+        "counts": data.counts(),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "weights": weights,
         "command": request.command,
     }
     write_run_page(folder, examples, result)
     folders.write_json(folder / folders.RESULT, result)  # last: this file marks the run as done
-    (folder / "checkpoints" / STATE).unlink(missing_ok=True)
+    for state in (folder / "checkpoints").rglob(STATE):
+        state.unlink()
     return result
 
 
 def train(solution: Solution, data: Data, folder: Path) -> tuple[list[Member], list[dict], str]:
-    """Checkpoints of all epochs, the history, and the weights it began with."""
+    """Checkpoints of all epochs, the history, and the weights it began with; for each fold that is held out."""
     from kagglekit.data.windows import seen_windows
     from kagglekit.train.fit import Job, fit
 
     dataset, store, window = data.dataset, data.store, solution.recipe.fidelity.image_size
-    return fit(
-        Job(
+    members, history, weights = [], [], ""
+    for part in data.splits:
+        alone = len(data.splits) == 1
+        if not alone:
+            progress.say(f"fold {part.fold} of {len(data.splits)} held out")
+        job = Job(
             recipe=solution.recipe,
             task=solution.competition.task,
             metric=solution.competition.metric,
             store=store,
             make_model=lambda: solution.model(data.intake.channels),
             loss=solution.loss(),
-            sampler=solution.sampler(dataset, data.train, store),
-            augment=solution.augment(dataset, data.train),
+            sampler=solution.sampler(dataset, part.train, store),
+            augment=solution.augment(dataset, part.train),
             intake=data.intake,
-            validation=seen_windows(store, data.validation, window, window),
-            folder=folder / "checkpoints",
+            validation=seen_windows(store, part.validation, window, window),
+            folder=folder / "checkpoints" if alone else folder / "checkpoints" / f"fold-{part.fold}",
+            fold=part.fold,
             track=progress.track,
             say=progress.say,
         )
-    )
+        checkpoints, rows, weights = fit(job)
+        members += checkpoints
+        history += rows if alone else [{"fold": part.fold, **row} for row in rows]
+    return members, history, weights
+
+
+def choose(ensemble: Ensemble, members: Sequence[Member], metric: Metric) -> list[tuple[Member, float]]:
+    """The members that predict, and their weights: chosen for each fold by itself, every fold counting the same."""
+    chosen, folds = [], sorted({m.fold for m in members})
+    for fold in folds:
+        part = list(ensemble.choose([m for m in members if m.fold == fold], metric.greater_is_better))
+        if not part or abs(sum(weight for _, weight in part) - 1) > 1e-6:
+            weights = [weight for _, weight in part]
+            raise PluginError(f"kk_ensemble(): members need weights that sum to 1, got {weights}")
+        chosen += [(member, weight / len(folds)) for member, weight in part]
+    return chosen
 
 
 def predict(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> tuple[dict[str, Any], list]:
@@ -109,21 +125,20 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
     from kagglekit.predict.postprocess import describe
     from kagglekit.predict.stages import choose_settings, pick_examples, predict_test, score_validation
     from kagglekit.predict.submission import score_file
-    from kagglekit.predict.validation import ValidationProbs, write_probs
+    from kagglekit.predict.validation import ValidationProbs
 
     recipe, competition, dataset, store = solution.recipe, solution.competition, data.dataset, data.store
     ensemble, views, metric = solution.ensemble(), solution.views(), competition.metric
-    chosen = list(ensemble.choose(members, metric.greater_is_better))
-    if not chosen or abs(sum(weight for _, weight in chosen) - 1) > 1e-6:
-        raise PluginError(f"kk_ensemble(): members need weights that sum to 1, got {[weight for _, weight in chosen]}")
+    chosen = choose(ensemble, members, metric)
 
-    def make_model():
-        return solution.model(data.intake.channels, pretrained=False)
+    def predictor_of(some: Sequence[tuple[Member, float]]) -> Predictor:
+        def make_model():
+            return solution.model(data.intake.channels, pretrained=False)
 
-    predictor = Predictor(recipe, competition.task, chosen, ensemble, views, make_model, data.intake)
-    place = folder / "validation"
-    write_probs(predictor, [m for m, _ in chosen], store, data.validation, place, recipe, progress.track)
-    predictions = ValidationProbs(place, chosen, ensemble, {s.id: s for s in data.validation}, store)
+        return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.intake)
+
+    predictions = ValidationProbs(folder / "validation", chosen, ensemble, store, data.splits)
+    predictions.write(predictor_of, recipe, progress.track)
     process = solution.postprocess()
     gate = choose_settings(process, data, predictions, metric)
     process = gate.chosen if gate else process
@@ -131,14 +146,12 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
     validation = score_with_interval(metric, counts)
     examples = pick_examples(data, predictions, process, counts, metric)
 
-    submission = predict_test(data, predictor, process, recipe, metric, folder)
+    submission = predict_test(data, predictor_of(chosen), process, recipe, metric, folder)
     test = score_file(submission.path, dataset, metric)
-    return {
+    outcome = {
         "validation": dataclasses.asdict(validation),
         "test": dataclasses.asdict(test) if test else None,
         "also": {m.name: further(counts, m, submission.path, dataset) for m in competition.also},
-        "members": [{"fold": m.fold, "epoch": m.epoch, "weight": w, "score": m.score} for m, w in chosen],
-        "views": [{"name": v.name, "weight": v.weight} for v in views],
         "postprocess": {
             "name": type(process).__name__,
             "settings": describe(process),
@@ -150,12 +163,32 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
             "bytes": submission.bytes,
             "loss": submission.loss,
         },
+    }
+    return outcome | who_looked(chosen, views, dataset, folder), examples
+
+
+def who_looked(
+    chosen: Sequence[tuple[Member, float]], views: Sequence[View], dataset: Dataset, folder: Path
+) -> dict[str, Any]:
+    """What a later process needs to look at other pictures in the same way."""
+    return {
+        "members": [
+            {
+                "fold": m.fold,
+                "epoch": m.epoch,
+                "weight": w,
+                "score": m.score,
+                "file": m.path.relative_to(folder).as_posix(),
+            }
+            for m, w in chosen
+        ],
+        "views": [{"name": v.name, "weight": v.weight} for v in views],
         "pictures": {
             "channels": dataset.channels,
             "depth": dataset.depth,
             "tiling": dataclasses.asdict(dataset.tiling) if dataset.tiling else None,
         },
-    }, examples
+    }
 
 
 def further(counts: np.ndarray, metric: Metric, submission: Path, dataset: Dataset) -> dict[str, float | None]:

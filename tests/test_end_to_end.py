@@ -55,7 +55,7 @@ def test_a_run_leaves_everything_that_it_promises(first):
     folder = Path(first["folder"])
     names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     promised = ["recipe.toml", "manifest.json", "history.csv", "result.json", "report.html", "log.txt"]
-    promised += ["submission.json", "validation/index.json"]
+    promised += ["submission.json", "validation/fold-0/index.json"]
     promised += [f"checkpoints/epoch-{e:03d}.safetensors" for e in (0, 1)]
     assert set(promised) <= names
     assert not [name for name in names if "state" in name or name.endswith((".part", ".pt", ".pth", ".pkl"))]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kagglekit import progress
 from kagglekit.data.check import unreadable_pictures
@@ -16,6 +17,18 @@ from kagglekit.runs.identity import reader_version
 from kagglekit.solution import Solution
 from kagglekit.types import Sample
 
+if TYPE_CHECKING:
+    from kagglekit.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one network learns from, and what it is validated on: the fold that is held out."""
+
+    fold: int
+    train: Sequence[Sample]
+    validation: Sequence[Sample]
+
 
 @dataclass(frozen=True)
 class Data:
@@ -24,9 +37,23 @@ class Data:
     dataset: Dataset
     store: Store
     intake: Intake
-    train: Sequence[Sample]
-    validation: Sequence[Sample]
+    splits: Sequence[Split]
     skipped: dict[str, str]
+
+    @property
+    def validation(self) -> list[Sample]:
+        """All samples that some network is validated on."""
+        return [sample for part in self.splits for sample in part.validation]
+
+    def counts(self) -> dict[str, int]:
+        """Pictures by what they are used for."""
+        train = {sample.id for part in self.splits for sample in part.train}
+        return {
+            "train": len(train),
+            "validation": len(self.validation),
+            "test": len(self.dataset.test),
+            "skipped": len(self.skipped),
+        }
 
 
 def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
@@ -35,9 +62,8 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
     damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
     dropped = {f.sample: f"{f.rule} (score {f.score:.3g})" for f in solution.clean(dataset) if f.action == "drop"}
-    # Split before dropping: recipes with and without a rule must be compared on the same validation pictures.
-    train_part, validation = split(dataset.train, recipe.folds, recipe.fold, recipe.seed)
-    train_part = [s for s in subset(train_part, recipe.fidelity.fraction, recipe.seed) if s.id not in dropped]
+    wanted = range(recipe.folds) if recipe.fold == "all" else [recipe.fold]
+    splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]
     competition, intake = solution.competition, solution.intake(dataset.channels, dataset.depth)
     # What the index shows need not wait for decoding.
     lost = {p.sample: p.detail for p in dataset.problems if p.damaged and not p.skip}
@@ -48,28 +74,44 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     refuse_damage("training pictures or labels", damaged, share, recipe.max_damaged)
     key, planes = f"{mark}-{reader_version(solution)}", len(competition.classes)
     store = open_store(folders.cache(), key, dataset, recipe.fidelity.image_size, competition.task, planes)
-    unreadable = store.fill(dataset, [*train_part, *validation], progress.track)
-    share += len(unreadable) / max(1, len(train_part) + len(validation))
+    used = list({s.id: s for part in splits for s in (*part.train, *part.validation)}.values())
+    unreadable = store.fill(dataset, used, progress.track)
+    share += len(unreadable) / max(1, len(used))
     refuse_damage("training pictures or labels", damaged | unreadable, share, recipe.max_damaged)
-    train_part = [s for s in train_part if s.id not in unreadable]
-    validation = [s for s in validation if s.id not in unreadable]
     skipped = (
         skipped | dropped | unreadable | {i: f"test picture, gets an empty mask: {why}" for i, why in lost.items()}
     )
-    if not train_part or not validation:
-        raise DataError(
-            f"{len(train_part)} training and {len(validation)} validation pictures are left; both sides need at "
-            "least one"
-        )
+    splits = [_readable(part, unreadable) for part in splits]
+    data = Data(dataset, store, intake, splits, skipped)
+    counts = data.counts()
     progress.say(
-        f"{len(train_part)} pictures to train on, {len(validation)} to validate, {len(dataset.test)} to predict"
+        f"{counts['train']} pictures to train on, {counts['validation']} to validate, {counts['test']} to predict"
+        + (f"; {len(splits)} networks, each validated on the pictures that it has not seen" if len(splits) > 1 else "")
         + (
             f"; {len(skipped)} skipped, the first: {next(iter(skipped))}: {next(iter(skipped.values()))}"
             if skipped
             else ""
         )
     )
-    return Data(dataset, store, intake, train_part, validation, skipped)
+    return data
+
+
+def _split(dataset: Dataset, recipe: Recipe, fold: int, dropped: Mapping[str, str]) -> Split:
+    """One fold held out, the rest cut down to the fidelity's part."""
+    # Split before dropping: recipes with and without a rule must be compared on the same validation pictures.
+    train, validation = split(dataset.train, recipe.folds, fold, recipe.seed)
+    train = [s for s in subset(train, recipe.fidelity.fraction, recipe.seed) if s.id not in dropped]
+    return Split(fold, train, validation)
+
+
+def _readable(part: Split, unreadable: Collection[str]) -> Split:
+    train, validation = ([s for s in side if s.id not in unreadable] for side in (part.train, part.validation))
+    if not train or not validation:
+        raise DataError(
+            f"{len(train)} training and {len(validation)} validation pictures are left of fold {part.fold}; both sides "
+            "need at least one"
+        )
+    return Split(part.fold, train, validation)
 
 
 def refuse_damage(what: str, damaged: dict[str, str], share: float, allowed: float) -> None:

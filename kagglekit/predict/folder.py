@@ -89,13 +89,7 @@ def load(registry: Registry, folder: Path) -> Loaded:
     recipe, _ = recipes.compose([(str(folder), recipes.load(folder / folders.RECIPE))])
     solution = resolve(recipe, registry)
     result = folders.read_json(folder / folders.RESULT)
-    chosen = [
-        (
-            Member(folder / "checkpoints" / f"epoch-{m['epoch']:03d}.safetensors", m["epoch"], m["fold"]),
-            m["weight"],
-        )
-        for m in result["members"]
-    ]
+    chosen = [(Member(folder / m["file"], m["epoch"], m["fold"]), m["weight"]) for m in result["members"]]
     pictures = result["pictures"]
     channels, depth = pictures["channels"], pictures["depth"]
     intake = solution.intake(channels, depth)

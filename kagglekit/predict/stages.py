@@ -38,7 +38,7 @@ SCREEN = 1024  # pixels of the longer side of a tiled picture that is shown
 def choose_settings(process: Postprocess, data: Data, predictions: ValidationProbs, metric: Metric) -> Gate | None:
     """Fit a post-processing on validation, on blocks of the pictures where they are tiled."""
     if data.store.tiling is None:
-        truths = Truths(data.dataset, [predictions.samples[i] for i in predictions.ids])
+        truths = Truths(data.dataset, predictions.samples)
         return gate(process, predictions, truths, metric)
     if not hasattr(process, "fit"):
         return None
@@ -81,7 +81,7 @@ def score_validation(data: Data, predictions: ValidationProbs, process: Postproc
         prediction = predictions[i]
         rows[prediction.sample] = encode(form, process, prediction, data.store)
     rows = form.shrink(rows, share=min(1.0, len(rows) / max(1, len(data.dataset.test))))
-    return np.stack([compare_row(data.dataset, predictions.samples[i], rows[i], metric) for i in predictions.ids])
+    return np.stack([compare_row(data.dataset, sample, rows[sample.id], metric) for sample in predictions.samples])
 
 
 def pick_examples(
@@ -98,7 +98,7 @@ def _example(data: Data, predictions: ValidationProbs, process: Postprocess, i: 
     """One prediction to show; pictures are brought to the size of their masks, tiled ones to that of a screen."""
     from kagglekit.report.run_page import Example
 
-    dataset, prediction, sample = data.dataset, predictions[i], predictions.samples[predictions.ids[i]]
+    dataset, prediction, sample = data.dataset, predictions[i], predictions.samples[i]
     prediction = prepared(process, prediction)
     if data.store.tiling is None:
         form = dataset.submission

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from kagglekit.data.prepare import Split
 from kagglekit.data.store import Store
 from kagglekit.data.windows import seen_windows
 from kagglekit.files import write_text, write_with
@@ -101,37 +103,98 @@ def _write_together(paths: Sequence[Path], fill) -> None:
 
 @dataclass
 class ValidationProbs:
-    """The ensemble's predictions of the validation samples, combined when indexed; a sequence of `Prediction`.
+    """The predictions of the validation samples, members combined when indexed; a sequence of `Prediction`.
 
-    A prediction of a tiled picture holds float16 and no image: both would fill the memory.
+    Every sample is predicted by the members of the fold that held it out. A prediction of a tiled picture holds float16
+    and no image: both would fill the memory.
     """
 
     folder: Path
     chosen: Sequence[tuple[Member, float]]
     ensemble: Ensemble
-    samples: dict[str, Sample]
     store: Store
+    splits: Sequence[Split]
 
-    def __post_init__(self):
-        import numpy as np
+    def write(
+        self, predictor_of: Callable[[Sequence[tuple[Member, float]]], Predictor], recipe: Recipe, track: Track
+    ) -> None:
+        """Predict, and keep the probabilities in the folder, one fold after the other."""
+        for part in self.splits:
+            members = self._members(part)
+            write_probs(
+                predictor_of(members),
+                [m for m, _ in members],
+                self.store,
+                part.validation,
+                self.folder / f"fold-{part.fold}",
+                recipe,
+                track,
+            )
 
-        index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-        self.ids, self.classes = index["samples"], index["classes"]
-        self.shapes = [(self.store.classes, *shape) for shape in index["shapes"]]
-        self.offsets = np.concatenate([[0], np.cumsum([np.prod(shape) for shape in self.shapes])]).astype(int)
-        self._maps = [np.memmap(member_path(self.folder, m), np.float16, "r") for m, _ in self.chosen]
-        self.weights = np.array([weight for _, weight in self.chosen])
+    def _members(self, part: Split) -> list[tuple[Member, float]]:
+        return [(m, weight * len(self.splits)) for m, weight in self.chosen if m.fold == part.fold]
+
+    @cached_property
+    def _folds(self) -> list[FoldProbs]:
+        return [
+            FoldProbs(
+                self.folder / f"fold-{part.fold}",
+                self._members(part),
+                self.ensemble,
+                {s.id: s for s in part.validation},
+                self.store,
+            )
+            for part in self.splits
+        ]
+
+    @property
+    def ids(self) -> list[str]:
+        """The samples' ids in order."""
+        return [id for fold in self._folds for id in fold.ids]
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The samples in order."""
+        return [fold.samples[id] for fold in self._folds for id in fold.ids]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return sum(len(fold.ids) for fold in self._folds)
 
     def __getitem__(self, i: int) -> Prediction:
+        for fold in self._folds:
+            if 0 <= i < len(fold.ids):
+                return fold.prediction(i)
+            i -= len(fold.ids)
+        raise IndexError(i)
+
+
+class FoldProbs:
+    """The probabilities of one fold's validation samples on disk."""
+
+    def __init__(
+        self,
+        folder: Path,
+        chosen: Sequence[tuple[Member, float]],
+        ensemble: Ensemble,
+        samples: Mapping[str, Sample],
+        store: Store,
+    ):
         import numpy as np
 
-        if not 0 <= i < len(self):
-            raise IndexError(i)
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.ensemble, self.samples, self.store = ensemble, samples, store
+        self.ids, self.classes = index["samples"], index["classes"]
+        self.shapes = [(store.classes, *shape) for shape in index["shapes"]]
+        self.offsets = np.concatenate([[0], np.cumsum([np.prod(shape) for shape in self.shapes])]).astype(int)
+        self.maps = [np.memmap(member_path(folder, m), np.float16, "r") for m, _ in chosen]
+        self.weights = np.array([weight for _, weight in chosen])
+
+    def prediction(self, i: int) -> Prediction:
+        """The combined prediction of the i-th sample."""
+        import numpy as np
+
         part, sample = slice(self.offsets[i], self.offsets[i + 1]), self.samples[self.ids[i]]
-        members = [m[part].reshape(self.shapes[i]) for m in self._maps]
+        members = [m[part].reshape(self.shapes[i]) for m in self.maps]
         if self.store.tiling is not None:
             whole = np.empty(self.shapes[i], np.float16)
             for top in range(0, whole.shape[1], BAND):
@@ -172,7 +235,7 @@ class Blocks:
         """At most `most` predictions float32 at the store's scale, and their masks."""
         import numpy as np
 
-        store, samples = self.predictions.store, [self.predictions.samples[i] for i in self.predictions.ids]
+        store, samples = self.predictions.store, self.predictions.samples
         draws = seen_windows(store, samples, self.side, self.side)
         draws = draws[:: -(-len(draws) // self.most) or 1]
         found, truths = [], []

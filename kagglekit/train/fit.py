@@ -54,6 +54,7 @@ class Job:
     intake: Intake
     validation: Sequence[Draw]
     folder: Path
+    fold: int = 0
     track: Track = untracked
     say: Callable[[str], None] = lambda text: None
 
@@ -100,7 +101,7 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
         job.say(describe(history[-1], recipe.fidelity.epochs, job.metric.name))
 
     paths = [checkpoint.epoch_path(job.folder, row["epoch"]) for row in history]
-    members = [Member(p, r["epoch"], recipe.fold, r["valid_score"]) for p, r in zip(paths, history, strict=True)]
+    members = [Member(p, r["epoch"], job.fold, r["valid_score"]) for p, r in zip(paths, history, strict=True)]
     return members, history, loaded
 
 

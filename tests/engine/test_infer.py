@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from kagglekit.data.intake import Plain
+from kagglekit.data.prepare import Split
 from kagglekit.errors import DataError
 from kagglekit.predict.ensemble import LastEpochs, equal
 from kagglekit.predict.infer import Predictor, predict_all, to_probs
 from kagglekit.predict.validation import Truths, ValidationProbs, write_probs
 from kagglekit.predict.views import hflip, identity
 from kagglekit.train.checkpoint import save_weights
-from kagglekit.types import Member, View
+from kagglekit.types import Member, View, untracked
 from tests.worlds import discs, filled, recipe, tiny_network
 
 PLAIN = ((0.5,) * 3, (0.5,) * 3)
@@ -220,13 +221,14 @@ def test_validation_probabilities_on_disk_are_those_of_the_ensemble(tmp_path):
     members = [member(tmp_path, Ramp(s), i) for i, s in enumerate((0.0, 0.1))]
     views = identity(0.5), hflip(0.5)
     predictor = Predictor(recipe(), "binary", equal(members), LastEpochs(2), views, Ramp, Plain(3))
-    write_probs(predictor, members, store, data.train, tmp_path / "validation", recipe(batch_size=2))
     chosen = equal(members)
-    kept = ValidationProbs(tmp_path / "validation", chosen, LastEpochs(2), {s.id: s for s in data.train}, store)
+    parts = [Split(0, [], data.train)]
+    kept = ValidationProbs(tmp_path / "validation", chosen, LastEpochs(2), store, parts)
+    kept.write(lambda some: predictor, recipe(batch_size=2), untracked)
     assert len(kept) == 7
     assert sorted(kept.ids) == [s.id for s in data.train]
     for i in range(7):
-        sample = kept.samples[kept.ids[i]]
+        sample = kept.samples[i]
         image = torch.from_numpy(store.read(sample)[0].copy()).permute(2, 0, 1)[None]
         expected = predictor(image)[0][:, 0].mean(0)
         assert kept[i].sample == sample.id
@@ -234,10 +236,10 @@ def test_validation_probabilities_on_disk_are_those_of_the_ensemble(tmp_path):
         assert np.allclose(kept[i].probs, expected, atol=1e-3), "more than 16-bit floats lose"
     with pytest.raises(IndexError):
         kept[7]
-    truths = Truths(data, [kept.samples[i] for i in kept.ids])
+    truths = Truths(data, kept.samples)
     assert len(truths) == 7
-    assert np.array_equal(truths[3], data.read_mask(kept.samples[kept.ids[3]]))
-    assert sorted(p.name for p in (tmp_path / "validation").iterdir()) == [
+    assert np.array_equal(truths[3], data.read_mask(kept.samples[3]))
+    assert sorted(p.name for p in (tmp_path / "validation" / "fold-0").iterdir()) == [
         "fold-0-epoch-000.f16",
         "fold-0-epoch-001.f16",
         "index.json",
