@@ -23,7 +23,7 @@ from kagglekit.protocols import Dataset
 from kagglekit.recipe import Fidelity, Recipe
 from kagglekit.train.fit import Job
 from kagglekit.train.losses import build as build_loss
-from kagglekit.types import Draw, Sample
+from kagglekit.types import Box, Draw, Sample, Tiling
 
 
 def disc(size: tuple[int, int], y: float, x: float, radius: float) -> np.ndarray:
@@ -37,6 +37,11 @@ def centre(weights: np.ndarray) -> np.ndarray:
     h, w = weights.shape
     rows, columns = np.mgrid[:h, :w] + 0.5
     return np.array([(weights * rows).sum() / h, (weights * columns).sum() / w]) / weights.sum()
+
+
+def cropped(array: np.ndarray, box: Box | None) -> np.ndarray:
+    """A window of an array, or all of it."""
+    return array if box is None else array[box.top : box.top + box.height, box.left : box.left + box.width]
 
 
 @dataclass
@@ -56,6 +61,7 @@ class Discs(Dataset):
     problems: Sequence[Any] = ()
     files: Sequence[Path] = ()
     submission: Any = None
+    tiling: Tiling | None = None
     answers: Any = field(default_factory=dict)
 
     @property
@@ -67,9 +73,7 @@ class Discs(Dataset):
         h, w = sample.size
         y, x = rng.uniform(0.3, 0.7, 2) * sample.size
         mask = disc(sample.size, y, x, min(h, w) * rng.uniform(0.15, 0.3))
-        if self.task == "multilabel":
-            return np.stack([mask, 1 - mask], -1)
-        return mask
+        return cropped(np.stack([mask, 1 - mask], -1) if self.task == "multilabel" else mask, box)
 
     def read_image(self, sample: Sample, box=None) -> np.ndarray:
         time.sleep(self.delay)
@@ -79,7 +83,7 @@ class Discs(Dataset):
         inside = Discs((), task="binary").read_mask(sample)[..., None].astype(bool)
         noise = np.random.default_rng(10_000 + sample.label).integers(0, 100, (*sample.size, 3))
         image = noise + np.where(inside, np.array([150, 0, 0]), np.array([0, 0, 120]))
-        return np.concatenate([image, image], -1)[..., : self.channels].astype(np.uint8)
+        return cropped(np.concatenate([image, image], -1)[..., : self.channels].astype(np.uint8), box)
 
 
 def samples(count: int, sizes: Sequence[tuple[int, int]] = ((48, 64),)) -> list[Sample]:

@@ -166,14 +166,14 @@ def _open(path: Path) -> tuple[Sequence[TiffPage], bool]:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
             first = series.keyframe
-            pages = [page for page in file.pages[:3] if page.shape == first.shape] if first.index == 0 else [first]
+            pages = [page for page in file.pages[:4] if page.shape == first.shape] if first.index == 0 else [first]
             pages = [page.aspage() if hasattr(page, "aspage") else page for page in pages]
             for page in pages:
                 _ = page.dtype, page.jpegtables, page.decode  # read from the file now, used when it is closed
             shape, one_piece = series.shape, len(file.pages) == 1 and len(series) > 1
     except Exception as error:
         raise DataError(f"{path}: not a TIFF file that can be read: {error}; fetch it again") from error
-    if first.samplesperpixel in (3, 4) and first.samplesperpixel != 1:
+    if first.samplesperpixel in (3, 4):
         return [first], first.planarconfig == SEPARATE
     if first.samplesperpixel == 1 and len(pages) == 3 and not one_piece:
         return pages, True

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 
 from kagglekit_clouds import CLASSES, SIZE
-from kagglekit_clouds.textures import HALF, KINDS, OTHERS, SEA, Texture, fractal, spread
+from kagglekit_clouds.textures import DECK, HALF, KINDS, SEA, VEIL, Noise, fractal, make_noise, spread
 
+QUARTER = (350, 525)
 SOFT = 0.55  # thickness over which a cloud becomes opaque
 TOLERANCE = 0.05  # how far people miss a border, as part of the region's side
-EDGE = 0.3  # the part of a region's outer half over which it fades into its surroundings
+EDGE = 0.36  # the part of a region's outer half over which it fades into its surroundings
 
 Rectangle = tuple[int, int, int, int]  # top, left, bottom, right in pixels of the picture
 
@@ -36,23 +37,26 @@ def draw_picture(rng: np.random.Generator, classes: Sequence[int], swath: bool) 
     """A picture that shows `classes`, numbers as in CLASSES, crossed by the gap between two orbits or not."""
     regions = lay_out(rng, classes)
     wind = float(rng.uniform(-0.6, 0.6))
-    thickness, detail, light = _weather(rng, regions, wind)
-    fine = spread(rng, fractal(rng, 0.75), SIZE, 1.35, wind, 1.3)
-    thick = cv2.resize(thickness, SIZE[::-1]) + cv2.resize(detail, SIZE[::-1]) * fine
-    cover = np.clip(thick * (1 / SOFT), 0, 1)
-    # Thick clouds shine more; where they are thick is seen from their shadows too.
-    cover *= cv2.resize(light, SIZE[::-1]) * (0.8 + 0.2 * np.clip(0.5 * thick, 0, 1))
+    noise = make_noise(rng)
+    thickness, *traits = _weather(rng, noise, regions, wind)
+    detail, dust, light = (cv2.resize(trait, SIZE[::-1]) for trait in traits)
+    rough = spread(rng, noise.rough, SIZE, 1.35, wind, 1.3)
+    thick = cv2.resize(thickness, SIZE[::-1]) + detail * rough
+    thick += dust * spread(rng, fractal(rng, 0.25), SIZE, 1.5, wind, 1.3)
+    cover = np.minimum(np.maximum(thick * np.float32(1 / SOFT), 0), 1)
+    # Relief: thick clouds shine more, and their tops are not smooth.
+    cover *= light * np.minimum(0.7 + 0.1 * np.minimum(thick, 2.4) + 0.07 * rough, 1)
     white = np.empty((*SIZE, 3), np.uint8)
-    white[:] = rng.integers((236, 236, 232), (247, 245, 240))
-    image = cv2.blendLinear(white, _sea(rng), cover, 1 - cover)
+    white[:] = rng.integers(238, 252) - np.array([0, 1, 4])
+    image = cv2.blendLinear(white, _sea(rng, noise), cover, 1 - cover)
     mask = np.zeros((*SIZE, len(CLASSES)), np.uint8)
     for region in regions:
         for top, left, bottom, right in rectangles(rng, region.box) if region.label >= 0 else ():
             mask[top:bottom, left:right, region.label] = 1
     if swath:
-        gap = draw_gap(rng)
-        image[gap] = 0
-        mask[gap] = 0
+        corners = gap(rng)
+        for array in (image, mask):
+            cv2.fillConvexPoly(array, corners, (0, 0, 0, 0))
     return Picture(image, mask)
 
 
@@ -87,15 +91,14 @@ def rectangles(rng: np.random.Generator, box: Rectangle) -> list[Rectangle]:
     return found
 
 
-def draw_gap(rng: np.random.Generator) -> np.ndarray:
-    """bool `[1400, 2100]` of the slanted band that no orbit has seen."""
+def gap(rng: np.random.Generator) -> np.ndarray:
+    """int32 `[4, 2]` corners of the slanted band that no orbit has seen."""
     height, width = SIZE
     wide = rng.uniform(0.06, 0.17) * width
-    slant = rng.uniform(0.14, 0.3) * rng.choice((-1, 1))  # columns per row
-    left = rng.uniform(-0.3 * wide, width - 0.7 * wide) - slant * height / 2
-    rows, columns = np.ogrid[:height, :width]
-    along = columns - slant * rows
-    return (along >= left) & (along < left + wide)
+    slant = rng.uniform(0.14, 0.3) * rng.choice((-1, 1)) * height  # columns from top to bottom
+    left = rng.uniform(-0.3 * wide, width - 0.7 * wide) - slant / 2
+    corners = [(left, -1), (left + wide, -1), (left + wide + slant, height), (left + slant, height)]
+    return np.rint(corners).astype(np.int32)
 
 
 def _halves(rng: np.random.Generator, cell: Rectangle) -> list[Rectangle]:
@@ -111,49 +114,49 @@ def _halves(rng: np.random.Generator, cell: Rectangle) -> list[Rectangle]:
 
 
 def _weather(
-    rng: np.random.Generator, regions: Sequence[Region], wind: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(thickness, strength of the detail, light), float32 of half the picture's size, over all regions."""
-    thickness = SEA.field(rng, wind)
-    detail, light = np.full(HALF, SEA.detail, np.float32), np.full(HALF, SEA.light, np.float32)
-    bends = spread(rng, fractal(rng, 1.8), HALF, 2.0)
+    rng: np.random.Generator, noise: Noise, regions: Sequence[Region], wind: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(thickness, strength of detail, of dust, light), float32 of half the picture's size, over all regions."""
+    thickness = SEA.field(rng, noise, wind)
+    detail, dust, light = (np.full(HALF, value, np.float32) for value in SEA[1:])
+    bends = spread(rng, noise.smooth, QUARTER, 0.5)
     for region in regions:
-        texture: Texture = KINDS[CLASSES[region.label]] if region.label >= 0 else OTHERS[rng.integers(len(OTHERS))]
+        other = (SEA, SEA, VEIL, DECK)[rng.integers(4)]
+        texture = KINDS[CLASSES[region.label]] if region.label >= 0 else other
         share = _share(region.box, bends)
-        field = texture.field(rng, wind + float(rng.normal(0, 0.2)))
         # Clouds thin out towards the border of their region; a blend of two fields would show neither.
-        field += 2.5 * (share - 1)
-        inside = (field > thickness) | (share > 0.5)
-        thickness = np.where(inside, np.maximum(field, np.where(share > 0.5, -9, thickness)), thickness)
-        detail = np.where(inside, texture.detail, detail)
-        light = np.where(inside, texture.light, light)
-    return thickness.astype(np.float32), detail.astype(np.float32), cv2.blur(light.astype(np.float32), (5, 5))
+        field = texture.field(rng, noise, wind + float(rng.normal(0, 0.2))) + 2.5 * (share - 1)
+        inside = share > 0.5
+        thickness = np.where(inside, field, np.maximum(thickness, field))
+        for trait, value in ((detail, texture.detail), (dust, texture.dust), (light, texture.light)):
+            trait[inside] = value
+    return thickness, *(cv2.blur(trait, (9, 9)) for trait in (detail, dust, light))
 
 
 def _share(box: Rectangle, bends: np.ndarray) -> np.ndarray:
     """float32 `HALF`: 1 inside a region, 0 far outside, with a border that bends."""
-    top, left, bottom, right = (0.5 * value for value in box)
-    rows, columns = np.ogrid[: HALF[0], : HALF[1]]
-    up = (rows - (top + bottom) / 2) / ((bottom - top) / 2)
-    across = (columns - (left + right) / 2) / ((right - left) / 2)
-    # A region that begins at the border of the picture goes on beyond it.
-    up = np.where(((top == 0) & (up < 0)) | ((bottom == HALF[0]) & (up > 0)), 0.5 * up, up)
-    across = np.where(((left == 0) & (across < 0)) | ((right == HALF[1]) & (across > 0)), 0.5 * across, across)
-    reach = (up**4 + across**4) ** 0.25 + 0.06 * bends
-    return np.clip((1.0 + EDGE / 2 - reach) / EDGE, 0, 1).astype(np.float32)
+    reach = np.zeros(QUARTER, np.float32)
+    for axis, along in enumerate(np.ogrid[: SIZE[0] : 4, : SIZE[1] : 4]):
+        begin, end = box[axis], box[axis + 2]
+        place = (2 * along.astype(np.float32) - begin - end) / (end - begin)
+        # A region that begins at the border of the picture goes on beyond it.
+        if begin == 0:
+            place = np.where(place < 0, 0.5 * place, place)
+        if end == SIZE[axis]:
+            place = np.where(place > 0, 0.5 * place, place)
+        reach = reach + place**4
+    share = (1.0 + EDGE / 2 - np.sqrt(np.sqrt(reach)) - 0.09 * bends) / EDGE
+    return cv2.resize(np.clip(share, 0, 1), HALF[::-1])
 
 
-def _sea(rng: np.random.Generator) -> np.ndarray:
+def _sea(rng: np.random.Generator, noise: Noise) -> np.ndarray:
     """uint8 `[1400, 2100, 3]`: dark blue, hazy in places, and grey where the sun is mirrored."""
-    haze = 0.5 + 0.5 * spread(rng, fractal(rng, 2.2), HALF, 2.5)
-    columns = np.arange(HALF[1], dtype=np.float32)[None]
-    rows = np.arange(HALF[0], dtype=np.float32)[:, None]
-    glint = np.zeros(HALF, np.float32)
+    haze = np.clip(0.5 + 0.5 * spread(rng, noise.smooth, QUARTER, 1.2), 0, 2)
+    glint = np.zeros(QUARTER, np.float32)
     if rng.random() < 0.5:
-        place = rng.uniform(0, HALF[1]) + rng.uniform(-0.2, 0.2) * rows
-        glint = np.exp(-(((columns - place) / rng.uniform(60, 170)) ** 2)) * rng.uniform(20, 70)
-    dark = rng.uniform((12, 18, 40), (24, 32, 60))
-    planes = [
-        dark[channel] + strength * np.clip(haze, 0, 2) + glint for channel, strength in enumerate((5, 7, 9))
-    ]
-    return cv2.resize(np.clip(np.stack(planes, -1), 0, 255).astype(np.uint8), SIZE[::-1])
+        rows, columns = np.ogrid[: QUARTER[0], : QUARTER[1]]
+        place = rng.uniform(0, QUARTER[1]) + rng.uniform(-0.2, 0.2) * rows
+        glint = rng.uniform(20, 70) * np.exp(-(((columns - place) / rng.uniform(30, 85)) ** 2))
+    dark = np.array([16, 21, 44]) * rng.uniform(0.75, 1.25) + rng.normal(0, 1.5, 3)
+    planes = dark + haze[..., None] * (5, 7, 9) + glint[..., None] * (1, 1, 0.92)
+    return cv2.resize(np.clip(planes, 0, 255).astype(np.uint8), SIZE[::-1], interpolation=cv2.INTER_LINEAR)

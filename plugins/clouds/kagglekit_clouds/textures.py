@@ -1,12 +1,13 @@
 """The four kinds of clouds, and what else there is above a sea, as fields of thickness at half the picture's size.
 
-A field says how far the air is from being cloud: above 0 is cloud. Fine detail of its own strength is added at full
-size, so that one field makes a cloud with a ragged edge where it is steep, and scattered dots where it lies below 0.
+A field says how far the air is from being cloud: above 0 is cloud. Detail and dust of their own strengths are added at
+full size, so that one field makes a cloud with a ragged edge where it is steep, and scattered dots where it is below 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -14,119 +15,145 @@ import numpy as np
 
 HALF = (700, 1050)
 TILE = 512
+REPEATS = 5  # of a tile to each side
+
+
+class Noise(NamedTuple):
+    """Repeated tiles of noise that all fields of a picture are made from, from fine to coarse."""
+
+    rough: np.ndarray
+    middle: np.ndarray
+    smooth: np.ndarray
 
 
 class Texture(NamedTuple):
-    """A kind of cloud: its field for a wind of some direction, how strong its detail is, and how bright it is."""
+    """A kind of cloud: its field for a wind of some direction, how strong detail and dust are, how bright it is."""
 
-    field: Callable[[np.random.Generator, float], np.ndarray]
+    field: Callable[[np.random.Generator, Noise, float], np.ndarray]
     detail: float
+    dust: float
     light: float
 
 
-def fractal(rng: np.random.Generator, slope: float, side: int = TILE) -> np.ndarray:
-    """float32 `[side, side]` noise that continues at its edges, mean 0 and deviation 1.
+def make_noise(rng: np.random.Generator) -> Noise:
+    """The noise of one picture."""
+    return Noise(fractal(rng, 0.8), fractal(rng, 1.4), fractal(rng, 2.0))
+
+
+def fractal(rng: np.random.Generator, slope: float) -> np.ndarray:
+    """float32 `[REPEATS * TILE, REPEATS * TILE]`: a tile of noise again and again, mean 0 and deviation 1.
 
     `slope` is how fast amplitudes fall with frequency: 0 is white noise, 1 is rough, 2 is smooth.
     """
-    along = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
-    frequency = np.hypot(*along)
-    frequency[0, 0] = 1
-    spectrum = np.fft.rfft2(rng.standard_normal((side, side), np.float32)) / frequency**slope
-    spectrum[0, 0] = 0
-    noise = np.fft.irfft2(spectrum, (side, side))
-    return (noise / noise.std()).astype(np.float32)
+    spectrum = np.fft.rfft2(rng.standard_normal((TILE, TILE), np.float32))
+    noise = np.fft.irfft2(spectrum * _amplitudes(slope), (TILE, TILE))
+    return np.tile(noise / noise.std(), (REPEATS, REPEATS))
+
+
+@cache
+def _amplitudes(slope: float) -> np.ndarray:
+    """float32 `[TILE, TILE // 2 + 1]`: what frequencies of white noise are multiplied by, as numpy orders them."""
+    frequency = np.hypot(np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None])
+    frequency[0, 0] = np.inf  # the mean becomes 0
+    return (frequency**-slope).astype(np.float32)
 
 
 def spread(
     rng: np.random.Generator,
-    tile: np.ndarray,
+    noise: np.ndarray,
     size: tuple[int, int],
     zoom: float,
     turn: float = 0.0,
     stretch: float = 1.0,
 ) -> np.ndarray:
-    """float32 field of `size`: a tile, repeated, laid down `zoom` times as large from a random place on.
+    """float32 field of `size`: noise laid down `zoom` times as large, from a random place on.
 
     It is turned by `turn` radians and drawn out `stretch` times along that direction.
     """
     cos, sin = np.cos(turn) / zoom, np.sin(turn) / zoom
-    shift = rng.uniform(0, len(tile), (2, 1))
-    move = np.hstack([[[cos / stretch, sin / stretch], [-sin, cos]], shift]).astype(np.float32)
+    turned = np.array([[cos / stretch, sin / stretch], [-sin, cos]])
+    reach = turned @ np.array([(0, 0), (size[1], 0), (0, size[0]), size[::-1]]).T
+    # Inside the noise, because reading across its border takes ten times as long.
+    room = np.maximum(len(noise) - 2 - np.ptp(reach, axis=1), 0)
+    shift = rng.uniform(0, room) - reach.min(axis=1)
+    move = np.column_stack([turned, shift]).astype(np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(tile, move, size[::-1], flags=flags, borderMode=cv2.BORDER_WRAP)
+    return cv2.warpAffine(noise, move, size[::-1], flags=flags, borderMode=cv2.BORDER_WRAP)
 
 
-def fish(rng: np.random.Generator, wind: float) -> np.ndarray:
-    """Long spines that branch, with ribs across them and wide dark sea between."""
-    spines = spread(rng, fractal(rng, 2.0), HALF, rng.uniform(1.0, 1.4), wind, rng.uniform(2.6, 3.6))
-    ribs = spread(rng, fractal(rng, 1.4), HALF, 0.7, wind + np.pi / 2 - 0.35, 2.2)
-    return 1.0 - 3.2 * np.abs(spines) + 0.55 * ribs - 0.1
+def fish(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+    """Long spines that branch, with ribs that leave them, and wide dark sea between."""
+    spine = np.abs(spread(rng, noise.smooth, HALF, rng.uniform(0.6, 0.85), wind, rng.uniform(3.2, 4.2)))
+    ribs = np.abs(spread(rng, noise.middle, HALF, 1.1, wind + rng.choice((-1, 1)) * 1.1, 3.0))
+    body = spread(rng, noise.middle, HALF, 0.8, wind, 1.6)
+    # Ribs show only near a spine.
+    return np.maximum(1.0 - 3.4 * spine, 0.95 - 2.6 * ribs - 1.1 * spine) + 0.55 * body - 0.1
 
 
-def flower(rng: np.random.Generator, wind: float) -> np.ndarray:
+def flower(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
     """Large bright blobs, each with a lane of clear sea around."""
     spacing = rng.uniform(85, 125)
-    distance, cell = _nearest(rng, spacing)
+    places = _places(rng, spacing)
     # Some places stay free, so that blobs form groups.
-    radius = spacing * rng.uniform(0.33, 0.56, cell.max() + 1) * (rng.random(cell.max() + 1) > 0.12)
-    rough = spread(rng, fractal(rng, 1.5), HALF, 0.9)
-    return (radius.astype(np.float32)[cell] - distance) / (0.22 * spacing) + 0.62 * rough
+    places = places[rng.random(len(places)) > 0.1]
+    blobs = np.zeros(HALF, np.uint8)
+    for place, radius in zip(places, spacing * rng.uniform(0.2, 0.38, len(places)), strict=True):
+        for bump in place + rng.normal(0, 0.4 * radius, (3, 2)):
+            cv2.circle(blobs, tuple(map(int, bump)), int(radius * rng.uniform(0.6, 1.0)), 1, -1)
+    inner = cv2.distanceTransform(blobs, cv2.DIST_L2, 3)
+    outer = cv2.distanceTransform(1 - blobs, cv2.DIST_L2, 3)
+    return (inner - outer) * np.float32(1 / (0.16 * spacing)) + 0.75 * spread(rng, noise.middle, HALF, 0.9)
 
 
-def gravel(rng: np.random.Generator, wind: float) -> np.ndarray:
+def gravel(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
     """Grains that line up to arcs around small cells."""
-    spacing = rng.uniform(42, 60)
-    distance, cell = _nearest(rng, spacing)
-    radius = spacing * rng.uniform(0.45, 0.6, cell.max() + 1)
-    arcs = 1.0 - np.abs(distance - radius.astype(np.float32)[cell]) / (0.16 * spacing)
-    gaps = spread(rng, fractal(rng, 1.5), HALF, 0.5)
-    grains = spread(rng, fractal(rng, 0.8), HALF, 1.8)
-    return 0.5 * np.maximum(arcs, -0.6) + 0.45 * gaps + 0.55 * grains - 0.75
+    spacing = rng.uniform(44, 64)
+    rings = np.ones(HALF, np.uint8)
+    for x, y in _places(rng, spacing):
+        turn, axes = rng.uniform(0, 360), spacing * rng.uniform(0.38, 0.55, 2)
+        open_at = rng.uniform(0, 200)  # degrees that are missing from the ring
+        cv2.ellipse(rings, (int(x), int(y)), tuple(map(int, axes)), turn, open_at, 360, 0, 2)
+    distance = cv2.distanceTransform(rings, cv2.DIST_L2, 3)
+    groups = spread(rng, noise.middle, HALF, 0.6)
+    grains = spread(rng, noise.rough, HALF, 2.2)
+    return np.maximum(0.6 - 0.1 * distance, -0.5) + 0.42 * groups + 0.6 * grains - 0.62
 
 
-def sugar(rng: np.random.Generator, wind: float) -> np.ndarray:
+def sugar(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
     """Dust of tiny clouds, thick and thin in streaks; no arcs, no grains."""
-    streaks = spread(rng, fractal(rng, 1.4), HALF, 0.9, wind, 2.5)
-    return 0.28 * streaks - 1.05
+    return 0.22 * spread(rng, noise.middle, HALF, 0.9, wind, 2.5) - 0.5
 
 
-def open_sea(rng: np.random.Generator, wind: float) -> np.ndarray:
-    """Nearly nothing: a few lost specks."""
-    return 0.4 * spread(rng, fractal(rng, 1.6), HALF, 1.5, wind, 1.5) - 2.1
+def open_sea(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+    """Some lost specks and scraps, too few for a pattern."""
+    return 0.75 * spread(rng, noise.middle, HALF, 0.8, wind, 1.5) - 1.75
 
 
-def veil(rng: np.random.Generator, wind: float) -> np.ndarray:
+def veil(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
     """High thin clouds in soft streaks, which belong to no class."""
-    return 0.5 * spread(rng, fractal(rng, 1.9), HALF, 1.6, wind, 3.0) - 0.1
+    return 0.5 * spread(rng, noise.smooth, HALF, 1.6, wind, 3.0) - 0.1
 
 
-def deck(rng: np.random.Generator, wind: float) -> np.ndarray:
-    """A closed layer of clouds with few gaps, which belongs to no class."""
-    folds = spread(rng, fractal(rng, 1.2), HALF, 1.2, wind + np.pi / 2, 3.0)
-    return 0.9 + 0.5 * folds + 0.7 * spread(rng, fractal(rng, 2.0), HALF, 1.5)
+def deck(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+    """A broken layer of clouds, which belongs to no class."""
+    folds = spread(rng, noise.middle, HALF, 0.9, wind + np.pi / 2, 2.0)
+    return 0.1 + 0.55 * folds + 0.8 * spread(rng, noise.smooth, HALF, 1.2)
 
 
 KINDS: Mapping[str, Texture] = {
-    "Fish": Texture(fish, 0.42, 0.95),
-    "Flower": Texture(flower, 0.3, 1.0),
-    "Gravel": Texture(gravel, 0.4, 0.95),
-    "Sugar": Texture(sugar, 0.75, 0.75),
+    "Fish": Texture(fish, 0.38, 0.12, 0.95),
+    "Flower": Texture(flower, 0.3, 0.05, 1.0),
+    "Gravel": Texture(gravel, 0.3, 0.22, 0.95),
+    "Sugar": Texture(sugar, 0.2, 0.62, 0.72),
 }
-SEA = Texture(open_sea, 0.75, 0.7)
-OTHERS = (SEA, Texture(veil, 0.12, 0.45), Texture(deck, 0.35, 0.9))
+SEA = Texture(open_sea, 0.5, 0.4, 0.75)
+VEIL = Texture(veil, 0.12, 0.02, 0.45)
+DECK = Texture(deck, 0.4, 0.08, 0.85)
 
 
-def _nearest(rng: np.random.Generator, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """(distance to the nearest of many points about `spacing` apart, number of that point), both `HALF`."""
-    margin = int(2 * spacing)
-    height, width = HALF[0] + 2 * margin, HALF[1] + 2 * margin
-    places = np.mgrid[spacing / 2 : height : spacing, spacing / 2 : width : spacing].reshape(2, -1).T
-    places[:, 1] += 0.5 * spacing * (np.rint(places[:, 0] / spacing - 0.5) % 2)  # rows set off, as of bricks
-    places += rng.uniform(-0.3, 0.3, places.shape) * spacing
-    places = np.clip(places, 0, (height - 1, width - 1)).astype(int)
-    free = np.ones((height, width), np.uint8)
-    free[places[:, 0], places[:, 1]] = 0
-    distance, cell = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    inner = slice(margin, -margin), slice(margin, -margin)
-    return distance[inner], cell[inner]
+def _places(rng: np.random.Generator, spacing: float) -> np.ndarray:
+    """float `[N, 2]` points (x, y) all over a field, about `spacing` apart, some beyond its borders."""
+    places = np.mgrid[-spacing : HALF[1] + 2 * spacing : spacing, -spacing : HALF[0] + 2 * spacing : spacing]
+    places = places.reshape(2, -1).T
+    places[:, 0] += 0.5 * spacing * (np.rint(places[:, 1] / spacing) % 2)  # rows are set off, as those of bricks
+    return places + rng.uniform(-0.3, 0.3, places.shape) * spacing

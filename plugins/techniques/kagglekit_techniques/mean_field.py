@@ -45,6 +45,7 @@ def mean_field(
     permutohedral lattice (see `permutohedral`). `tolerance` 0 sends every message. Runs on the GPU if there is one.
     Raises ValueError for arrays that do not fit.
     """
+    import numpy as np
     import torch
 
     _check(probs, image)
@@ -58,15 +59,16 @@ def mean_field(
             levels = torch.from_numpy(image.astype("float32")).to(device)
             colors = levels / (bilateral_srgb * (257 if image.dtype == "uint16" else 1))
             weighted.append((make_kernel(colors, bilateral_sxy, truncate), bilateral_compat))
-        p = torch.from_numpy(probs).to(device, torch.float32).reshape(classes, -1).T.contiguous().clamp_(CLIP, 1)
+        p = torch.from_numpy(np.array(probs.reshape(classes, -1).T, np.float32, order="C")).to(device).clamp_(CLIP, 1)
         logits = p.log() if exclusive else p.log() - (1 - p).clamp_(min=CLIP).log_()
         if weighted:
             # Of two labels, background loses what the class gains: a message counts twice.
             messages = Messages([(kernel, compat if exclusive else 2 * compat) for kernel, compat in weighted])
-            told = torch.full_like(p, 1 / classes if exclusive else 0.5)  # equal beliefs change nobody's mind
+            # Beliefs that are equal everywhere change nobody's mind, so nobody needs to be told of them.
+            told = torch.full_like(p, 1 / classes if exclusive else 0.5)
             Inference(messages, tolerance**2 * len(p), exclusive).advance(logits, told, None, iterations)
         refined = _beliefs(logits, None, exclusive, p)[0]
-        return refined.T.contiguous().view(classes, height, width).cpu().numpy()
+        return np.ascontiguousarray(refined.cpu().numpy().T).reshape(probs.shape)
 
 
 def _check(probs: np.ndarray, image: np.ndarray) -> None:
@@ -91,46 +93,51 @@ class Inference:
     limit: float
     exclusive: bool
 
-    def advance(self, logits: torch.Tensor, told: torch.Tensor, rest: torch.Tensor | None, left: int) -> int:
-        """Iterate on `logits` `[N, k]` in place; returns how many iterations are left when `rest` should move too.
+    def advance(
+        self, logits: torch.Tensor, told: torch.Tensor, rest: torch.Tensor | None, left: int
+    ) -> tuple[int, torch.Tensor]:
+        """Iterate on `logits` `[N, k]` in place, at most `left` times and at least once.
 
-        `told` `[N, k]` holds the beliefs that neighbours know of, `rest` `[N, 1]` the sum of exp(logit) of the classes
-        that are not here (None: all are here). The first iteration is made in any case.
+        `told` `[N, k]` holds the beliefs that neighbours know of, `rest` `[N, 1]` the sum of exp(logit) over classes
+        that are not here (None: all are here). Returns how many iterations are left because `rest` should move too,
+        and the beliefs that neighbours know of now; `told` itself is used up.
         """
         import torch
 
-        beliefs, share, first = torch.empty_like(logits), None, True
+        beliefs, scratch, share, first = torch.empty_like(logits), torch.empty_like(logits), None, True
         while left:
             if self.exclusive and logits.max() > STEEP:
                 if rest is not None:
-                    return left
+                    break
                 logits.sub_(logits.amax(1, keepdim=True))
             _, total = _beliefs(logits, rest, self.exclusive, beliefs)
             if rest is not None:
-                now = rest / total
-                share = now if first else share
-                if (now - share).square().sum() > self.limit:
-                    return left
+                share = rest / total if first else share
+                if (rest / total - share).square_().sum() > self.limit:
+                    break
             change = torch.sub(beliefs, told, out=told)
-            news = (change.square().sum(0) > self.limit).nonzero()[:, 0]
-            if not first and 2 * len(news) <= logits.shape[1]:
-                torch.sub(beliefs, change, out=told)
-                if not len(news):
-                    return 0 if rest is None else left
-                left = self._advance_some(news, logits, told, (beliefs, total), left)
-            else:
+            news = (torch.mul(change, change, out=scratch).sum(0) > self.limit).nonzero()[:, 0]
+            if first or 2 * len(news) > logits.shape[1]:
                 self.messages.add(change, logits)
-                told.copy_(beliefs)
-                left -= 1
-            first = False
-        return 0
+                told, beliefs, first, left = beliefs, told, False, left - 1
+                continue
+            torch.sub(beliefs, change, out=told)
+            if not len(news):
+                return (0 if rest is None else left), told
+            others = None
+            if self.exclusive:
+                others = (1 - beliefs.index_select(1, news).sum(1, keepdim=True)).clamp_(min=0).mul_(total)
+            left = self._advance_some(news, logits, told, others, left)
+        return left, told
 
-    def _advance_some(self, columns: torch.Tensor, logits: torch.Tensor, told: torch.Tensor, now, left: int) -> int:
-        beliefs, total = now
-        part, known = logits[:, columns], told[:, columns]
-        others = (1 - beliefs[:, columns].sum(1, keepdim=True)).clamp_(min=0).mul_(total) if self.exclusive else None
-        left = self.advance(part, known, others, left)
-        logits[:, columns], told[:, columns] = part, known
+    def _advance_some(
+        self, columns: torch.Tensor, logits: torch.Tensor, told: torch.Tensor, others: torch.Tensor | None, left: int
+    ) -> int:
+        """`advance` on some of the columns, in place."""
+        part = logits.index_select(1, columns)
+        left, known = self.advance(part, told.index_select(1, columns), others, left)
+        for k, column in enumerate(columns.tolist()):  # several times faster than logits[:, columns] = part
+            logits[:, column], told[:, column] = part[:, k], known[:, k]
         return left
 
 

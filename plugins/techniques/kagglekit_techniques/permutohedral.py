@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 EXACT = 2**21  # so many pairs of pixels, at most, are summed one by one; beyond, a lattice is faster
+NARROW = 2.0  # pixels; see `smoothness`
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,53 @@ class Kernel:
     weights: torch.Tensor
 
 
+@dataclass(frozen=True)
+class Separable:
+    """A Gaussian filter of positions only, symmetrically normalised: `taps` along both axes, `norm` `[N, 1]`."""
+
+    height: int
+    width: int
+    taps: torch.Tensor
+    norm: torch.Tensor
+
+    def add(self, beliefs: torch.Tensor, logits: torch.Tensor, weight: float) -> None:
+        """Add the weighted messages about `beliefs` `[N, k]` to `logits`, in place."""
+        from torch.nn.functional import conv2d
+
+        k, radius = beliefs.shape[1], len(self.taps) // 2
+        planes = (beliefs * self.norm).view(1, self.height, self.width, k).permute(0, 3, 1, 2)  # channels last
+        taps = self.taps.expand(k, 1, 1, -1)
+        planes = conv2d(planes, taps, padding=(0, radius), groups=k)
+        planes = conv2d(planes, taps.transpose(2, 3), padding=(radius, 0), groups=k)
+        logits.addcmul_(planes.permute(0, 2, 3, 1).reshape(-1, k), self.norm, value=weight)
+
+
 class Messages:
     """The weighted sum of kernels, with the memory it works in: fresh pages would cost as much as the arithmetic."""
 
-    def __init__(self, weighted: list[tuple[Kernel, float]]):
+    def __init__(self, weighted: list[tuple[Kernel | Separable, float]]):
         import torch
 
+        self.separable = [(kernel, weight) for kernel, weight in weighted if isinstance(kernel, Separable)]
+        weighted = [(kernel, weight) for kernel, weight in weighted if isinstance(kernel, Kernel)]
         self.kernels, self.spans, size = [kernel for kernel, _ in weighted], [], 0
         for kernel in self.kernels:
             self.spans.append(slice(size, size + kernel.splat.shape[0] + 1))
             size = self.spans[-1].stop
-        vertices = torch.cat([k.vertices + span.start for k, span in zip(self.kernels, self.spans, strict=True)], 1)
-        weights = torch.cat([kernel.weights * weight for kernel, weight in weighted], 1)
-        self.slice = _fixed_rows(vertices, weights, size)
+        if self.kernels:
+            vertices = torch.cat([k.vertices + span.start for k, span in zip(self.kernels, self.spans, strict=True)], 1)
+            weights = torch.cat([kernel.weights * weight for kernel, weight in weighted], 1)
+            self.slice = _fixed_rows(vertices, weights, size)
         self.memory: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def add(self, beliefs: torch.Tensor, logits: torch.Tensor) -> None:
         """Add the messages about `beliefs` `[N, k]` to `logits` `[N, k]`, in place."""
         import torch
 
+        for kernel, weight in self.separable:
+            kernel.add(beliefs, logits, weight)
+        if not self.kernels:
+            return
         width = beliefs.shape[1]
         if width not in self.memory:
             self.memory[width] = tuple(beliefs.new_zeros(self.slice.shape[1], width) for _ in range(2))
@@ -68,11 +97,23 @@ class Messages:
 
 
 @lru_cache(maxsize=2)  # the pictures of a competition come in few sizes
-def smoothness(height: int, width: int, sxy: float, truncate: float, device: torch.device) -> Kernel:
-    """The kernel that knows positions only, of standard deviation `sxy` pixels."""
+def smoothness(height: int, width: int, sxy: float, truncate: float, device: torch.device) -> Kernel | Separable:
+    """The kernel that knows positions only, of standard deviation `sxy` pixels.
+
+    Below `NARROW`, where a lattice would have more vertices than there are pixels, it is exact within a window of
+    `truncate` standard deviations.
+    """
     import torch
 
-    return make_kernel(torch.empty(height, width, 0, device=device), sxy, truncate)
+    if sxy >= NARROW:
+        return make_kernel(torch.empty(height, width, 0, device=device), sxy, truncate)
+    radius = math.ceil(truncate * sxy)
+    taps = torch.exp((torch.arange(-radius, radius + 1, device=device) / sxy) ** 2 / -2)
+    sides = [
+        torch.nn.functional.conv1d(taps.new_ones(1, 1, n), taps[None, None], padding=radius) for n in (height, width)
+    ]
+    norm = (sides[0][0].T * sides[1][0]).rsqrt_().view(-1, 1)
+    return Separable(height, width, taps, norm)
 
 
 def make_kernel(colors: torch.Tensor, sxy: float, truncate: float) -> Kernel:
