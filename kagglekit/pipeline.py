@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit import progress
-from kagglekit.data.prepare import Data, prepare
+from kagglekit.data.prepare import EVERYTHING, Data, prepare
 from kagglekit.errors import PluginError
 from kagglekit.files import write_text
 from kagglekit.metrics import score_with_interval
@@ -84,7 +84,8 @@ def train(solution: Solution, data: Data, folder: Path) -> tuple[list[Member], l
     for part in data.splits:
         alone = len(data.splits) == 1
         if not alone:
-            progress.say(f"fold {part.fold} of {len(data.splits)} held out")
+            everything = part.fold == EVERYTHING
+            progress.say("nothing held out: this network predicts" if everything else f"fold {part.fold} held out")
         job = Job(
             recipe=solution.recipe,
             task=solution.competition.task,
@@ -96,7 +97,7 @@ def train(solution: Solution, data: Data, folder: Path) -> tuple[list[Member], l
             augment=solution.augment(dataset, part.train),
             intake=data.intake,
             validation=seen_windows(store, part.validation, window, window),
-            folder=folder / "checkpoints" if alone else folder / "checkpoints" / f"fold-{part.fold}",
+            folder=folder / "checkpoints" if alone else folder / "checkpoints" / name_of(part.fold),
             fold=part.fold,
             track=progress.track,
             say=progress.say,
@@ -107,16 +108,31 @@ def train(solution: Solution, data: Data, folder: Path) -> tuple[list[Member], l
     return members, history, weights
 
 
-def choose(ensemble: Ensemble, members: Sequence[Member], metric: Metric) -> list[tuple[Member, float]]:
-    """The members that predict, and their weights: chosen for each fold by itself, every fold counting the same."""
-    chosen, folds = [], sorted({m.fold for m in members})
-    for fold in folds:
+def name_of(fold: int) -> str:
+    """The folder of a fold's checkpoints."""
+    return "everything" if fold == EVERYTHING else f"fold-{fold}"
+
+
+Chosen = list[tuple[Member, float]]
+
+
+def choose(ensemble: Ensemble, members: Sequence[Member], metric: Metric) -> dict[int, Chosen]:
+    """The members of each fold that predict, with weights that sum to 1."""
+    chosen = {}
+    for fold in sorted({m.fold for m in members}):
         part = list(ensemble.choose([m for m in members if m.fold == fold], metric.greater_is_better))
         if not part or abs(sum(weight for _, weight in part) - 1) > 1e-6:
             weights = [weight for _, weight in part]
             raise PluginError(f"kk_ensemble(): members need weights that sum to 1, got {weights}")
-        chosen += [(member, weight / len(folds)) for member, weight in part]
+        chosen[fold] = part
     return chosen
+
+
+def for_test(chosen: Mapping[int, Chosen]) -> Chosen:
+    """Who predicts the test part: the network of everything, else those of all folds, every fold counting the same."""
+    if EVERYTHING in chosen:
+        return chosen[EVERYTHING]
+    return [(member, weight / len(chosen)) for part in chosen.values() for member, weight in part]
 
 
 def predict(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> tuple[dict[str, Any], list]:
@@ -129,15 +145,16 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
 
     recipe, competition, dataset, store = solution.recipe, solution.competition, data.dataset, data.store
     ensemble, views, metric = solution.ensemble(), solution.views(), competition.metric
-    chosen = choose(ensemble, members, metric)
+    by_fold = choose(ensemble, members, metric)
+    chosen = for_test(by_fold)
 
-    def predictor_of(some: Sequence[tuple[Member, float]]) -> Predictor:
+    def predictor_of(some: Chosen) -> Predictor:
         def make_model():
             return solution.model(data.intake.channels, pretrained=False)
 
         return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.intake)
 
-    predictions = ValidationProbs(folder / "validation", chosen, ensemble, store, data.splits)
+    predictions = ValidationProbs(folder / "validation", by_fold, ensemble, store, data.splits)
     predictions.write(predictor_of, recipe, progress.track)
     process = solution.postprocess()
     gate = choose_settings(process, data, predictions, metric)
@@ -167,9 +184,7 @@ def predict(solution: Solution, data: Data, members: Sequence[Member], folder: P
     return outcome | who_looked(chosen, views, dataset, folder), examples
 
 
-def who_looked(
-    chosen: Sequence[tuple[Member, float]], views: Sequence[View], dataset: Dataset, folder: Path
-) -> dict[str, Any]:
+def who_looked(chosen: Chosen, views: Sequence[View], dataset: Dataset, folder: Path) -> dict[str, Any]:
     """What a later process needs to look at other pictures in the same way."""
     return {
         "members": [

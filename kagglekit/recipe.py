@@ -46,7 +46,8 @@ class Recipe(Frozen):
     competition: str
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     folds: Annotated[int, Field(ge=2, le=100)] = 10  # 10 and fold 0: the customary 9:1 hold-out
-    fold: Annotated[int, Field(ge=0, lt=100)] | Literal["all"] = 0  # held out; all: each in turn, one network for each
+    # The fold held out. all: each in turn, a network for each; refit: 0 chooses settings, a network of all predicts.
+    fold: Annotated[int, Field(ge=0, lt=100)] | Literal["all", "refit"] = 0
     encoder: str = "tu-tf_efficientnet_lite0"
     decoder: str = "unet"
     encoder_weights: str = "bundled"  # bundled | imagenet | none | a file of weights
@@ -148,9 +149,10 @@ def compose(
     for source, layer in layers[-1:]:
         _apply(tree, came_from, source, layer)
     recipe = validate(tree)
-    if recipe.fold != "all" and recipe.fold >= recipe.folds:
+    if isinstance(recipe.fold, int) and recipe.fold >= recipe.folds:
         raise RecipeError(
-            f"recipe: fold={recipe.fold} does not exist with folds={recipe.folds}; use 0..{recipe.folds - 1}, or all"
+            f"recipe: fold={recipe.fold} does not exist with folds={recipe.folds}; use 0..{recipe.folds - 1}, all or "
+            "refit"
         )
     return recipe, came_from
 

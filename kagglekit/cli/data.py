@@ -46,7 +46,7 @@ def check_command(ctx, id, folder, as_json):
     else:
         click.echo(
             f"{len(dataset.train)} training and {len(dataset.test)} test pictures, "
-            f"{len({s.group for s in dataset.train})} groups"
+            f"{len({s.group or s.id for s in dataset.train})} groups"
         )
         shown: Counter = Counter()
         for rule, count in Counter(p.rule for p in problems).most_common():

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
 
 
+EVERYTHING = -1  # the fold of a network that learns from all pictures; nothing is left to validate it on
+
+
 @dataclass(frozen=True)
 class Split:
     """What one network learns from, and what it is validated on: the fold that is held out."""
@@ -62,7 +65,8 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
     damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
     dropped = {f.sample: f"{f.rule} (score {f.score:.3g})" for f in solution.clean(dataset) if f.action == "drop"}
-    wanted = range(recipe.folds) if recipe.fold == "all" else [recipe.fold]
+    named = {"all": range(recipe.folds), "refit": (0, EVERYTHING)}
+    wanted = named.get(recipe.fold, (recipe.fold,))
     splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]
     competition, intake = solution.competition, solution.intake(dataset.channels, dataset.depth)
     # What the index shows need not wait for decoding.
@@ -86,7 +90,7 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     counts = data.counts()
     progress.say(
         f"{counts['train']} pictures to train on, {counts['validation']} to validate, {counts['test']} to predict"
-        + (f"; {len(splits)} networks, each validated on the pictures that it has not seen" if len(splits) > 1 else "")
+        + (f"; {len(splits)} networks, validated on pictures that they have not seen" if len(splits) > 1 else "")
         + (
             f"; {len(skipped)} skipped, the first: {next(iter(skipped))}: {next(iter(skipped.values()))}"
             if skipped
@@ -99,14 +103,15 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
 def _split(dataset: Dataset, recipe: Recipe, fold: int, dropped: Mapping[str, str]) -> Split:
     """One fold held out, the rest cut down to the fidelity's part."""
     # Split before dropping: recipes with and without a rule must be compared on the same validation pictures.
-    train, validation = split(dataset.train, recipe.folds, fold, recipe.seed)
+    everything = fold == EVERYTHING
+    train, validation = (dataset.train, []) if everything else split(dataset.train, recipe.folds, fold, recipe.seed)
     train = [s for s in subset(train, recipe.fidelity.fraction, recipe.seed) if s.id not in dropped]
     return Split(fold, train, validation)
 
 
 def _readable(part: Split, unreadable: Collection[str]) -> Split:
     train, validation = ([s for s in side if s.id not in unreadable] for side in (part.train, part.validation))
-    if not train or not validation:
+    if not train or not (validation or part.fold == EVERYTHING):
         raise DataError(
             f"{len(train)} training and {len(validation)} validation pictures are left of fold {part.fold}; both sides "
             "need at least one"

@@ -110,17 +110,20 @@ class ValidationProbs:
     """
 
     folder: Path
-    chosen: Sequence[tuple[Member, float]]
+    chosen: Mapping[int, Sequence[tuple[Member, float]]]  # by fold
     ensemble: Ensemble
     store: Store
     splits: Sequence[Split]
+
+    def __post_init__(self):
+        self.splits = [part for part in self.splits if part.validation]
 
     def write(
         self, predictor_of: Callable[[Sequence[tuple[Member, float]]], Predictor], recipe: Recipe, track: Track
     ) -> None:
         """Predict, and keep the probabilities in the folder, one fold after the other."""
         for part in self.splits:
-            members = self._members(part)
+            members = self.chosen[part.fold]
             write_probs(
                 predictor_of(members),
                 [m for m, _ in members],
@@ -131,15 +134,12 @@ class ValidationProbs:
                 track,
             )
 
-    def _members(self, part: Split) -> list[tuple[Member, float]]:
-        return [(m, weight * len(self.splits)) for m, weight in self.chosen if m.fold == part.fold]
-
     @cached_property
     def _folds(self) -> list[FoldProbs]:
         return [
             FoldProbs(
                 self.folder / f"fold-{part.fold}",
-                self._members(part),
+                self.chosen[part.fold],
                 self.ensemble,
                 {s.id: s for s in part.validation},
                 self.store,

@@ -223,7 +223,7 @@ def test_validation_probabilities_on_disk_are_those_of_the_ensemble(tmp_path):
     predictor = Predictor(recipe(), "binary", equal(members), LastEpochs(2), views, Ramp, Plain(3))
     chosen = equal(members)
     parts = [Split(0, [], data.train)]
-    kept = ValidationProbs(tmp_path / "validation", chosen, LastEpochs(2), store, parts)
+    kept = ValidationProbs(tmp_path / "validation", {0: chosen}, LastEpochs(2), store, parts)
     kept.write(lambda some: predictor, recipe(batch_size=2), untracked)
     assert len(kept) == 7
     assert sorted(kept.ids) == [s.id for s in data.train]

@@ -155,7 +155,7 @@ def test_a_tiled_validation_and_its_blocks_are_those_of_the_pictures(tmp_path):
 
     data = discs(3, ((96, 128), (80, 80)), tiling=Tiling(reduce=2, step=0.5))
     store, member = filled(tmp_path / "cache", data), Member(Path("/none"), 0)
-    kept = ValidationProbs(tmp_path / "v", [(member, 1.0)], LastEpochs(1), store, [Split(0, [], data.train)])
+    kept = ValidationProbs(tmp_path / "v", {0: [(member, 1.0)]}, LastEpochs(1), store, [Split(0, [], data.train)])
 
     class One(Pointwise):
         def __call__(self, images):

@@ -17,7 +17,7 @@ from kagglekit_clouds.scenery import draw_picture
 from kagglekit_clouds.submission import HEADER
 
 JPEG_QUALITY = 82
-SHOWN = (1, 2, 2, 3)  # how many classes a picture shows, each as likely; half of the pairs are empty so
+SHOWN = (1, 2, 2, 3, 3)  # how many classes a picture shows, each as likely; half of the pairs are empty so
 SWATH_EVERY = 3  # one picture of so many has a swath
 NAMES = 16**7  # names are seven hexadecimal digits
 ANYTHING = "1 1"  # what the contest's sample submission holds in every row
@@ -80,7 +80,9 @@ def _write(part: Path, jobs: Sequence[Job], seed: int, track: Callable) -> None:
         (part / folder).mkdir(parents=True)
     for job in track(jobs, len(jobs), "drawing the sample"):
         picture = draw_picture(np.random.default_rng((seed, 1, job.number)), job.classes, job.swath)
-        done, data = cv2.imencode(".jpg", picture.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        done, data = cv2.imencode(
+            ".jpg", cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        )
         assert done, "cv2 could not encode a picture"
         (part / job.folder / job.name).write_bytes(data.tobytes())
         for label, name in enumerate(CLASSES):

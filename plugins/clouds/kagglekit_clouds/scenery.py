@@ -8,22 +8,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit_clouds import CLASSES, SIZE
-from kagglekit_clouds.textures import DECK, HALF, KINDS, SEA, VEIL, Noise, fractal, make_noise, spread
+from kagglekit_clouds import SIZE
+from kagglekit_clouds.labelling import SIMILAR, Rectangle, Region, label
+from kagglekit_clouds.textures import DECK, KINDS, SEA, VEIL, Noise, fractal, make_noise, spread
 
-QUARTER = (350, 525)
+HALF = SIZE[0] // 2, SIZE[1] // 2
+QUARTER = SIZE[0] // 4, SIZE[1] // 4
 SOFT = 0.55  # thickness over which a cloud becomes opaque
-TOLERANCE = 0.05  # how far people miss a border, as part of the region's side
+MIXED = 0.3  # share of the regions in which some clouds of a similar kind are
 EDGE = 0.36  # the part of a region's outer half over which it fades into its surroundings
-
-Rectangle = tuple[int, int, int, int]  # top, left, bottom, right in pixels of the picture
-
-
-class Region(NamedTuple):
-    """A part of the picture where one kind of cloud prevails; class -1 stands for none of the four."""
-
-    label: int
-    box: Rectangle
 
 
 class Picture(NamedTuple):
@@ -41,18 +34,13 @@ def draw_picture(rng: np.random.Generator, classes: Sequence[int], swath: bool) 
     thickness, *traits = _weather(rng, noise, regions, wind)
     detail, dust, light = (cv2.resize(trait, SIZE[::-1]) for trait in traits)
     rough = spread(rng, noise.rough, SIZE, 1.35, wind, 1.3)
-    thick = cv2.resize(thickness, SIZE[::-1]) + detail * rough
-    thick += dust * spread(rng, fractal(rng, 0.25), SIZE, 1.5, wind, 1.3)
-    cover = np.minimum(np.maximum(thick * np.float32(1 / SOFT), 0), 1)
-    # Relief: thick clouds shine more, and their tops are not smooth.
-    cover *= light * np.minimum(0.7 + 0.1 * np.minimum(thick, 2.4) + 0.07 * rough, 1)
-    white = np.empty((*SIZE, 3), np.uint8)
-    white[:] = rng.integers(238, 252) - np.array([0, 1, 4])
-    image = cv2.blendLinear(white, _sea(rng, noise), cover, 1 - cover)
-    mask = np.zeros((*SIZE, len(CLASSES)), np.uint8)
-    for region in regions:
-        for top, left, bottom, right in rectangles(rng, region.box) if region.label >= 0 else ():
-            mask[top:bottom, left:right, region.label] = 1
+    thick = cv2.resize(thickness, SIZE[::-1])
+    cv2.accumulateProduct(detail, rough, thick)
+    cv2.accumulateProduct(dust, spread(rng, fractal(rng, 0.25), SIZE, 1.5, wind, 1.3), thick)
+    _shine(thick, rough, light)
+    white = np.full((*SIZE, 3), rng.integers(238, 252), np.uint8)
+    image = cv2.blendLinear(white, _sea(rng, noise), light, 1 - light)
+    mask = label(rng, regions)
     if swath:
         corners = gap(rng)
         for array in (image, mask):
@@ -74,21 +62,6 @@ def lay_out(rng: np.random.Generator, classes: Sequence[int]) -> list[Region]:
     # The smallest cells would be too small for a pattern to show.
     cells.sort(key=lambda cell: (cell[2] - cell[0]) * (cell[3] - cell[1]) > 0.12 * SIZE[0] * SIZE[1], reverse=True)
     return [Region(label, tuple(map(int, cell))) for label, cell in zip(labels, cells, strict=True)]
-
-
-def rectangles(rng: np.random.Generator, box: Rectangle) -> list[Rectangle]:
-    """One to three rectangles that people draw around a region: none quite right, some with a part left out."""
-    height, width = box[2] - box[0], box[3] - box[1]
-    sides = np.array([height, width, height, width])
-    found = []
-    for number in range(rng.choice((1, 2, 3), p=(0.5, 0.35, 0.15))):
-        corners = box + rng.normal(0, TOLERANCE, 4) * sides
-        if number or rng.random() < 0.15:
-            side = int(rng.integers(4))
-            corners[side] += (1 if side < 2 else -1) * rng.uniform(0.05, 0.3) * sides[side]
-        top, left, bottom, right = np.clip(np.rint(corners), 0, (*SIZE, *SIZE)).astype(int)
-        found.append((int(top), int(left), int(bottom), int(right)))
-    return found
 
 
 def gap(rng: np.random.Generator) -> np.ndarray:
@@ -117,36 +90,61 @@ def _weather(
     rng: np.random.Generator, noise: Noise, regions: Sequence[Region], wind: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(thickness, strength of detail, of dust, light), float32 of half the picture's size, over all regions."""
-    thickness = SEA.field(rng, noise, wind)
-    detail, dust, light = (np.full(HALF, value, np.float32) for value in SEA[1:])
+    thickness = SEA.field(rng, noise, HALF, wind)
+    traits = [np.full(HALF, value, np.float32) for value in SEA[1:]]
     bends = spread(rng, noise.smooth, QUARTER, 0.5)
     for region in regions:
-        other = (SEA, SEA, VEIL, DECK)[rng.integers(4)]
-        texture = KINDS[CLASSES[region.label]] if region.label >= 0 else other
-        share = _share(region.box, bends)
+        texture = KINDS[region.label] if region.label >= 0 else (SEA, SEA, VEIL, DECK)[rng.integers(4)]
+        at, share = _share(region.box, bends)
+        turned = wind + float(rng.normal(0, 0.2))
+        field = texture.field(rng, noise, share.shape, turned) + np.float32(rng.normal(0, 0.1))
+        if region.label >= 0 and rng.random() < MIXED:
+            field = np.maximum(field, KINDS[SIMILAR[region.label]].field(rng, noise, share.shape, turned) - 0.35)
         # Clouds thin out towards the border of their region; a blend of two fields would show neither.
-        field = texture.field(rng, noise, wind + float(rng.normal(0, 0.2))) + 2.5 * (share - 1)
+        field += 2.5 * (share - 1)
         inside = share > 0.5
-        thickness = np.where(inside, field, np.maximum(thickness, field))
-        for trait, value in ((detail, texture.detail), (dust, texture.dust), (light, texture.light)):
-            trait[inside] = value
-    return thickness, *(cv2.blur(trait, (9, 9)) for trait in (detail, dust, light))
+        thickness[at] = np.where(inside, field, np.maximum(thickness[at], field))
+        for trait, value in zip(traits, texture[1:], strict=True):
+            trait[at][inside] = value
+    return thickness, *(cv2.blur(trait, (9, 9)) for trait in traits)
 
 
-def _share(box: Rectangle, bends: np.ndarray) -> np.ndarray:
-    """float32 `HALF`: 1 inside a region, 0 far outside, with a border that bends."""
-    reach = np.zeros(QUARTER, np.float32)
-    for axis, along in enumerate(np.ogrid[: SIZE[0] : 4, : SIZE[1] : 4]):
-        begin, end = box[axis], box[axis + 2]
-        place = (2 * along.astype(np.float32) - begin - end) / (end - begin)
+def _share(box: Rectangle, bends: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Where a region lies in a field of size `HALF`, and float32 of that size: 1 inside it, 0 outside.
+
+    Its border bends with `bends` of size `QUARTER`.
+    """
+    reach, cut = np.zeros((1, 1), np.float32), []
+    for axis in (0, 1):
+        begin, end = box[axis] // 4, box[axis + 2] // 4
+        first = max(0, begin - (end - begin) // 4)
+        last = min(QUARTER[axis], end + (end - begin) // 4)
+        place = (2 * np.arange(first, last, dtype=np.float32) - begin - end) / (end - begin)
         # A region that begins at the border of the picture goes on beyond it.
         if begin == 0:
             place = np.where(place < 0, 0.5 * place, place)
-        if end == SIZE[axis]:
+        if end == QUARTER[axis]:
             place = np.where(place > 0, 0.5 * place, place)
-        reach = reach + place**4
-    share = (1.0 + EDGE / 2 - np.sqrt(np.sqrt(reach)) - 0.09 * bends) / EDGE
-    return cv2.resize(np.clip(share, 0, 1), HALF[::-1])
+        reach = reach + (place**4)[:, None] if axis == 0 else reach + place**4
+        cut.append((first, last))
+    quarter = tuple(slice(first, last) for first, last in cut)
+    share = (1.0 + EDGE / 2 - np.sqrt(np.sqrt(reach)) - 0.09 * bends[quarter]) / EDGE
+    share = cv2.resize(np.clip(share, 0, 1), (2 * share.shape[1], 2 * share.shape[0]))
+    return tuple(slice(2 * first, 2 * last) for first, last in cut), share
+
+
+def _shine(thick: np.ndarray, rough: np.ndarray, light: np.ndarray) -> None:
+    """Multiply `light` by how much of it clouds send back: all arrays float32 of one size, all of them changed."""
+    # In place, because new arrays of this size cost more than what is computed with them.
+    rough *= 0.07
+    rough += 0.7
+    np.minimum(thick, 2.4, out=thick)
+    cv2.scaleAdd(thick, 0.1, rough, rough)  # thick clouds shine more, and their tops are not smooth
+    np.minimum(rough, 1, out=rough)
+    thick *= 1 / SOFT
+    np.clip(thick, 0, 1, out=thick)
+    light *= rough
+    light *= thick
 
 
 def _sea(rng: np.random.Generator, noise: Noise) -> np.ndarray:

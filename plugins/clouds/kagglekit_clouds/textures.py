@@ -6,14 +6,15 @@ full size, so that one field makes a cloud with a ragged edge where it is steep,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-HALF = (700, 1050)
+from kagglekit.types import Size
+
 TILE = 512
 REPEATS = 5  # of a tile to each side
 
@@ -27,9 +28,9 @@ class Noise(NamedTuple):
 
 
 class Texture(NamedTuple):
-    """A kind of cloud: its field for a wind of some direction, how strong detail and dust are, how bright it is."""
+    """A kind of cloud: its field of some size in some wind, how strong detail and dust are, how bright it is."""
 
-    field: Callable[[np.random.Generator, Noise, float], np.ndarray]
+    field: Callable[[np.random.Generator, Noise, Size, float], np.ndarray]
     detail: float
     dust: float
     light: float
@@ -61,7 +62,7 @@ def _amplitudes(slope: float) -> np.ndarray:
 def spread(
     rng: np.random.Generator,
     noise: np.ndarray,
-    size: tuple[int, int],
+    size: Size,
     zoom: float,
     turn: float = 0.0,
     stretch: float = 1.0,
@@ -81,79 +82,79 @@ def spread(
     return cv2.warpAffine(noise, move, size[::-1], flags=flags, borderMode=cv2.BORDER_WRAP)
 
 
-def fish(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+def fish(rng: np.random.Generator, noise: Noise, size: Size, wind: float) -> np.ndarray:
     """Long spines that branch, with ribs that leave them, and wide dark sea between."""
-    spine = np.abs(spread(rng, noise.smooth, HALF, rng.uniform(0.6, 0.85), wind, rng.uniform(3.2, 4.2)))
-    ribs = np.abs(spread(rng, noise.middle, HALF, 1.1, wind + rng.choice((-1, 1)) * 1.1, 3.0))
-    body = spread(rng, noise.middle, HALF, 0.8, wind, 1.6)
+    spine = np.abs(spread(rng, noise.smooth, size, rng.uniform(0.5, 0.75), wind, rng.uniform(3.2, 4.2)))
+    ribs = np.abs(spread(rng, noise.middle, size, 1.1, wind + rng.choice((-1, 1)) * 1.1, 3.0))
+    body = spread(rng, noise.middle, size, 0.8, wind, 1.6)
     # Ribs show only near a spine.
     return np.maximum(1.0 - 3.4 * spine, 0.95 - 2.6 * ribs - 1.1 * spine) + 0.55 * body - 0.1
 
 
-def flower(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+def flower(rng: np.random.Generator, noise: Noise, size: Size, wind: float) -> np.ndarray:
     """Large bright blobs, each with a lane of clear sea around."""
     spacing = rng.uniform(85, 125)
-    places = _places(rng, spacing)
+    places = _places(rng, size, spacing)
     # Some places stay free, so that blobs form groups.
     places = places[rng.random(len(places)) > 0.1]
-    blobs = np.zeros(HALF, np.uint8)
+    blobs = np.zeros(size, np.uint8)
     for place, radius in zip(places, spacing * rng.uniform(0.2, 0.38, len(places)), strict=True):
         for bump in place + rng.normal(0, 0.4 * radius, (3, 2)):
             cv2.circle(blobs, tuple(map(int, bump)), int(radius * rng.uniform(0.6, 1.0)), 1, -1)
     inner = cv2.distanceTransform(blobs, cv2.DIST_L2, 3)
     outer = cv2.distanceTransform(1 - blobs, cv2.DIST_L2, 3)
-    return (inner - outer) * np.float32(1 / (0.16 * spacing)) + 0.75 * spread(rng, noise.middle, HALF, 0.9)
+    return (inner - outer) * np.float32(1 / (0.16 * spacing)) + 0.75 * spread(rng, noise.middle, size, 0.9)
 
 
-def gravel(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+def gravel(rng: np.random.Generator, noise: Noise, size: Size, wind: float) -> np.ndarray:
     """Grains that line up to arcs around small cells."""
     spacing = rng.uniform(44, 64)
-    rings = np.ones(HALF, np.uint8)
-    for x, y in _places(rng, spacing):
+    rings = np.ones(size, np.uint8)
+    for x, y in _places(rng, size, spacing):
         turn, axes = rng.uniform(0, 360), spacing * rng.uniform(0.38, 0.55, 2)
         open_at = rng.uniform(0, 200)  # degrees that are missing from the ring
         cv2.ellipse(rings, (int(x), int(y)), tuple(map(int, axes)), turn, open_at, 360, 0, 2)
     distance = cv2.distanceTransform(rings, cv2.DIST_L2, 3)
-    groups = spread(rng, noise.middle, HALF, 0.6)
-    grains = spread(rng, noise.rough, HALF, 2.2)
+    groups = spread(rng, noise.middle, size, 0.6)
+    grains = spread(rng, noise.rough, size, 2.2)
     return np.maximum(0.6 - 0.1 * distance, -0.5) + 0.42 * groups + 0.6 * grains - 0.62
 
 
-def sugar(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+def sugar(rng: np.random.Generator, noise: Noise, size: Size, wind: float) -> np.ndarray:
     """Dust of tiny clouds, thick and thin in streaks; no arcs, no grains."""
-    return 0.22 * spread(rng, noise.middle, HALF, 0.9, wind, 2.5) - 0.5
+    return 0.22 * spread(rng, noise.middle, size, 0.9, wind, 2.5) - 0.5
 
 
-def open_sea(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+def open_sea(rng: np.random.Generator, noise: Noise, size: Size, wind: float) -> np.ndarray:
     """Some lost specks and scraps, too few for a pattern."""
-    return 0.75 * spread(rng, noise.middle, HALF, 0.8, wind, 1.5) - 1.75
+    return 0.75 * spread(rng, noise.middle, size, 0.8, wind, 1.5) - 1.75
 
 
-def veil(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+def veil(rng: np.random.Generator, noise: Noise, size: Size, wind: float) -> np.ndarray:
     """High thin clouds in soft streaks, which belong to no class."""
-    return 0.5 * spread(rng, noise.smooth, HALF, 1.6, wind, 3.0) - 0.1
+    return 0.5 * spread(rng, noise.smooth, size, 1.6, wind, 3.0) - 0.1
 
 
-def deck(rng: np.random.Generator, noise: Noise, wind: float) -> np.ndarray:
+def deck(rng: np.random.Generator, noise: Noise, size: Size, wind: float) -> np.ndarray:
     """A broken layer of clouds, which belongs to no class."""
-    folds = spread(rng, noise.middle, HALF, 0.9, wind + np.pi / 2, 2.0)
-    return 0.1 + 0.55 * folds + 0.8 * spread(rng, noise.smooth, HALF, 1.2)
+    folds = spread(rng, noise.middle, size, 0.9, wind + np.pi / 2, 2.0)
+    return 0.1 + 0.55 * folds + 0.8 * spread(rng, noise.smooth, size, 1.2)
 
 
-KINDS: Mapping[str, Texture] = {
-    "Fish": Texture(fish, 0.38, 0.12, 0.95),
-    "Flower": Texture(flower, 0.3, 0.05, 1.0),
-    "Gravel": Texture(gravel, 0.3, 0.22, 0.95),
-    "Sugar": Texture(sugar, 0.2, 0.62, 0.72),
-}
+KINDS = (  # in the order of the classes
+    Texture(fish, 0.38, 0.12, 0.95),
+    Texture(flower, 0.3, 0.05, 1.0),
+    Texture(gravel, 0.3, 0.22, 0.95),
+    Texture(sugar, 0.2, 0.62, 0.72),
+)
 SEA = Texture(open_sea, 0.5, 0.4, 0.75)
 VEIL = Texture(veil, 0.12, 0.02, 0.45)
 DECK = Texture(deck, 0.4, 0.08, 0.85)
 
 
-def _places(rng: np.random.Generator, spacing: float) -> np.ndarray:
+def _places(rng: np.random.Generator, size: Size, spacing: float) -> np.ndarray:
     """float `[N, 2]` points (x, y) all over a field, about `spacing` apart, some beyond its borders."""
-    places = np.mgrid[-spacing : HALF[1] + 2 * spacing : spacing, -spacing : HALF[0] + 2 * spacing : spacing]
+    places = np.mgrid[-spacing : size[1] + 2 * spacing : spacing, -spacing : size[0] + 2 * spacing : spacing]
     places = places.reshape(2, -1).T
     places[:, 0] += 0.5 * spacing * (np.rint(places[:, 1] / spacing) % 2)  # rows are set off, as those of bricks
     return places + rng.uniform(-0.3, 0.3, places.shape) * spacing

@@ -21,7 +21,6 @@ from kagglekit_glomeruli.submission import RleCsv
 
 TRAIN_HEADER = "id", "encoding"
 INFO = "HuBMAP-20-dataset_information.csv"
-WANTED = 90  # pixels of a glomerulus in a shrunk slide
 MOST_REDUCE = 8
 
 
@@ -72,19 +71,19 @@ def read(root: Path, settings: Settings) -> Slides:
             + (f"; the first fault: {problems[0].sample}: {problems[0].detail}" if problems else "")
         )
     answers = _answers(root / "answers.csv", test, problems)
-    reduce = settings.reduce or choose_reduce([s.label for s in train])
+    reduce = settings.reduce or choose_reduce([s.label for s in train], settings.glomerulus)
     tiling = Tiling(reduce, settings.step, settings.border, settings.min_saturation, settings.min_tissue)
     named = [root / n for n in ("train.csv", "sample_submission.csv", INFO)]
     files = [p for p in (*named, *(root / "train").glob("*-anatomical-structure.json")) if p.exists()]
     return Slides(train, test, answers, problems, [*files, *slides], form, slides, tiling)
 
 
-def choose_reduce(labels: list[np.ndarray]) -> int:
-    """The whole number that makes a glomerulus about `WANTED` pixels long: nine of ten of its runs are shorter."""
+def choose_reduce(labels: list[np.ndarray], wanted: int) -> int:
+    """The whole number that makes a glomerulus about `wanted` pixels long: nine of ten of its runs are shorter."""
     lengths = np.concatenate([runs[:, 1] for runs in labels])
     if not len(lengths):
         return 1
-    reduce = int(np.clip(round(float(np.percentile(lengths, 90)) / WANTED), 1, MOST_REDUCE))
+    reduce = int(np.clip(round(float(np.percentile(lengths, 90)) / wanted), 1, MOST_REDUCE))
     if reduce > 1:
         say(f"slides are shrunk {reduce} times, by the length of their glomeruli (-o settings.reduce=N to choose)")
     return reduce

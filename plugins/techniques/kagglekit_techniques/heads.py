@@ -48,6 +48,8 @@ class ClassHead:
 
             from kagglekit_techniques.networks import presence
 
+            if getattr(output, "classes", None) is None:  # the masks of a deeper stage alone
+                return inner(output, target)
             there = presence(target, output.classes.shape[1])
             masks = output.masks * there[..., None, None] if self.where_only else output.masks
             said = binary_cross_entropy_with_logits(output.classes, there)
