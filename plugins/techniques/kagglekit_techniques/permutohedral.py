@@ -8,10 +8,12 @@ vertices that a pixel touches exist, and what a blur would hand to others is los
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import torch
@@ -22,16 +24,29 @@ NARROW = 2.0  # pixels; see `smoothness`
 
 @dataclass(frozen=True)
 class Kernel:
-    """A filter over N pixels, symmetrically normalised: splat onto M vertices, blur, slice.
+    """A filter over N pixels, symmetrically normalised: one matrix `[N, N]`, or a lattice of M vertices.
 
-    `splat` is `[M, N]`, each of `blurs` is `[M, M + 1]` (vertex M is always zero); `vertices` and `weights` `[N, v]`
-    say what a pixel gathers in the end.
+    A lattice is a splat `[M, N]`, blurs `[M, M + 1]` and a slice `[N, M + 1]`; vertex M is always zero.
     """
 
-    splat: torch.Tensor
-    blurs: tuple[torch.Tensor, ...]
-    vertices: torch.Tensor
-    weights: torch.Tensor
+    matrices: tuple[torch.Tensor, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the memory that `add` works in."""
+        return self.matrices[-1].shape[1] if len(self.matrices) > 1 else 0
+
+    def add(self, beliefs: torch.Tensor, logits: torch.Tensor, weight: float, source, target) -> None:
+        """Add the weighted messages about `beliefs` `[N, k]` to `logits`; `source` and `target` are its memory."""
+        import torch
+
+        if len(self.matrices) > 1:
+            torch.addmm(source[:-1], self.matrices[0], beliefs, beta=0, out=source[:-1])
+            for blur in self.matrices[1:-1]:
+                torch.addmm(target[:-1], blur, source, beta=0, out=target[:-1])
+                source, target = target, source
+            beliefs = source
+        torch.addmm(logits, self.matrices[-1], beliefs, alpha=weight, out=logits)
 
 
 @dataclass(frozen=True)
@@ -42,8 +57,9 @@ class Separable:
     width: int
     taps: torch.Tensor
     norm: torch.Tensor
+    rows: ClassVar[int] = 0
 
-    def add(self, beliefs: torch.Tensor, logits: torch.Tensor, weight: float) -> None:
+    def add(self, beliefs: torch.Tensor, logits: torch.Tensor, weight: float, *_) -> None:
         """Add the weighted messages about `beliefs` `[N, k]` to `logits`, in place."""
         from torch.nn.functional import conv2d
 
@@ -58,42 +74,17 @@ class Separable:
 class Messages:
     """The weighted sum of kernels, with the memory it works in: fresh pages would cost as much as the arithmetic."""
 
-    def __init__(self, weighted: list[tuple[Kernel | Separable, float]]):
-        import torch
-
-        self.separable = [(kernel, weight) for kernel, weight in weighted if isinstance(kernel, Separable)]
-        weighted = [(kernel, weight) for kernel, weight in weighted if isinstance(kernel, Kernel)]
-        self.kernels, self.spans, size = [kernel for kernel, _ in weighted], [], 0
-        for kernel in self.kernels:
-            self.spans.append(slice(size, size + kernel.splat.shape[0] + 1))
-            size = self.spans[-1].stop
-        if self.kernels:
-            vertices = torch.cat([k.vertices + span.start for k, span in zip(self.kernels, self.spans, strict=True)], 1)
-            weights = torch.cat([kernel.weights * weight for kernel, weight in weighted], 1)
-            self.slice = _fixed_rows(vertices, weights, size)
-        self.memory: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    def __init__(self, weighted: Sequence[tuple[Kernel | Separable, float]]):
+        self.weighted = weighted
+        self.memory: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def add(self, beliefs: torch.Tensor, logits: torch.Tensor) -> None:
         """Add the messages about `beliefs` `[N, k]` to `logits` `[N, k]`, in place."""
-        import torch
-
-        for kernel, weight in self.separable:
-            kernel.add(beliefs, logits, weight)
-        if not self.kernels:
-            return
-        width = beliefs.shape[1]
-        if width not in self.memory:
-            self.memory[width] = tuple(beliefs.new_zeros(self.slice.shape[1], width) for _ in range(2))
-        last, other = self.memory[width]
-        for kernel, span in zip(self.kernels, self.spans, strict=True):
-            # Blurs go to and fro between the two halves of the memory; they start where they will end in `last`.
-            source, target = (other, last) if len(kernel.blurs) % 2 else (last, other)
-            source, target = source[span], target[span]
-            torch.addmm(source[:-1], kernel.splat, beliefs, beta=0, out=source[:-1])
-            for blur in kernel.blurs:
-                torch.addmm(target[:-1], blur, source, beta=0, out=target[:-1])
-                source, target = target, source
-        torch.addmm(logits, self.slice, last, out=logits)
+        for kernel, weight in self.weighted:
+            size = kernel.rows, beliefs.shape[1]
+            if size not in self.memory:
+                self.memory[size] = beliefs.new_zeros(size), beliefs.new_zeros(size)
+            kernel.add(beliefs, logits, weight, *self.memory[size])
 
 
 @lru_cache(maxsize=2)  # the pictures of a competition come in few sizes
@@ -136,7 +127,7 @@ def make_kernel(colors: torch.Tensor, sxy: float, truncate: float) -> Kernel:
 
 
 def window(features: torch.Tensor, tall: int, wide: int) -> Kernel:
-    """The kernel of `features` `[d, H, W]`, pair by pair, over all pixels at most `tall` rows and `wide` columns away."""
+    """The kernel of `features` `[d, H, W]`, pair by pair over pixels at most `tall` rows and `wide` columns apart."""
     import torch
 
     height, width = features.shape[1:]
@@ -150,9 +141,7 @@ def window(features: torch.Tensor, tall: int, wide: int) -> Kernel:
     norm = values.mul_(inside).sum(1).rsqrt_()
     values.mul_(norm[:, None]).mul_(norm[pixels])
     rows = torch.nn.functional.pad(inside.sum(1).cumsum(0), (1, 0))
-    splat = torch.sparse_csr_tensor(rows.int(), pixels[inside].int(), values[inside], (count, count))
-    own = torch.arange(count, dtype=torch.int32, device=device)[:, None]
-    return Kernel(splat, (), own, torch.ones_like(own, dtype=torch.float32))
+    return Kernel((_csr(rows, pixels[inside], values[inside], count),))
 
 
 def lattice(features: torch.Tensor) -> Kernel:
@@ -179,15 +168,16 @@ def lattice(features: torch.Tensor) -> Kernel:
     vertices = torch.empty(count, axes, dtype=torch.int32, device=features.device)
     corners = pixels * axes + torch.arange(axes, device=features.device)[:, None]
     vertices.view(-1)[corners.view(-1)] = torch.cumsum(fresh, 0, dtype=torch.int32).sub_(1)
-    rows = torch.cat([starts, starts.new_tensor([axes * count])]).int()
     weights, shares = shares.T.contiguous(), shares.gather(1, pixels).view(-1)
-    splat = torch.sparse_csr_tensor(rows, pixels.view(-1).int(), shares, (len(starts), count))
+    splat = _csr(torch.cat([starts, starts.new_tensor([axes * count])]), pixels.view(-1), shares, count)
     blurs = _blurs(names[starts], starts >= (axes - 1) * count, digits, block, fits)
+    kernel = Kernel((splat, *blurs, _fixed_rows(vertices, weights, len(starts) + 1)))
     received = weights.new_zeros(count, 1)
-    Messages([(Kernel(splat, blurs, vertices, weights), 1.0)]).add(torch.ones_like(received), received)
+    Messages([(kernel, 1.0)]).add(torch.ones_like(received), received)
     norm = received.add_(1e-20).rsqrt_()
     splat.values().mul_(norm[:, 0][pixels.view(-1)])
-    return Kernel(splat, blurs, vertices, weights.mul_(norm))
+    weights.mul_(norm)  # which the slice shares
+    return kernel
 
 
 def _simplices(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -295,5 +285,15 @@ def _fixed_rows(columns: torch.Tensor, values: torch.Tensor, width: int) -> torc
     import torch
 
     count, each = columns.shape
-    rows = torch.arange(0, count * each + 1, each, dtype=torch.int32, device=columns.device)
-    return torch.sparse_csr_tensor(rows, columns.reshape(-1), values.reshape(-1), (count, width))
+    rows = torch.arange(0, count * each + 1, each, device=columns.device)
+    return _csr(rows, columns.view(-1), values.view(-1), width)
+
+
+def _csr(rows: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, width: int) -> torch.Tensor:
+    """A matrix in compressed rows, its indices 32 bits wide: MKL would convert wider ones in every product."""
+    import torch
+
+    size = len(rows) - 1, width
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*[Ss]parse.*", UserWarning)  # that they are new, once per process
+        return torch.sparse_csr_tensor(rows.int(), columns.int(), values, size, check_invariants=False)
