@@ -19,14 +19,17 @@ class Settings:
     """What is particular to this competition.
 
     `reduce`: slides are shrunk by this whole number before anything looks at them (most teams: 2 to 4); 0 chooses it so
-    that a glomerulus of a labelled slide is about `glomerulus` pixels long. `step`: distance of neighbouring windows at
-    inference, as part of a window. `border`: outer part of a window that is context only. `min_saturation` and
-    `min_tissue`: a window is blank, and never looked at, if fewer than `min_tissue` of its pixels have an HSV
-    saturation above `min_saturation` (of 255; 40 and 1000 of 256 x 256 pixels are those of a much used notebook).
+    that a glomerulus of a labelled slide is about `glomerulus` pixels long. `bands`: training slides are cut into this
+    many bands, which count as patients of their own; 0: into 1, or into 4 where patients are fewer than folds. `step`:
+    distance of neighbouring windows at inference, as part of a window. `border`: outer part of a window that is context
+    only. `min_saturation` and `min_tissue`: a window is blank, and never looked at, if fewer than `min_tissue` of its
+    pixels have an HSV saturation above `min_saturation` (of 255; 40 and 1000 of 256 x 256 pixels are those of a much
+    used notebook).
     """
 
     reduce: int = 0
     glomerulus: int = 90
+    bands: int = 0
     step: float = 0.5
     border: float = 0.0625
     min_saturation: int = 40
@@ -35,6 +38,8 @@ class Settings:
     def __post_init__(self):
         if not 0 <= self.reduce <= 64:
             raise RecipeError(f"settings.reduce={self.reduce}: must be 0 (chosen from the labels) or up to 64")
+        if not 0 <= self.bands <= 64:
+            raise RecipeError(f"settings.bands={self.bands}: must be 0 (chosen from the patients) or up to 64")
         if not 8 <= self.glomerulus <= 4096:
             raise RecipeError(f"settings.glomerulus={self.glomerulus}: must lie in 8..4096 pixels")
         if not 0 < self.step <= 1 or not 0 <= self.border < 0.5 or self.step > 1 - 2 * self.border:
@@ -82,13 +87,10 @@ PRESETS = {
         "weight_decay": 1e-4,
         "batch_size": 8,
         "loss": {"bce": 0.5, "dice": 0.5},
-        # Two patients are too few to leave one out for good.
-        "folds": 2,
-        "fold": "refit",
         "settings.glomerulus": 45,
         "settings.step": 0.75,
         "techniques": [
-            {"name": "random-windows", "settings": {"p_foreground": 0.5, "per_epoch": 144}},
+            {"name": "random-windows", "settings": {"p_foreground": 0.5, "per_epoch": 128}},
             {"name": "deep-supervision", "settings": {"weight": 0.1}},
             {"name": "flip-tta", "settings": {"identity": 0.5}},
             {"name": "epoch-ensemble", "settings": {"last": 3}},
@@ -149,7 +151,7 @@ def kk_dataset(root, recipe):
     """The contest's folder."""
     from kagglekit_glomeruli.dataset import read
 
-    return read(root, Settings(**recipe.settings))
+    return read(root, Settings(**recipe.settings), recipe.folds)
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +22,25 @@ from kagglekit_glomeruli.submission import RleCsv
 TRAIN_HEADER = "id", "encoding"
 INFO = "HuBMAP-20-dataset_information.csv"
 MOST_REDUCE = 8
+FEW_BANDS = 4
+
+
+@dataclass(frozen=True)
+class Label:
+    """The runs `[N, 2]` (start from 0, length) of a slide of `size`, and the row at which a sample of it begins."""
+
+    runs: np.ndarray
+    size: tuple[int, int]
+    top: int = 0
 
 
 @dataclass
 class Slides(Dataset):
-    """Samples of train and test; labels are runs `[N, 2]` (start from 0, length) in column order."""
+    """Samples of train and test, slides or bands of them; labels are `Label`s."""
 
     train: list[Sample]
     test: list[Sample]
-    answers: dict[str, np.ndarray]
+    answers: dict[str, Label]
     problems: list[Problem]
     files: list[Path]
     submission: RleCsv
@@ -39,22 +49,38 @@ class Slides(Dataset):
 
     def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[h, w, 3]`."""
-        return self.slides[sample.image].read(box)
+        return self.slides[sample.image].read(_placed(sample, box))
 
     def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[h, w]`, decoded for the box alone."""
         if sample.label is None:
             raise DataError(f"{sample.id}: has no label")
-        box = box or Box(0, 0, *sample.size)
-        return rle.decode_box(sample.label, sample.size, box.top, box.left, box.height, box.width)
+        box = _placed(sample, box)
+        return rle.decode_box(sample.label.runs, sample.label.size, box.top, box.left, box.height, box.width)
 
     def regions(self, sample: Sample, size: tuple[int, int]) -> Mapping[str, np.ndarray]:
         """Anatomical structures, by their names in lower case; none where there is no file."""
-        path = sample.image.with_name(f"{sample.id}-anatomical-structure.json")
-        return read_regions(path, sample.size, size) if path.exists() else {}
+        path, slide = (
+            sample.image.with_name(f"{sample.image.stem}-anatomical-structure.json"),
+            self.slides[sample.image],
+        )
+        if not path.exists():
+            return {}
+        above, height = _placed(sample, None).top, slide.size[0]
+        rows = round(size[0] * height / sample.size[0])  # of the whole slide at the scale asked for
+        top = min(round(above * rows / height), rows - size[0])
+        whole = read_regions(path, slide.size, (rows, size[1]))
+        return {name: mask[top : top + size[0]] for name, mask in whole.items()}
 
 
-def read(root: Path, settings: Settings) -> Slides:
+def _placed(sample: Sample, box: Box | None) -> Box:
+    """A box of a sample as one of its slide."""
+    box = box or Box(0, 0, *sample.size)
+    top = sample.label.top if sample.label is not None else 0
+    return Box(top + box.top, box.left, box.height, box.width)
+
+
+def read(root: Path, settings: Settings, folds: int) -> Slides:
     """Index a data folder; raises DataError where it is unusable as a whole."""
     root = Path(root)
     _require(root)
@@ -71,7 +97,8 @@ def read(root: Path, settings: Settings) -> Slides:
             + (f"; the first fault: {problems[0].sample}: {problems[0].detail}" if problems else "")
         )
     answers = _answers(root / "answers.csv", test, problems)
-    reduce = settings.reduce or choose_reduce([s.label for s in train], settings.glomerulus)
+    reduce = settings.reduce or choose_reduce([s.label.runs for s in train], settings.glomerulus)
+    train = cut_into_bands(train, settings.bands or choose_bands(train, folds), reduce)
     tiling = Tiling(reduce, settings.step, settings.border, settings.min_saturation, settings.min_tissue)
     named = [root / n for n in ("train.csv", "sample_submission.csv", INFO)]
     files = [p for p in (*named, *(root / "train").glob("*-anatomical-structure.json")) if p.exists()]
@@ -87,6 +114,33 @@ def choose_reduce(labels: list[np.ndarray], wanted: int) -> int:
     if reduce > 1:
         say(f"slides are shrunk {reduce} times, by the length of their glomeruli (-o settings.reduce=N to choose)")
     return reduce
+
+
+def choose_bands(train: list[Sample], folds: int) -> int:
+    """1, or `FEW_BANDS` where there are fewer patients than folds."""
+    patients = len({sample.group for sample in train})
+    if patients >= folds:
+        return 1
+    say(
+        f"{patients} patient(s) cannot be split into {folds} folds: slides are cut into {FEW_BANDS} bands, which count "
+        "as patients; validation scores are too good for that (-o settings.bands=1 splits by patient)"
+    )
+    return FEW_BANDS
+
+
+def cut_into_bands(train: list[Sample], bands: int, reduce: int) -> list[Sample]:
+    """Each slide as `bands` samples of whole rows, from top to bottom, each a group of its own; 1 changes nothing."""
+    if bands == 1:
+        return train
+    cut = []
+    for sample in train:
+        height, width = sample.size
+        tall = -(-height // (bands * reduce)) * reduce  # bands begin where a shrunk pixel begins
+        for number, top in enumerate(range(0, height, tall)):
+            name, size = f"{sample.id}#{number}", (min(tall, height - top), width)
+            label = replace(sample.label, top=top)
+            cut.append(replace(sample, id=name, size=size, truth_size=size, label=label, group=name))
+    return cut
 
 
 def _require(root: Path) -> None:
@@ -147,7 +201,7 @@ def _train(
         if not len(label):
             problems.append(Problem(id, "empty label", "the slide counts as one without glomeruli", skip=False))
         group = info[id]["patient_number"] if id in info else id
-        train.append(Sample(id, path, slide.size, label, group))
+        train.append(Sample(id, path, slide.size, Label(label, slide.size), group))
     for path in sorted((root / "train").glob("*.tiff")):
         if path.stem not in encodings:
             problems.append(Problem(path.stem, "slide without label", "it is not used"))
@@ -166,7 +220,7 @@ def _test(
     return test
 
 
-def _answers(path: Path, test: list[Sample], problems: list[Problem]) -> dict[str, np.ndarray]:
+def _answers(path: Path, test: list[Sample], problems: list[Problem]) -> dict[str, Label]:
     """The truth of the test slides, where there is a file; raises DataError for a fault in it."""
     if not path.is_file():
         return {}
@@ -176,7 +230,7 @@ def _answers(path: Path, test: list[Sample], problems: list[Problem]) -> dict[st
             problems.append(Problem(sample.id, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))
             continue
         try:
-            answers[sample.id] = rle.runs(truth[sample.id], sample.size)
+            answers[sample.id] = Label(rle.runs(truth[sample.id], sample.size), sample.size)
         except SubmissionError as error:
             raise DataError(f"{path}: {sample.id}: {error}; mend or remove it") from None
     return answers
