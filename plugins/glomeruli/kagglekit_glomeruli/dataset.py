@@ -87,9 +87,12 @@ def read(root: Path, settings: Settings, folds: int) -> Slides:
     problems: list[Problem] = []
     info = _information(root / INFO, problems)
     form = RleCsv(root / "sample_submission.csv")
-    encodings = refuse_leaks(root, read_rows(root / "train.csv", TRAIN_HEADER, DataError), form.names(), problems)
+    encodings = read_rows(root / "train.csv", TRAIN_HEADER, DataError)
     slides: dict[Path, Slide] = {}
-    train = _train(root, encodings, info, slides, problems)
+    train = _train(root, refuse_leaks(root, encodings, form.names(), problems), info, slides, problems)
+    for path in sorted((root / "train").glob("*.tiff")):
+        if path.stem not in encodings:
+            problems.append(Problem(path.stem, "slide without label", "it is not used"))
     test = _test(root, form.names(), info, slides, problems)
     if not train:
         raise DataError(
@@ -202,9 +205,6 @@ def _train(
             problems.append(Problem(id, "empty label", "the slide counts as one without glomeruli", skip=False))
         group = info[id]["patient_number"] if id in info else id
         train.append(Sample(id, path, slide.size, Label(label, slide.size), group))
-    for path in sorted((root / "train").glob("*.tiff")):
-        if path.stem not in encodings:
-            problems.append(Problem(path.stem, "slide without label", "it is not used"))
     return train
 
 

@@ -12,7 +12,7 @@ from kagglekit.types import Size
 
 
 class Stain(NamedTuple):
-    """Absorbance of red, green and blue in full pink (protein) and in full blue (nuclei), and the light of bare glass."""
+    """Absorbance of red, green and blue in full pink (protein) and in full blue (nuclei); the light of bare glass."""
 
     pink: Sequence[float]
     blue: Sequence[float]

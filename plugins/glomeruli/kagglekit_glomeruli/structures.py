@@ -118,9 +118,7 @@ def draw_infiltrate(rng: np.random.Generator, sheet: Sheet, x: float, y: float) 
     np.maximum(part, (rng.uniform(90, 150) * near).astype(np.uint8), out=part)
 
 
-def draw_tubules(
-    rng: np.random.Generator, sheet: Sheet, medulla: np.ndarray, along: np.ndarray, coarse: int
-) -> None:
+def draw_tubules(rng: np.random.Generator, sheet: Sheet, medulla: np.ndarray, along: np.ndarray, coarse: int) -> None:
     """Tubules all over a sheet: coiled ones in the cortex, cut across; straight ones in the medulla, cut lengthwise.
 
     `medulla` and `along`, the direction of the straight ones, are `coarse` times smaller than the sheet.

@@ -9,10 +9,13 @@ an eigenvalue above 1, and an error in beliefs never grows on its way into messa
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
 
-from kagglekit_techniques.permutohedral import Messages, make_kernel, smoothness
+from kagglekit_techniques.permutohedral import Kernel, make_kernel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 CLIP = 1e-5  # the least probability, as in pydensecrf's unary_from_softmax: zero could never be persuaded
 TOLERANCE = 1e-3  # root mean square of a class's change up to which no messages are sent about it
+NARROW = 2.0  # pixels; see `smoothness`
 STEEP = 60.0  # logits above it are shifted before exp() leaves float32
 
 
@@ -78,6 +82,64 @@ def _check(probs: np.ndarray, image: np.ndarray) -> None:
         )
     if image.dtype not in ("uint8", "uint16"):
         raise ValueError(f"the picture must be uint8 or uint16, got {image.dtype}")
+
+
+@dataclass(frozen=True)
+class Separable:
+    """A Gaussian filter of positions only, symmetrically normalised: `taps` along both axes, `norm` `[N, 1]`."""
+
+    height: int
+    width: int
+    taps: torch.Tensor
+    norm: torch.Tensor
+    rows: ClassVar[int] = 0
+
+    def add(self, beliefs: torch.Tensor, logits: torch.Tensor, weight: float, *_) -> None:
+        """Add the weighted messages about `beliefs` `[N, k]` to `logits`, in place."""
+        from torch.nn.functional import conv2d
+
+        k, radius = beliefs.shape[1], len(self.taps) // 2
+        planes = (beliefs * self.norm).view(1, self.height, self.width, k).permute(0, 3, 1, 2)  # channels last
+        taps = self.taps.expand(k, 1, 1, -1)
+        planes = conv2d(planes, taps, padding=(0, radius), groups=k)
+        planes = conv2d(planes, taps.transpose(2, 3), padding=(radius, 0), groups=k)
+        logits.addcmul_(planes.permute(0, 2, 3, 1).reshape(-1, k), self.norm, value=weight)
+
+
+class Messages:
+    """The weighted sum of kernels, with the memory it works in: fresh pages would cost as much as the arithmetic."""
+
+    def __init__(self, weighted: Sequence[tuple[Kernel | Separable, float]]):
+        self.weighted = weighted
+        self.memory: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def add(self, beliefs: torch.Tensor, logits: torch.Tensor) -> None:
+        """Add the messages about `beliefs` `[N, k]` to `logits` `[N, k]`, in place."""
+        for kernel, weight in self.weighted:
+            size = kernel.rows, beliefs.shape[1]
+            if size not in self.memory:
+                self.memory[size] = beliefs.new_zeros(size), beliefs.new_zeros(size)
+            kernel.add(beliefs, logits, weight, *self.memory[size])
+
+
+@lru_cache(maxsize=2)  # the pictures of a competition come in few sizes
+def smoothness(height: int, width: int, sxy: float, truncate: float, device: torch.device) -> Kernel | Separable:
+    """The kernel that knows positions only, of standard deviation `sxy` pixels.
+
+    Below `NARROW`, where a lattice would have more vertices than there are pixels, it is exact within a window of
+    `truncate` standard deviations.
+    """
+    import torch
+
+    if sxy >= NARROW:
+        return make_kernel(torch.empty(height, width, 0, device=device), sxy, truncate)
+    radius = math.ceil(truncate * sxy)
+    taps = torch.exp((torch.arange(-radius, radius + 1, device=device) / sxy) ** 2 / -2)
+    sides = [
+        torch.nn.functional.conv1d(taps.new_ones(1, 1, n), taps[None, None], padding=radius) for n in (height, width)
+    ]
+    norm = (sides[0][0].T * sides[1][0]).rsqrt_().view(-1, 1)
+    return Separable(height, width, taps, norm)
 
 
 @dataclass(frozen=True)

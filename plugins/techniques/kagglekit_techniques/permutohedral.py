@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
 EXACT = 2**21  # so many pairs of pixels, at most, are summed one by one; beyond, a lattice is faster
-NARROW = 2.0  # pixels; see `smoothness`
+CHUNK = 2**15  # pixels whose simplices are found at once: small enough for caches, and for memory to be used again
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,12 @@ class Kernel:
     """
 
     matrices: tuple[torch.Tensor, ...]
+
+    def apply(self, beliefs: torch.Tensor) -> torch.Tensor:
+        """The messages about `beliefs` `[N, k]`."""
+        found, size = beliefs.new_zeros(beliefs.shape), (self.rows, beliefs.shape[1])
+        self.add(beliefs, found, 1.0, beliefs.new_zeros(size), beliefs.new_zeros(size))
+        return found
 
     @property
     def rows(self) -> int:
@@ -47,64 +51,6 @@ class Kernel:
                 source, target = target, source
             beliefs = source
         torch.addmm(logits, self.matrices[-1], beliefs, alpha=weight, out=logits)
-
-
-@dataclass(frozen=True)
-class Separable:
-    """A Gaussian filter of positions only, symmetrically normalised: `taps` along both axes, `norm` `[N, 1]`."""
-
-    height: int
-    width: int
-    taps: torch.Tensor
-    norm: torch.Tensor
-    rows: ClassVar[int] = 0
-
-    def add(self, beliefs: torch.Tensor, logits: torch.Tensor, weight: float, *_) -> None:
-        """Add the weighted messages about `beliefs` `[N, k]` to `logits`, in place."""
-        from torch.nn.functional import conv2d
-
-        k, radius = beliefs.shape[1], len(self.taps) // 2
-        planes = (beliefs * self.norm).view(1, self.height, self.width, k).permute(0, 3, 1, 2)  # channels last
-        taps = self.taps.expand(k, 1, 1, -1)
-        planes = conv2d(planes, taps, padding=(0, radius), groups=k)
-        planes = conv2d(planes, taps.transpose(2, 3), padding=(radius, 0), groups=k)
-        logits.addcmul_(planes.permute(0, 2, 3, 1).reshape(-1, k), self.norm, value=weight)
-
-
-class Messages:
-    """The weighted sum of kernels, with the memory it works in: fresh pages would cost as much as the arithmetic."""
-
-    def __init__(self, weighted: Sequence[tuple[Kernel | Separable, float]]):
-        self.weighted = weighted
-        self.memory: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
-
-    def add(self, beliefs: torch.Tensor, logits: torch.Tensor) -> None:
-        """Add the messages about `beliefs` `[N, k]` to `logits` `[N, k]`, in place."""
-        for kernel, weight in self.weighted:
-            size = kernel.rows, beliefs.shape[1]
-            if size not in self.memory:
-                self.memory[size] = beliefs.new_zeros(size), beliefs.new_zeros(size)
-            kernel.add(beliefs, logits, weight, *self.memory[size])
-
-
-@lru_cache(maxsize=2)  # the pictures of a competition come in few sizes
-def smoothness(height: int, width: int, sxy: float, truncate: float, device: torch.device) -> Kernel | Separable:
-    """The kernel that knows positions only, of standard deviation `sxy` pixels.
-
-    Below `NARROW`, where a lattice would have more vertices than there are pixels, it is exact within a window of
-    `truncate` standard deviations.
-    """
-    import torch
-
-    if sxy >= NARROW:
-        return make_kernel(torch.empty(height, width, 0, device=device), sxy, truncate)
-    radius = math.ceil(truncate * sxy)
-    taps = torch.exp((torch.arange(-radius, radius + 1, device=device) / sxy) ** 2 / -2)
-    sides = [
-        torch.nn.functional.conv1d(taps.new_ones(1, 1, n), taps[None, None], padding=radius) for n in (height, width)
-    ]
-    norm = (sides[0][0].T * sides[1][0]).rsqrt_().view(-1, 1)
-    return Separable(height, width, taps, norm)
 
 
 def make_kernel(colors: torch.Tensor, sxy: float, truncate: float) -> Kernel:
@@ -153,38 +99,44 @@ def lattice(features: torch.Tensor) -> Kernel:
     import torch
 
     axes, count = len(features) + 1, features.shape[1]
-    base, place, shares = _simplices(features)
-    digits, block, fits = _digits(base, (count - 1).bit_length())
-    # The corner of remainder k lies one step back along the k coordinates that come first in place.
-    names = torch.empty_like(place)
-    names[0] = ((base - base.amin(1, keepdim=True) + 2).long() * digits[:, None]).sum(0)
-    steps = torch.empty_like(place).scatter_(0, place, digits[:, None].expand(-1, count))
-    torch.cumsum(steps[:-1].sub_(block), 0, out=names[1:])
-    torch.sub(names[0], names[1:], out=names[1:])
-    names, pixels = _sorted(names, fits)
+    low, digits, block, fits = _naming(features)
+    names = torch.empty(axes, count, dtype=torch.int64, device=features.device)
+    shares = features.new_empty(axes, count)
+    for start in range(0, count, CHUNK):
+        part = slice(start, start + CHUNK)
+        base, place, shares[:, part] = _simplices(features[:, part])
+        names[0, part] = ((base - low[:, None]).long() * digits[:-1, None]).sum(0)
+        # The corner of remainder k lies one step back along the k coordinates that come first in place.
+        steps = torch.empty_like(place).scatter_(0, place, digits[:, None].expand_as(place))
+        torch.sub(names[0, part], steps[:-1].sub_(block).cumsum(0), out=names[1:, part])
+    pixels = _sort(names, fits)
+    flat = names.view(-1)
     fresh = torch.ones_like(names, dtype=torch.bool)
-    torch.ne(names[1:], names[:-1], out=fresh[1:])
-    starts = fresh.nonzero()[:, 0]
+    torch.ne(flat[1:], flat[:-1], out=fresh.view(-1)[1:])
+    starts = fresh.view(-1).nonzero()[:, 0]
     vertices = torch.empty(count, axes, dtype=torch.int32, device=features.device)
-    corners = pixels * axes + torch.arange(axes, device=features.device)[:, None]
-    vertices.view(-1)[corners.view(-1)] = torch.cumsum(fresh, 0, dtype=torch.int32).sub_(1)
-    weights, shares = shares.T.contiguous(), shares.gather(1, pixels).view(-1)
-    splat = _csr(torch.cat([starts, starts.new_tensor([axes * count])]), pixels.view(-1), shares, count)
-    blurs = _blurs(names[starts], starts >= (axes - 1) * count, digits, block, fits)
-    kernel = Kernel((splat, *blurs, _fixed_rows(vertices, weights, len(starts) + 1)))
-    received = weights.new_zeros(count, 1)
-    Messages([(kernel, 1.0)]).add(torch.ones_like(received), received)
-    norm = received.add_(1e-20).rsqrt_()
-    splat.values().mul_(norm[:, 0][pixels.view(-1)])
-    weights.mul_(norm)  # which the slice shares
+    values, weights, seen = torch.empty_like(shares), shares.T.contiguous(), 0
+    for axis, row in enumerate(pixels):
+        own = fresh[axis].cumsum(0, dtype=torch.int32).add_(seen - 1)
+        vertices[:, axis][row] = own
+        torch.index_select(shares[axis], 0, row, out=values[axis])
+        seen = int(own[-1]) + 1
+    splat = _csr(torch.cat([starts, starts.new_tensor([axes * count])]), pixels.view(-1), values.view(-1), count)
+    blurs = _blurs(flat[starts], starts >= (axes - 1) * count, digits, block, fits)
+    kernel = Kernel((splat, *blurs, _fixed_rows(vertices, weights, seen + 1)))
+    norm = kernel.apply(weights.new_ones(count, 1)).add_(1e-20).rsqrt_()
+    weights.mul_(norm)  # which is what the slice holds, as `values` is what the splat holds
+    for axis, row in enumerate(pixels):
+        values[axis] *= norm[:, 0].index_select(0, row)
     return kernel
 
 
 def _simplices(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The simplex around each of `features` `[d, N]`: its corner of remainder 0, how it lies, barycentric weights.
 
-    Corner: float32 `[d + 1, N]` in units of d + 1. How it lies: int64 `[d + 1, N]`, the place of each coordinate when
-    they are sorted from the largest remainder down. Single precision and ties as in pydensecrf.
+    Corner: float32 `[d, N]` in units of d + 1, the last coordinate left out. How it lies: int64 `[d + 1, N]`, the place
+    of each coordinate when they are sorted from the largest remainder down. Weights: `[d + 1, N]`, by remainder. In
+    single precision and with the ties of pydensecrf.
     """
     import torch
 
@@ -192,8 +144,7 @@ def _simplices(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torc
     lifted = features.new_empty(d + 1, count)
     total = features.new_zeros(count)
     for axis in range(d, 0, -1):
-        # The blur of all axes has a variance of (d + 1)^2 * 2 / 3 in lattice units.
-        scaled = features[axis - 1] * (math.sqrt(2 / 3) * (d + 1) / math.sqrt(axis * (axis + 1)))
+        scaled = features[axis - 1] * _stretch(axis, d)
         torch.sub(total, scaled, alpha=axis, out=lifted[axis])
         total += scaled
     lifted[0] = total
@@ -212,46 +163,65 @@ def _simplices(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torc
     weights = ordered.clone()
     weights[1:] -= ordered[:-1]
     weights[0] += 1 - ordered[d]
-    return base, place, weights
+    return base[:-1], place, weights
 
 
-def _digits(base: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor, bool]:
-    """What each coordinate counts in a vertex's name, what the remainder counts, and if `bits` bits are left beside it.
+def _stretch(axis: int, d: int) -> float:
+    """Lattice units per standard deviation: all blurs together have a variance of (d + 1)^2 * 2 / 3 of them."""
+    return math.sqrt(2 / 3) * (d + 1) / math.sqrt(axis * (axis + 1))
 
-    Coordinates are the digits of a number, the remainder the first of them. Where that does not fit into 64 bits (very
-    many channels), every digit counts at random: names remain linear, and a million of them differ but for one chance
-    in ten million.
+
+def _naming(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, bool]:
+    """The least corner, what each coordinate counts in a vertex's name, what the remainder counts, and whether it fits.
+
+    Coordinates are the digits of a number, the remainder the first of them. Where that and the number of a pixel do not
+    fit into 64 bits (many channels), every digit counts at random: names remain linear, and two of a million vertices
+    share one in one picture of ten million.
     """
     import torch
 
-    spans = (base.amax(1) - base.amin(1) + 5).long().tolist()  # a step may leave the range by 2 on either side
-    counts = [math.prod(spans[axis + 1 : -1]) for axis in range(len(spans) - 1)] + [0]
-    block = math.prod(spans[:-1])
-    fits = block * len(spans) < 2 ** (63 - bits)
+    d, count = features.shape
+    ends = torch.stack([features.amin(1), features.amax(1)]).tolist()
+    lows, spans, least, most = [], [], 0.0, 0.0
+    for axis in range(d, 0, -1):
+        low, high = (end[axis - 1] * _stretch(axis, d) for end in ends)
+        lows.insert(0, math.floor((least - axis * high) / (d + 1)))
+        spans.insert(0, math.ceil((most - axis * low) / (d + 1)) - lows[0])
+        least, most = least + low, most + high
+    lows.insert(0, math.floor(least / (d + 1)))
+    spans.insert(0, math.ceil(most / (d + 1)) - lows[0])
+    spans = [span + 8 for span in spans[:-1]]  # rounding, turning and stepping leave the range by 4 at most
+    counts, block = [math.prod(spans[axis + 1 :]) for axis in range(d)], math.prod(spans)
+    fits = block * (d + 1) < 2 ** (63 - count.bit_length())
     if not fits:
-        generator = torch.Generator().manual_seed(0)
-        drawn = torch.randint(-(2**62), 2**62, (len(spans),), generator=generator) * 2 + 1
-        counts, block = [*drawn[1:].tolist(), 0], int(drawn[0])
-    return torch.tensor(counts, device=base.device), torch.tensor(block, device=base.device), fits
+        drawn = torch.randint(-(2**62), 2**62, (d + 1,), generator=torch.Generator().manual_seed(0)) * 2 + 1
+        *counts, block = drawn.tolist()
+    device = features.device
+    low = torch.tensor(lows[:-1], device=device) - 4
+    return low, torch.tensor([*counts, 0], device=device), torch.tensor(block, device=device), fits
 
 
-def _sorted(names: torch.Tensor, fits: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """`names` `[d + 1, N]`, each row sorted, as one row; and the pixel that each belongs to, `[d + 1, N]`."""
+def _sort(names: torch.Tensor, fits: bool) -> torch.Tensor:
+    """Sort each row of `names` `[d + 1, N]` in place; returns int32, where each of them came from."""
     import numpy as np
     import torch
 
     if not fits:
-        names, pixels = torch.sort(names, dim=1)
-        return names.view(-1), pixels
-    # Name and pixel as one number: sorting plain numbers is several times faster than sorting with indices.
-    bits = (names.shape[1] - 1).bit_length()
-    packed = (names << bits).bitwise_or_(torch.arange(names.shape[1], device=names.device))
-    if packed.is_cuda:
-        packed = packed.sort(dim=1).values
+        names[:], pixels = torch.sort(names, dim=1)
+        return pixels.int()
+    # Name and pixel as one number: numbers alone are sorted several times faster than numbers with their places.
+    bits = names.shape[1].bit_length()
+    names.bitwise_left_shift_(bits).bitwise_or_(torch.arange(names.shape[1], device=names.device))
+    if names.is_cuda:
+        names[:] = names.sort(dim=1).values
     else:
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            list(pool.map(np.ndarray.sort, packed.numpy()))
-    return (packed >> bits).view(-1), packed.bitwise_and_((1 << bits) - 1)
+            list(pool.map(np.ndarray.sort, names.numpy()))
+    pixels = torch.empty_like(names, dtype=torch.int32)
+    for row, pixel in zip(names, pixels, strict=True):
+        pixel.copy_(row & ((1 << bits) - 1))
+    names.bitwise_right_shift_(bits)
+    return pixels
 
 
 def _blurs(
