@@ -1,4 +1,4 @@
-"""Writing slides in the forms that the contest's have: channels last or first, in one image or three, in tiles, strips."""
+"""Writing slides in the forms that the contest's have: channels last or first, one image or three, in tiles or strips."""
 
 from __future__ import annotations
 
