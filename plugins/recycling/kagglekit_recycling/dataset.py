@@ -57,7 +57,7 @@ def read(root: Path, settings: Settings) -> Trash:
         raise DataError(f"{root}: no such data folder")
     root = root / "data" if (root / "data" / "test.json").exists() else root
     problems: list[Problem] = []
-    train_files = [root / "train_all.json"] if (root / "train_all.json").exists() else _parts(root)
+    train_files = _train_files(root)
     documents = {path: read_coco(path) for path in (*train_files, root / "test.json")}
     edition = _edition(documents)
     train: dict[str, Sample] = {}
@@ -79,8 +79,9 @@ def read(root: Path, settings: Settings) -> Trash:
     return Trash(list(train.values()), test, answers, problems, files, form, edition, overlap)
 
 
-def _parts(root: Path) -> list[Path]:
-    found = [p for p in (root / "train.json", root / "val.json") if p.exists()]
+def _train_files(root: Path) -> list[Path]:
+    whole, parts = root / "train_all.json", (root / "train.json", root / "val.json")
+    found = [whole] if whole.exists() else [p for p in parts if p.exists()]
     if not found or not (root / "test.json").exists():
         missing = "test.json" if found else "train_all.json (or train.json)"
         raise DataError(f"{root}: {missing} is missing; expected\n{LAYOUT}")
