@@ -1,4 +1,4 @@
-"""Writing slides in the forms that the contest's have: channels last or first, one image or three, in tiles or strips."""
+"""Writing slides in the forms that the contest's have: channels last or first, one image or three, tiles or strips."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def write_slide(path: Path, image: np.ndarray, form: str) -> None:
             options = {"compression": "lzw", "predictor": True, "rowsperstrip": STRIP, "software": False}
             tifffile.imwrite(path, image, photometric="rgb", metadata=None, **options)
         case "jpeg":
-            options = {"compression": "jpeg", "compressionargs": {"level": JPEG_QUALITY}, "photometric": "ycbcr"}
-            tifffile.imwrite(path, image, tile=TILE, metadata=None, software=False, **options)
+            options = {"compression": "jpeg", "compressionargs": {"level": JPEG_QUALITY}}
+            tifffile.imwrite(path, image, photometric="rgb", tile=TILE, metadata=None, software=False, **options)
         case "deflate":
             tifffile.imwrite(path, image, photometric="rgb", metadata=None, **tiles)
         case _:
