@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SHOWN = 6  # best, and as many worst
 BLOCK = 256  # stored pixels of the blocks on which settings are tuned where pictures are tiled
-SCREEN = 1024  # pixels of the longer side of a tiled picture that is shown
+WINDOW = 384  # stored pixels of the windows of tiled pictures that are shown
 
 
 def choose_settings(process: Postprocess, data: Data, predictions: ValidationProbs, metric: Metric) -> Gate | None:
@@ -87,30 +87,43 @@ def score_validation(data: Data, predictions: ValidationProbs, process: Postproc
 def pick_examples(
     data: Data, predictions: ValidationProbs, process: Postprocess, counts: np.ndarray, metric: Metric
 ) -> list[Example]:
-    """The best and the worst validation predictions, best first."""
+    """The best and the worst validation predictions, best first; of tiled pictures, windows of them."""
+    if data.store.tiling is not None:
+        examples = list(_window_examples(data, predictions, process, metric))
+        scores = [example.score for example in examples]
+        return [examples[i] for i in _best_and_worst(scores, metric)]
     scores = [metric.reduce(one[None]) for one in counts]
+    return [_example(data, predictions, process, i, scores[i]) for i in _best_and_worst(scores, metric)]
+
+
+def _best_and_worst(scores: Sequence[float], metric: Metric) -> list[int]:
     order = sorted(range(len(scores)), key=lambda i: -scores[i] if metric.greater_is_better else scores[i])
-    shown = order if len(order) <= 2 * SHOWN else order[:SHOWN] + order[-SHOWN:]
-    return [_example(data, predictions, process, i, scores[i]) for i in shown]
+    return order if len(order) <= 2 * SHOWN else order[:SHOWN] + order[-SHOWN:]
 
 
 def _example(data: Data, predictions: ValidationProbs, process: Postprocess, i: int, score: float) -> Example:
-    """One prediction to show; pictures are brought to the size of their masks, tiled ones to that of a screen."""
+    """One prediction to show, the picture brought to the size of its mask."""
     from kagglekit.report.run_page import Example
 
-    dataset, prediction, sample = data.dataset, predictions[i], predictions.samples[i]
-    prediction = prepared(process, prediction)
-    if data.store.tiling is None:
-        form = dataset.submission
-        mask = form.decode(form.encode(process(prediction)), sample.truth_size)
-        shown = as_rgb(dataset.read_image(sample), data.intake)
-        return Example(sample.id, resize_image(shown, mask.shape[:2]), dataset.read_truth(sample), mask, score)
-    image, truth = data.store.read(sample)
-    stride = max(1, -(-max(image.shape[:2]) // SCREEN))
-    probs = prediction.probs[:, ::stride, ::stride].astype("float32")
-    mask = process(Prediction(probs, probs.shape[1:], sample.id))
-    image = as_rgb(image[::stride, ::stride], data.intake)
-    return Example(sample.id, image, truth[::stride, ::stride].copy(), mask, score)
+    dataset, form, sample = data.dataset, data.dataset.submission, predictions.samples[i]
+    mask = form.decode(form.encode(process(prepared(process, predictions[i]))), sample.truth_size)
+    shown = as_rgb(dataset.read_image(sample), data.intake)
+    return Example(sample.id, resize_image(shown, mask.shape[:2]), dataset.read_truth(sample), mask, score)
+
+
+def _window_examples(
+    data: Data, predictions: ValidationProbs, process: Postprocess, metric: Metric
+) -> Iterator[Example]:
+    """Windows of tiled pictures in which truth or prediction show something, at the store's scale."""
+    from kagglekit.report.run_page import Example
+
+    windows, truths = Blocks(predictions, WINDOW, MOST).pairs()
+    for number, (window, truth) in enumerate(zip(windows, truths, strict=True), 1):
+        mask = process(prepared(process, window))
+        if truth.any() or mask.any():
+            score = metric.reduce(metric.compare(truth, mask)[None])
+            name = f"{window.sample}, window {number}"
+            yield Example(name, as_rgb(window.image, data.intake), truth.copy(), mask, score)
 
 
 def predict_test(
