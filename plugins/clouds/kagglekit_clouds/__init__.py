@@ -65,7 +65,7 @@ PRESETS = {
         "encoder_weights": "bundled",
         "fidelity.image_size": 256,
         "fidelity.fraction": 1.0,
-        "fidelity.epochs": 24,
+        "fidelity.epochs": 14,
         "lr": 1e-3,
         "folds": 4,
         "techniques": [

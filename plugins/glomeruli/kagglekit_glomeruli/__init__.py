@@ -78,10 +78,11 @@ PRESETS = {
     # The same solution with a network that learns on two CPU cores in minutes, with no network connection.
     "demo": {
         "encoder": "tu-tf_efficientnet_lite0",
+        "decoder": "unet/2",
         "encoder_weights": "bundled",
         "fidelity.image_size": 256,
         "fidelity.fraction": 1.0,
-        "fidelity.epochs": 8,
+        "fidelity.epochs": 12,
         "optimizer": "adamw",
         "lr": 1e-3,
         "weight_decay": 1e-4,
@@ -90,8 +91,7 @@ PRESETS = {
         "settings.glomerulus": 45,
         "settings.step": 0.75,
         "techniques": [
-            {"name": "random-windows", "settings": {"p_foreground": 0.5, "per_epoch": 128}},
-            {"name": "deep-supervision", "settings": {"weight": 0.1}},
+            {"name": "random-windows", "settings": {"p_foreground": 0.5, "per_epoch": 144}},
             {"name": "flip-tta", "settings": {"identity": 0.5}},
             {"name": "epoch-ensemble", "settings": {"last": 3}},
         ],

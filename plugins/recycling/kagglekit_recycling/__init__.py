@@ -86,14 +86,14 @@ PRESETS = {
     # The same solution with a network that learns on two CPU cores in minutes, with no network connection.
     "demo": {
         "encoder": "tu-tf_efficientnet_lite0",
-        "decoder": "unet",
+        "decoder": "deeplabv3plus/2",
         "encoder_weights": "bundled",
         "fidelity.image_size": 256,
         "fidelity.fraction": 1.0,
-        "fidelity.epochs": 12,
+        "fidelity.epochs": 8,
         "optimizer": "adamw",
-        "lr": 1e-3,
-        "weight_decay": 1e-2,
+        "lr": 5e-4,
+        "weight_decay": 1e-4,
         "warmup": 0.5,
         "batch_size": 8,
         "techniques": [

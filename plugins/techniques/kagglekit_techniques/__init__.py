@@ -1,6 +1,7 @@
 """Techniques that serve more than one competition; each is a frozen dataclass that wraps the stages it changes."""
 
 from kagglekit import hookimpl
+from kagglekit_techniques.dense_crf import DenseCRF
 from kagglekit_techniques.ensembles import EpochEnsemble, Vote
 from kagglekit_techniques.heads import ClassHead, DeepSupervision
 from kagglekit_techniques.losses import LabelSmoothing
@@ -15,6 +16,7 @@ def kk_techniques():
     return [
         ClassHead,
         DeepSupervision,
+        DenseCRF,
         EpochEnsemble,
         FlipTTA,
         GridWindows,

@@ -58,13 +58,12 @@ class DenseCRF:
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset):
         """As before; asked before training, so that a run that could not end does not begin."""
-        sampler = yield
         if dataset.tiling is not None:
             raise RecipeError(
                 "techniques.dense-crf: pictures as large as these are looked at through windows and are not kept "
                 "beside their probabilities; use --without dense-crf"
             )
-        return sampler
+        return (yield)
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self, competition):

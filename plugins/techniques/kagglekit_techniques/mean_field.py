@@ -41,7 +41,7 @@ def mean_field(
     tolerance: float = TOLERANCE,
     exclusive: bool = True,
 ) -> np.ndarray:
-    """Refine float32 probabilities `[K, H, W]` by the picture `[H, W, C]` (uint8 or uint16, any C).
+    """Refine float32 probabilities `[K, H, W]` by the picture `[H, W, C]` (uint8, uint16 or int16, any C).
 
     `exclusive` classes sum to 1 over K in the result; otherwise each class is a problem of two labels, itself and
     background. `sxy` is in pixels, `srgb` in levels of 0..255 (16-bit values are scaled to that range), `compat` the
@@ -61,7 +61,7 @@ def mean_field(
             weighted.append((smoothness(height, width, gaussian_sxy, truncate, device), gaussian_compat))
         if bilateral_compat and iterations:
             levels = torch.from_numpy(image.astype("float32")).to(device)
-            colors = levels / (bilateral_srgb * (257 if image.dtype == "uint16" else 1))
+            colors = levels / (bilateral_srgb * (1 if image.dtype == "uint8" else 257))
             weighted.append((make_kernel(colors, bilateral_sxy, truncate), bilateral_compat))
         p = torch.from_numpy(np.array(probs.reshape(classes, -1).T, np.float32, order="C")).to(device).clamp_(CLIP, 1)
         logits = p.log() if exclusive else p.log() - (1 - p).clamp_(min=CLIP).log_()
@@ -69,7 +69,7 @@ def mean_field(
             # Of two labels, background loses what the class gains: a message counts twice.
             messages = Messages([(kernel, compat if exclusive else 2 * compat) for kernel, compat in weighted])
             # Beliefs that are equal everywhere change nobody's mind, so nobody needs to be told of them.
-            told = torch.full_like(p, 1 / classes if exclusive else 0.5)
+            told = p.new_full((1, 1), 1 / classes if exclusive else 0.5)
             Inference(messages, tolerance**2 * len(p), exclusive).advance(logits, told, None, iterations)
         refined = _beliefs(logits, None, exclusive, p)[0]
         return np.ascontiguousarray(refined.cpu().numpy().T).reshape(probs.shape)
@@ -80,8 +80,8 @@ def _check(probs: np.ndarray, image: np.ndarray) -> None:
         raise ValueError(
             f"probabilities [K, H, W] and picture [H, W, C] must agree in size, got {probs.shape} and {image.shape}"
         )
-    if image.dtype not in ("uint8", "uint16"):
-        raise ValueError(f"the picture must be uint8 or uint16, got {image.dtype}")
+    if image.dtype not in ("uint8", "uint16", "int16"):
+        raise ValueError(f"the picture must be uint8, uint16 or int16, got {image.dtype}")
 
 
 @dataclass(frozen=True)
@@ -162,28 +162,26 @@ class Inference:
 
         `told` `[N, k]` holds the beliefs that neighbours know of, `rest` `[N, 1]` the sum of exp(logit) over classes
         that are not here (None: all are here). Returns how many iterations are left because `rest` should move too,
-        and the beliefs that neighbours know of now; `told` itself is used up.
+        and the beliefs that neighbours know of now.
         """
         import torch
 
-        beliefs, scratch, share, first = torch.empty_like(logits), torch.empty_like(logits), None, True
+        beliefs, change, scratch = (torch.empty_like(logits) for _ in range(3))
+        share, first = None, True
         while left:
-            if self.exclusive and logits.max() > STEEP:
-                if rest is not None:
-                    break
-                logits.sub_(logits.amax(1, keepdim=True))
+            if rest is not None and logits.max() > STEEP:
+                break
             _, total = _beliefs(logits, rest, self.exclusive, beliefs)
             if rest is not None:
                 share = rest / total if first else share
                 if (rest / total - share).square_().sum() > self.limit:
                     break
-            change = torch.sub(beliefs, told, out=told)
+            torch.sub(beliefs, told, out=change)
             news = (torch.mul(change, change, out=scratch).sum(0) > self.limit).nonzero()[:, 0]
             if first or 2 * len(news) > logits.shape[1]:
                 self.messages.add(change, logits)
-                told, beliefs, first, left = beliefs, told, False, left - 1
+                beliefs, told, first, left = torch.empty_like(logits) if first else told, beliefs, False, left - 1
                 continue
-            torch.sub(beliefs, change, out=told)
             if not len(news):
                 return (0 if rest is None else left), told
             others = None
@@ -206,11 +204,16 @@ class Inference:
 def _beliefs(
     logits: torch.Tensor, rest: torch.Tensor | None, exclusive: bool, out: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Probabilities into `out`, and the sum they were divided by. torch.softmax is slow along so short an axis."""
+    """Probabilities into `out`, and the sum they were divided by; large logits are shifted in place.
+
+    torch.softmax does the same but is slow along so short an axis.
+    """
     import torch
 
     if not exclusive:
         return torch.sigmoid(logits, out=out), None
+    if rest is None and logits.max() > STEEP:
+        logits.sub_(logits.amax(1, keepdim=True))
     torch.exp(logits, out=out)
     ones = out.new_ones(out.shape[1], 1)
     total = out @ ones if rest is None else torch.addmm(rest, out, ones)
