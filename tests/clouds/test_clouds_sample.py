@@ -7,14 +7,14 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
-from kagglekit_clouds import CLASSES, SIZE
-from kagglekit_clouds.labelling import FISH, FLOWER, GRAVEL, MISTAKEN, SIMILAR, SUGAR, Region, label, rectangles
-from kagglekit_clouds.sample import draw_sample, plan
-from kagglekit_clouds.scenery import draw_picture, gap, lay_out
 from PIL import Image
 
 from kagglekit.data.check import check
 from kagglekit.plugins import discover
+from kagglekit_clouds import CLASSES, SIZE
+from kagglekit_clouds.labelling import FISH, FLOWER, GRAVEL, MISTAKEN, SIMILAR, SUGAR, Region, label, rectangles
+from kagglekit_clouds.sample import draw_sample, plan
+from kagglekit_clouds.scenery import draw_picture, gap, lay_out
 from tests.helpers import solution
 
 COUNT, SEED = 9, 3

@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from kagglekit_clouds.gates import Gated
-from kagglekit_clouds.swaths import Painted, SwathPaint, WithoutSwaths, black, draw_swath
-from kagglekit_clouds.triplet import Grid, Triplet
 
 from kagglekit import PluginError, Prediction, RecipeError
 from kagglekit.metrics import MeanDice
 from kagglekit.plugins import discover
 from kagglekit.predict.postprocess import Threshold, describe, restore
+from kagglekit_clouds.gates import Gated
+from kagglekit_clouds.swaths import Painted, SwathPaint, WithoutSwaths, black, draw_swath
+from kagglekit_clouds.triplet import Grid, Triplet
 from tests.helpers import solution
 
 SIZE = (350, 525)

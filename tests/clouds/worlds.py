@@ -5,9 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from kagglekit_clouds import CLASSES, SIZE
 
 from kagglekit.data import rle
+from kagglekit_clouds import CLASSES, SIZE
 
 HEADER = ["Image_Label", "EncodedPixels"]
 

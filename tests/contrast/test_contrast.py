@@ -5,12 +5,12 @@ import numpy as np
 import pydicom
 import pytest
 import tifffile
-from kagglekit_contrast.dataset import read
-from kagglekit_contrast.sample import draw_sample
 from pydicom.dataset import FileDataset, FileMetaDataset
 
 from kagglekit import DataError
 from kagglekit.data.images import read_picture
+from kagglekit_contrast.dataset import read
+from kagglekit_contrast.sample import draw_sample
 from tests.helpers import kk
 
 VALUES = np.array([[0, 1, 255, 256], [257, 4095, 12040, 65535]], np.uint16)

@@ -293,3 +293,11 @@ def test_blame_names_nobody_for_an_error_of_the_engine():
     with pytest.raises(ZeroDivisionError) as caught:
         _ = 1 / 0
     assert blame(caught.value, toy().plugins) is None
+
+
+def test_a_competition_with_more_classes_than_a_mask_holds_is_refused():
+    many = competition("many", task="multiclass", classes=tuple(f"c{i}" for i in range(257)))
+    registry = build(many=bringing("many", competition=many))
+    assert "competition many has 257 classes; masks hold up to 256" in registry.broken["many"].error
+    fits = competition("fits", task="multiclass", classes=tuple(f"c{i}" for i in range(256)))
+    assert not build(fits=bringing("fits", competition=fits)).broken

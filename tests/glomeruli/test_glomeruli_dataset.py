@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 import tifffile
-from kagglekit_glomeruli import Settings
-from kagglekit_glomeruli import dataset as module
-from kagglekit_glomeruli.dataset import INFO, choose_reduce, read
 
 from kagglekit import Box, DataError, RecipeError
 from kagglekit.data.check import check
 from kagglekit.plugins import discover
+from kagglekit_glomeruli import Settings
+from kagglekit_glomeruli import dataset as module
+from kagglekit_glomeruli.dataset import INFO, choose_reduce, read
 from tests.glomeruli.worlds import SIZE, feature, folder, picture, write_regions, write_rows
 from tests.helpers import solution
 

@@ -8,6 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+
+from kagglekit import Tiling
+from kagglekit.data.check import check
+from kagglekit.data.slides import Slide
+from kagglekit.data.windows import tissue as seen_tissue
+from kagglekit.plugins import discover
 from kagglekit_glomeruli import sample as sample_module
 from kagglekit_glomeruli.anatomy import read_regions
 from kagglekit_glomeruli.dataset import INFO
@@ -15,12 +21,6 @@ from kagglekit_glomeruli.sample import COLUMNS, HEIGHT, LARGER, WIDTH, draw_samp
 from kagglekit_glomeruli.slide_files import FORMS, form_of, write_slide
 from kagglekit_glomeruli.stains import STAINS, develop, vary
 from kagglekit_glomeruli.tissue import COARSE, draw_section, make_plan, outlines, scatter
-
-from kagglekit import Tiling
-from kagglekit.data.check import check
-from kagglekit.data.slides import Slide
-from kagglekit.data.windows import tissue as seen_tissue
-from kagglekit.plugins import discover
 from tests.helpers import solution
 
 COUNT, SEED = 4, 2

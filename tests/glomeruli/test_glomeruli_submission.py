@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from kagglekit_glomeruli import Settings
-from kagglekit_glomeruli.dataset import read
-from kagglekit_glomeruli.submission import RleCsv
 
 from kagglekit import DataError, SubmissionError
 from kagglekit.metrics import MeanDice
 from kagglekit.predict.submission import check_file, score_file
+from kagglekit_glomeruli import Settings
+from kagglekit_glomeruli.dataset import read
+from kagglekit_glomeruli.submission import RleCsv
 from tests.glomeruli import independent_score
 from tests.glomeruli.worlds import SIZE, folder, picture
 from tests.helpers import kk

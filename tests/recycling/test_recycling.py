@@ -6,14 +6,14 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from kagglekit_recycling import CLASSES, NAMES, SIZE, SUBMITTED, Settings
-from kagglekit_recycling.dataset import read
-from kagglekit_recycling.labels import Edition, EverySecond, Object, paint
 from pycocotools import mask as coco
 
 from kagglekit import DataError, Prediction, RecipeError, SubmissionError
 from kagglekit.metrics import ClassIoU
 from kagglekit.predict.submission import check_file, score_file
+from kagglekit_recycling import CLASSES, NAMES, SIZE, SUBMITTED, Settings
+from kagglekit_recycling.dataset import read
+from kagglekit_recycling.labels import Edition, EverySecond, Object, paint
 from tests.recycling import independent_score
 
 METRIC = ClassIoU(len(CLASSES))

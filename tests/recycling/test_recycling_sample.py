@@ -7,15 +7,15 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+
+from kagglekit.data.check import check
+from kagglekit.plugins import discover
 from kagglekit_recycling import CLASSES, NAMES
 from kagglekit_recycling.grounds import draw_ground, shade
 from kagglekit_recycling.materials import cover, fit, lump, turned
 from kagglekit_recycling.sample import BATTERY, CLOTHING, draw_sample, plan
 from kagglekit_recycling.scenery import KINDS, area_of, careless, clip, draw_picture
-from PIL import Image
-
-from kagglekit.data.check import check
-from kagglekit.plugins import discover
 from tests.helpers import solution
 
 COUNT, SEED = 16, 5
