@@ -131,3 +131,55 @@ def test_a_file_without_a_known_picture_is_an_error_that_counts(tmp_path):
     data.submission.write(tmp_path / "s.json", rows)
     with pytest.raises(SubmissionError, match=r"no row for t2 \(2 missing\); every test picture needs one"):
         score_file(tmp_path / "s.json", data, MeanIoU())
+
+
+class Striped(Rows):
+    """The same format, whose rows can also be made and read stripe by stripe."""
+
+    def encode_stripes(self, stripes, size):
+        return self.encode(np.concatenate(list(stripes), 1))
+
+    def decode_stripes(self, row, size, width):
+        mask = self.decode(row, size)
+        return (mask[:, left : left + width] for left in range(0, size[1], width))
+
+
+def test_counts_of_a_large_picture_are_those_of_its_stripes_added(monkeypatch):
+    from kagglekit.predict import stripes
+    from kagglekit.types import Tiling
+
+    monkeypatch.setattr(stripes, "PIXELS", 300)
+    truth, guess = disc(SIZE, 15, 20, 9), disc(SIZE, 13, 24, 8)
+    boxes = []
+
+    def read_truth(sample, box=None):
+        boxes.append(box)
+        return truth if box is None else truth[:, box.left : box.left + box.width]
+
+    data = SimpleNamespace(submission=Striped(), tiling=Tiling(reduce=2), read_truth=read_truth)
+    sample = Sample("a", Path("/none"), SIZE)
+    counts = compare_row(data, sample, data.submission.encode(guess), MeanIoU())
+    assert len(boxes) > 3 and sum(box.width for box in boxes) == SIZE[1]
+    assert np.array_equal(counts, MeanIoU().compare(truth, guess))
+
+
+def test_every_row_that_does_not_decode_is_listed_and_missing_ones_too(tmp_path):
+    from kagglekit.predict.submission import check_file
+
+    class Strict(Striped):
+        def decode(self, row, size):
+            if row == "broken":
+                raise SubmissionError("no mask at all")
+            return super().decode(row, size)
+
+    truths, data = world(form=Strict())
+    rows = {i: data.submission.encode(mask) for i, mask in truths.items()}
+    data.submission.write(tmp_path / "s.json", rows)
+    assert check_file(tmp_path / "s.json", data) == []
+    rows["t1"] = "broken"
+    del rows["t3"]
+    data.submission.write(tmp_path / "s.json", rows)
+    assert check_file(tmp_path / "s.json", data) == [
+        "t3: no row; every test picture needs one",
+        "t1: no mask at all",
+    ]
