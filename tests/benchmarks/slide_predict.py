@@ -60,7 +60,7 @@ def make_run(home: Path, reduce: int) -> str:
     settings = [f"settings.reduce={reduce}", "fidelity.image_size=256", "fidelity.epochs=1", "encoder_weights=none"]
     settings += ["encoder=tu-mobilenetv3_small_050", "techniques.random-windows.per_epoch=16"]
     flags = [word for text in settings for word in ("-o", text)]
-    flags += ["--without", "epoch-ensemble", "--without", "flip-tta", "--without", "deep-supervision"]
+    flags += ["--without", "epoch-ensemble", "--without", "flip-tta"]
     done = subprocess.run(
         [KK, "run", "glomeruli", "--fidelity", "demo", *flags, "--json"],
         env=environment(home),

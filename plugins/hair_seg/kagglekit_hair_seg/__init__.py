@@ -83,7 +83,7 @@ def kk_competition():
             # The same solution with a network that learns on two CPU cores in minutes, with no network connection.
             "demo": {
                 "encoder": "tu-tf_efficientnet_lite0",
-                "decoder": "unet",
+                "decoder": "unet/2",
                 "encoder_weights": "bundled",
                 "fidelity.image_size": 256,
                 "fidelity.fraction": 1.0,

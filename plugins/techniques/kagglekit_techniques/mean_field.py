@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from kagglekit_techniques.permutohedral import Kernel, make_kernel
+from kagglekit_techniques.permutohedral import Kernel, fresh, make_kernel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,9 @@ def mean_field(
             colors = levels / (bilateral_srgb * (1 if image.dtype == "uint8" else 257))
             weighted.append((make_kernel(colors, bilateral_sxy, truncate), bilateral_compat))
         p = torch.from_numpy(np.array(probs.reshape(classes, -1).T, np.float32, order="C")).to(device).clamp_(CLIP, 1)
-        logits = p.log() if exclusive else p.log() - (1 - p).clamp_(min=CLIP).log_()
+        logits = torch.log(p, out=fresh(p.shape, "float32", device))
+        if not exclusive:
+            logits -= (1 - p).clamp_(min=CLIP).log_()
         if weighted:
             # Of two labels, background loses what the class gains: a message counts twice.
             messages = Messages([(kernel, compat if exclusive else 2 * compat) for kernel, compat in weighted])
@@ -118,7 +120,7 @@ class Messages:
         for kernel, weight in self.weighted:
             size = kernel.rows, beliefs.shape[1]
             if size not in self.memory:
-                self.memory[size] = beliefs.new_zeros(size), beliefs.new_zeros(size)
+                self.memory[size] = tuple(fresh(size, "float32", beliefs.device).zero_() for _ in range(2))
             kernel.add(beliefs, logits, weight, *self.memory[size])
 
 
@@ -166,7 +168,7 @@ class Inference:
         """
         import torch
 
-        beliefs, change, scratch = (torch.empty_like(logits) for _ in range(3))
+        beliefs, change, scratch = (fresh(logits.shape, "float32", logits.device) for _ in range(3))
         share, first = None, True
         while left:
             if rest is not None and logits.max() > STEEP:
@@ -180,7 +182,8 @@ class Inference:
             news = (torch.mul(change, change, out=scratch).sum(0) > self.limit).nonzero()[:, 0]
             if first or 2 * len(news) > logits.shape[1]:
                 self.messages.add(change, logits)
-                beliefs, told, first, left = torch.empty_like(logits) if first else told, beliefs, False, left - 1
+                unused = fresh(logits.shape, "float32", logits.device) if first else told
+                beliefs, told, first, left = unused, beliefs, False, left - 1
                 continue
             if not len(news):
                 return (0 if rest is None else left), told

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
 EXACT = 2**21  # so many pairs of pixels, at most, are summed one by one; beyond, a lattice is faster
 BITS = 63  # of a number that names a vertex and a pixel
 CHUNK = 2**16  # pixels whose simplices are found at once: small enough for caches, and for memory to be used again
+
+
+def fresh(shape: Sequence[int], dtype: str, device: torch.device) -> torch.Tensor:
+    """Memory with anything in it, from numpy where the device is a CPU.
+
+    numpy asks the system for huge pages, torch does not; touching small pages for the first time takes longer than all
+    that is computed on them here.
+    """
+    import numpy as np
+    import torch
+
+    if device.type == "cpu":
+        return torch.from_numpy(np.empty(shape, dtype))
+    return torch.empty(*shape, dtype=getattr(torch, dtype), device=device)
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ def make_kernel(colors: torch.Tensor, sxy: float, truncate: float) -> Kernel:
     import torch
 
     height, width, channels = colors.shape
-    features = colors.new_empty(2 + channels, height, width)
+    features = fresh((2 + channels, height, width), "float32", colors.device)
     features[0] = torch.arange(width, device=colors.device) / sxy
     features[1] = (torch.arange(height, device=colors.device) / sxy)[:, None]
     features[2:] = colors.permute(2, 0, 1)
@@ -101,8 +116,8 @@ def lattice(features: torch.Tensor) -> Kernel:
 
     axes, count = len(features) + 1, features.shape[1]
     low, digits, block, fits = _naming(features)
-    names = torch.empty(axes, count, dtype=torch.int64, device=features.device)
-    shares = features.new_empty(axes, count)
+    names = fresh((axes, count), "int64", features.device)
+    shares, values = (fresh((axes, count), "float32", features.device) for _ in range(2))
     for start in range(0, count, CHUNK):
         part = slice(start, start + CHUNK)
         base, place, shares[:, part] = _simplices(features[:, part])
@@ -112,16 +127,16 @@ def lattice(features: torch.Tensor) -> Kernel:
         torch.sub(names[0, part], steps[:-1].sub_(block).cumsum(0), out=names[1:, part])
     pixels = _sort(names, fits)
     flat = names.view(-1)
-    fresh = torch.ones_like(names, dtype=torch.bool)
-    torch.ne(flat[1:], flat[:-1], out=fresh.view(-1)[1:])
-    starts = fresh.view(-1).nonzero()[:, 0]
-    vertices = torch.empty(count, axes, dtype=torch.int32, device=features.device)
-    values, weights, seen = torch.empty_like(shares), shares.T.contiguous(), 0
+    new = torch.ones_like(names, dtype=torch.bool)
+    torch.ne(flat[1:], flat[:-1], out=new.view(-1)[1:])
+    starts = new.view(-1).nonzero()[:, 0]
+    vertices, seen = fresh((count, axes), "int32", features.device), 0
     for axis, row in enumerate(pixels):
-        own = fresh[axis].cumsum(0, dtype=torch.int32).add_(seen - 1)
+        own = new[axis].cumsum(0, dtype=torch.int32).add_(seen - 1)
         vertices[:, axis] = torch.empty_like(own).scatter_(0, row.long(), own)  # several times faster than by index
         torch.index_select(shares[axis], 0, row, out=values[axis])
         seen = int(own[-1]) + 1
+    weights = fresh((count, axes), "float32", features.device).copy_(shares.T)
     splat = _csr(torch.cat([starts, starts.new_tensor([axes * count])]), pixels.view(-1), values.view(-1), count)
     blurs = _blurs(flat[starts], starts >= (axes - 1) * count, digits, block, fits)
     kernel = Kernel((splat, *blurs, _fixed_rows(vertices, weights, seen + 1)))
@@ -218,7 +233,7 @@ def _sort(names: torch.Tensor, fits: bool) -> torch.Tensor:
     else:
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(np.ndarray.sort, names.numpy()))
-    pixels = torch.empty_like(names, dtype=torch.int32)
+    pixels = fresh(names.shape, "int32", names.device)
     for row, pixel in zip(names, pixels, strict=True):
         pixel.copy_(row & ((1 << bits) - 1))
     names.bitwise_right_shift_(bits)
