@@ -23,7 +23,7 @@ MOMENTS = {
     "first checkpoint": "runs/*/*/checkpoints/.epoch-000*.part",
     "state": "runs/*/*/checkpoints/.state*.part",
     "mid-epoch": "runs/*/*/checkpoints/epoch-001.safetensors",
-    "validation": "runs/*/*/validation/.*.part",
+    "validation": "runs/*/*/validation/*/.*.part",
     "submission": "runs/*/*/.submission*.part",
     "page": "runs/*/*/submission.json",
 }
@@ -75,7 +75,7 @@ def finish(base: Path, data: Path) -> dict[str, str]:
     litter = [p.name for p in folder.rglob("*.part")]
     if litter:
         raise SystemExit(f"left half-written: {litter}")
-    kept = [*folder.glob("checkpoints/epoch-*.safetensors"), folder / "submission.json", *folder.glob("validation/*")]
+    kept = [*folder.glob("checkpoints/epoch-*.safetensors"), folder / "submission.json", *folder.glob("validation/*/*")]
     return {str(p.relative_to(folder)): digest(p) for p in kept}
 
 
