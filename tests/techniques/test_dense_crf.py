@@ -71,6 +71,13 @@ def on_a_lattice(monkeypatch):
     smoothness.cache_clear()
 
 
+@pytest.fixture(params=["pairs", "lattice"])
+def either_way(request):
+    """Pair by pair, and on a lattice."""
+    if request.param == "lattice":
+        request.getfixturevalue("on_a_lattice")
+
+
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("iterations", [1, 10])
 def test_small_pictures_equal_the_sum_over_all_pairs(name, iterations):
@@ -198,9 +205,7 @@ def test_a_lone_pixel_stays_what_it_is():
     assert exact.argmax(0) == 1
 
 
-@pytest.mark.parametrize("lattice", [False, True])
-def test_on_a_picture_of_one_colour_appearance_only_smooths(lattice, monkeypatch):
-    monkeypatch.setattr(permutohedral, "EXACT", 0 if lattice else 2**21)
+def test_on_a_picture_of_one_colour_appearance_only_smooths(either_way):
     rng = np.random.default_rng(1)
     truth = np.zeros((30, 30), int)
     truth[:, 15:] = 1
@@ -214,9 +219,7 @@ def test_on_a_picture_of_one_colour_appearance_only_smooths(lattice, monkeypatch
         assert (got.argmax(0) == truth).mean() > 0.95 > (probs.argmax(0) == truth).mean()
 
 
-@pytest.mark.parametrize("lattice", [False, True])
-def test_classes_in_another_order_give_the_same_in_that_order(lattice, monkeypatch):
-    monkeypatch.setattr(permutohedral, "EXACT", 0 if lattice else 2**21)
+def test_classes_in_another_order_give_the_same_in_that_order(either_way):
     probs, image = scene()
     order = [2, 0, 3, 1]
     for tolerance in (0, 1e-3):
@@ -224,10 +227,8 @@ def test_classes_in_another_order_give_the_same_in_that_order(lattice, monkeypat
         np.testing.assert_allclose(turned, got[order], atol=1e-5)
 
 
-@pytest.mark.parametrize("lattice", [False, True])
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_a_noisy_mask_on_two_colours_is_cleaned_to_the_true_border(lattice, exclusive, monkeypatch):
-    monkeypatch.setattr(permutohedral, "EXACT", 0 if lattice else 2**21)
+def test_a_noisy_mask_on_two_colours_is_cleaned_to_the_true_border(exclusive, either_way):
     rows, columns = np.mgrid[:32, :40]
     truth = (rows - 15) ** 2 + (columns - 20) ** 2 < 100
     image = np.where(truth[..., None], [200, 60, 40], [40, 90, 180]).astype(np.uint8)

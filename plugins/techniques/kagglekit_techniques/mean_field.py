@@ -3,8 +3,13 @@
 The model is that of Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials"
 (2011), as pydensecrf computes it by default: Potts compatibility, `DIAG_KERNEL`, `NORMALIZE_SYMMETRIC`. With
 K_ij = exp(-|f_i - f_j|^2 / 2) over features f and n_i = (sum_j K_ij)^(-1/2), the message to pixel i is
-sum_j n_i K_ij n_j q_j. The sum includes j = i, as in pydensecrf and unlike in the paper; so normalised, no kernel has
-an eigenvalue above 1, and an error in beliefs never grows on its way into messages. `Inference` rests on that.
+sum_j n_i K_ij n_j q_j. The sum includes j = i, as in pydensecrf and unlike in the paper. So normalised, a kernel has no
+eigenvalue beyond 1 (a lattice nearly so): messages err by no more than the beliefs they are about, which `Inference`
+makes use of.
+
+The appearance kernel, and a smoothness kernel that is not narrow, are filtered on a permutohedral lattice in pictures
+that are too large to be summed pair by pair. A window cut off at some distance would not do: at 49 pixels it holds
+tens of thousands of neighbours.
 """
 
 from __future__ import annotations
@@ -22,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
 CLIP = 1e-5  # the least probability, as in pydensecrf's unary_from_softmax: zero could never be persuaded
-TOLERANCE = 1e-3  # root mean square of a class's change up to which no messages are sent about it
 NARROW = 2.0  # pixels; see `smoothness`
 STEEP = 60.0  # logits above it are shifted before exp() leaves float32
 
@@ -38,16 +42,16 @@ def mean_field(
     bilateral_compat: float = 4.0,
     iterations: int = 10,
     truncate: float = 4.0,
-    tolerance: float = TOLERANCE,
+    tolerance: float = 1e-3,
     exclusive: bool = True,
 ) -> np.ndarray:
     """Refine float32 probabilities `[K, H, W]` by the picture `[H, W, C]` (uint8, uint16 or int16, any C).
 
     `exclusive` classes sum to 1 over K in the result; otherwise each class is a problem of two labels, itself and
     background. `sxy` is in pixels, `srgb` in levels of 0..255 (16-bit values are scaled to that range), `compat` the
-    weight of a kernel. Small pictures are summed pair by pair within `truncate` standard deviations, others on a
-    permutohedral lattice (see `permutohedral`). `tolerance` 0 sends every message. Runs on the GPU if there is one.
-    Raises ValueError for arrays that do not fit.
+    weight of a kernel. Sums over pairs of pixels, where they are made, end at `truncate` standard deviations.
+    `tolerance`: root mean square of a class's change up to which no messages are sent about it. Runs on the GPU if
+    there is one. Raises ValueError for arrays that do not fit.
     """
     import numpy as np
     import torch

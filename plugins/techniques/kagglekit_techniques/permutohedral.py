@@ -166,12 +166,12 @@ def _simplices(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torc
     lifted[0] = total
     base = torch.round(lifted * (1 / (d + 1)))
     rest = lifted.sub_(base, alpha=d + 1)
-    rank = base.sum(0).to(torch.int8).repeat(d + 1, 1)  # off the plane by so many corners: turned on by so many places
+    rank = base.sum(0).to(torch.int16).repeat(d + 1, 1)  # off the plane by so many corners: so many places on
     for axis in range(d):
         less = rest[axis] < rest[axis + 1 :]
-        rank[axis] += less.sum(0, dtype=torch.int8)
+        rank[axis] += less.sum(0, dtype=torch.int16)
         rank[axis + 1 :] += ~less
-    wrap = (rank < 0).to(torch.int8) - (rank > d).to(torch.int8)
+    wrap = (rank < 0).to(torch.int16) - (rank > d).to(torch.int16)
     base += wrap
     rest.sub_(wrap, alpha=d + 1).div_(d + 1)
     place = (d - rank.add_(wrap, alpha=d + 1)).long()
@@ -191,8 +191,8 @@ def _naming(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.T
     """The least corner, what each coordinate counts in a vertex's name, what the remainder counts, and whether it fits.
 
     Coordinates are the digits of a number, the remainder the first of them. Where that and the number of a pixel do not
-    fit into 64 bits (many channels), every digit counts at random: names remain linear, and two of a million vertices
-    share one in one picture of ten million.
+    fit into 64 bits (many channels), every digit counts at random: names remain linear, and of a million vertices two
+    share one in less than one picture of ten million.
     """
     import torch
 
