@@ -56,7 +56,7 @@ def test_help_lists_every_verb_with_a_line_that_says_what_it_does(flag):
 def test_every_verb_has_help_of_its_own(verb):
     text = answer(verb, "--help")
     assert text.startswith("Usage: ") and len(text.splitlines()) > 5
-    assert verb in ("data",) or "--json" in text
+    assert verb in ("data", "submission") or "--json" in text
 
 
 def test_the_version_is_printed():

@@ -10,7 +10,8 @@ from kagglekit.metrics import MeanDice
 from kagglekit.plugins import discover
 from kagglekit.predict.postprocess import Threshold, describe, restore
 from kagglekit_clouds.gates import Gated
-from kagglekit_clouds.swaths import Painted, SwathPaint, WithoutSwaths, black, draw_swath
+from kagglekit_clouds.swaths import Painted, WithoutSwaths, black, draw_swath
+from kagglekit_clouds.techniques import SwathPaint
 from kagglekit_clouds.triplet import Grid, Triplet
 from tests.helpers import solution
 

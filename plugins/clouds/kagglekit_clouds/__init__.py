@@ -119,9 +119,7 @@ def search_space():
 @hookimpl
 def kk_techniques():
     """Those that only this contest asks for."""
-    from kagglekit_clouds.gates import ClassGate
-    from kagglekit_clouds.swaths import SwathPaint, SwathZero
-    from kagglekit_clouds.triplet import TripletThreshold
+    from kagglekit_clouds.techniques import ClassGate, SwathPaint, SwathZero, TripletThreshold
 
     return [ClassGate, SwathPaint, SwathZero, TripletThreshold]
 

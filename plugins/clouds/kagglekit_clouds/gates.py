@@ -4,41 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 
-from kagglekit import Metric, PluginError, Postprocess, Prediction, hookimpl
+from kagglekit import Metric, PluginError, Postprocess, Prediction
 from kagglekit.data.resize import resize_probs
 from kagglekit_clouds import SUBMITTED
 
 THRESHOLDS = tuple(round(0.3 + 0.05 * i, 2) for i in range(12))
-
-
-@dataclass(frozen=True)
-class ClassGate:
-    """Empty the mask of a class whose score stays below `threshold`.
-
-    The score is the mean of what the class head says and the mean probability of the `top_pixels` surest pixels (of
-    350x525), the head counting `head` of it. `force_best` keeps the class with the highest score whatever it is: every
-    picture of this contest shows one. After the 1st place: 0.7 and 17,500 pixels, one part in two for one network.
-    """
-
-    name: ClassVar[str] = "class-gate"
-    threshold: float = 0.7
-    top_pixels: int = 17500
-    head: float = 0.5
-    force_best: bool = True
-
-    def __post_init__(self):
-        if not 0 < self.threshold < 1 or self.top_pixels < 1 or not 0 <= self.head <= 1:
-            raise ValueError("threshold must lie in 0..1, head in 0..1, top_pixels be at least 1")
-
-    @hookimpl(wrapper=True)
-    def kk_postprocess(self):
-        """The masks so far of the classes that are there."""
-        inner = yield
-        return Gated(inner, self.threshold, self.top_pixels, self.head, self.force_best)
 
 
 @dataclass(frozen=True)

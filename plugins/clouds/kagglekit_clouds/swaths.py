@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kagglekit import Metric, PluginError, Postprocess, Prediction, hookimpl
+from kagglekit import Metric, PluginError, Postprocess, Prediction
+
+if TYPE_CHECKING:
+    from kagglekit_clouds.techniques import SwathPaint
 
 BLACK = 10  # of 255: the brightest channel of a pixel of a swath, which JPEG leaves not quite black
 
@@ -16,22 +19,6 @@ BLACK = 10  # of 255: the brightest channel of a pixel of a swath, which JPEG le
 def black(image: np.ndarray) -> np.ndarray:
     """bool `[H, W]`: where a picture uint8 `[H, W, 3]` shows a swath."""
     return image.max(-1) <= BLACK
-
-
-@dataclass(frozen=True)
-class SwathZero:
-    """No class where the picture is black: labels had the swaths removed, networks do not know it.
-
-    Found by tattaka (brightness of HSV at most 10 after resizing to 350x525).
-    """
-
-    name: ClassVar[str] = "swath-zero"
-
-    @hookimpl(wrapper=True)
-    def kk_postprocess(self):
-        """The masks so far without the swaths."""
-        inner = yield
-        return WithoutSwaths(inner)
 
 
 @dataclass(frozen=True)
@@ -58,30 +45,6 @@ class WithoutSwaths:
         if not hasattr(self.inner, "fit"):
             return self
         return replace(self, inner=self.inner.fit(predictions, truths, metric))
-
-
-@dataclass(frozen=True)
-class SwathPaint:
-    """Paint black swaths on training pictures, and empty the masks there, with probability `p`.
-
-    A band from edge to edge, slanted as orbits are, `least` to `most` of the picture's width wide (69th place, which
-    painted boxes).
-    """
-
-    name: ClassVar[str] = "swath-paint"
-    p: float = 0.3
-    least: float = 0.05
-    most: float = 0.25
-
-    def __post_init__(self):
-        if not 0 <= self.p <= 1 or not 0 < self.least <= self.most < 1:
-            raise ValueError("p must lie in 0..1, least and most in 0..1 with least <= most")
-
-    @hookimpl(wrapper=True)
-    def kk_augment(self):
-        """What was done before, then a swath."""
-        inner = yield
-        return Painted(inner, self)
 
 
 @dataclass(frozen=True)

@@ -4,44 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 
-from kagglekit import Metric, Prediction, hookimpl
+from kagglekit import Metric, Prediction
 from kagglekit.data.resize import resize_probs
-from kagglekit_clouds import CLASSES, SUBMITTED
+from kagglekit_clouds import SUBMITTED
 
 TOPS = tuple(round(0.35 + 0.05 * i, 2) for i in range(12))  # 0.35 to 0.9
 BOTTOMS = tuple(round(0.25 + 0.05 * i, 2) for i in range(9))  # 0.25 to 0.65
 AREAS = (0, 1000, 2500, 5000, 7500, 10000, 12500, 15000, 20000, 25000, 30000)  # pixels of 350x525
 ENOUGH = 100  # pictures from which on each class gets settings of its own
-
-
-@dataclass(frozen=True)
-class TripletThreshold:
-    """A class counts as absent unless `min_area` pixels exceed `top`; where it is present, pixels above `bottom` count.
-
-    Areas are in pixels of 350x525, one for each class. The defaults are those of the 69th place; all are fitted on
-    validation: one set for all classes where validation is small, else one for each class. A wrong mask on a picture
-    without the class costs as much as a missed one, so false alarms decide this contest.
-    """
-
-    name: ClassVar[str] = "triplet-threshold"
-    top: float = 0.625
-    bottom: float = 0.425
-    min_area: tuple[int, int, int, int] = (16250, 13750, 10000, 5000)
-
-    def __post_init__(self):
-        if not 0 < self.bottom <= self.top < 1 or min(self.min_area) < 0:
-            raise ValueError("must hold: 0 < bottom <= top < 1, min_area of 0 or more")
-
-    @hookimpl(wrapper=True)
-    def kk_postprocess(self):
-        """Instead of one threshold."""
-        yield
-        four = len(CLASSES)
-        return Triplet((self.top,) * four, (self.bottom,) * four, tuple(self.min_area))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CLIP = 1e-5  # the least probability, as in pydensecrf's unary_from_softmax: zero could never be persuaded
 NARROW = 2.0  # pixels; see `smoothness`
+SOME = 2**14  # pixels that are looked at at once
 STEEP = 60.0  # logits above it are shifted before exp() leaves float32
 
 
@@ -75,7 +76,7 @@ def mean_field(
             # Of two labels, background loses what the class gains: a message counts twice.
             messages = Messages([(kernel, compat if exclusive else 2 * compat) for kernel, compat in weighted])
             # Beliefs that are equal everywhere change nobody's mind, so nobody needs to be told of them.
-            told = p.new_full((1, 1), 1 / classes if exclusive else 0.5)
+            told = fresh(p.shape, "float32", device).fill_(1 / classes if exclusive else 0.5)
             Inference(messages, tolerance**2 * len(p), exclusive).advance(logits, told, None, iterations)
         refined = _beliefs(logits, None, exclusive, p)[0]
         return np.ascontiguousarray(refined.cpu().numpy().T).reshape(probs.shape)
@@ -168,27 +169,27 @@ class Inference:
 
         `told` `[N, k]` holds the beliefs that neighbours know of, `rest` `[N, 1]` the sum of exp(logit) over classes
         that are not here (None: all are here). Returns how many iterations are left because `rest` should move too,
-        and the beliefs that neighbours know of now.
+        and the beliefs that neighbours know of now; `told` itself is used up.
         """
         import torch
 
-        beliefs, change, scratch = (fresh(logits.shape, "float32", logits.device) for _ in range(3))
-        share, first = None, True
+        beliefs, share, first = fresh(logits.shape, "float32", logits.device), None, True
         while left:
             if rest is not None and logits.max() > STEEP:
                 break
-            _, total = _beliefs(logits, rest, self.exclusive, beliefs)
+            change = told  # memory is what limits all this: the fewer arrays, the faster
+            total, squares = self._look(logits, rest, beliefs, change)
             if rest is not None:
                 share = rest / total if first else share
                 if (rest / total - share).square_().sum() > self.limit:
+                    torch.sub(beliefs, change, out=told)
                     break
-            torch.sub(beliefs, told, out=change)
-            news = (torch.mul(change, change, out=scratch).sum(0) > self.limit).nonzero()[:, 0]
+            news = (squares > self.limit).nonzero()[:, 0]
             if first or 2 * len(news) > logits.shape[1]:
                 self.messages.add(change, logits)
-                unused = fresh(logits.shape, "float32", logits.device) if first else told
-                beliefs, told, first, left = unused, beliefs, False, left - 1
+                beliefs, told, first, left = told, beliefs, False, left - 1
                 continue
+            torch.sub(beliefs, change, out=told)
             if not len(news):
                 return (0 if rest is None else left), told
             others = None
@@ -196,6 +197,27 @@ class Inference:
                 others = (1 - beliefs.index_select(1, news).sum(1, keepdim=True)).clamp_(min=0).mul_(total)
             left = self._advance_some(news, logits, told, others, left)
         return left, told
+
+    def _look(
+        self, logits: torch.Tensor, rest: torch.Tensor | None, beliefs: torch.Tensor, told: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Put the beliefs into `beliefs` and, in place of what was `told`, how they differ from it.
+
+        Returns what exp(logit) was divided by `[N, 1]` and the sum of squares of each class's difference `[k]`. Some
+        rows at a time, so that they stay in the processor's caches from one step to the next.
+        """
+        import torch
+
+        total = fresh((len(logits), 1), "float32", logits.device) if self.exclusive else None
+        squares, scratch = logits.new_zeros(logits.shape[1]), logits.new_empty(SOME, logits.shape[1])
+        for start in range(0, len(logits), SOME):
+            part = slice(start, start + SOME)
+            sums = _beliefs(logits[part], None if rest is None else rest[part], self.exclusive, beliefs[part])[1]
+            if total is not None:
+                total[part] = sums
+            change = torch.sub(beliefs[part], told[part], out=told[part])
+            squares += torch.mul(change, change, out=scratch[: len(change)]).sum(0)
+        return total, squares
 
     def _advance_some(
         self, columns: torch.Tensor, logits: torch.Tensor, told: torch.Tensor, others: torch.Tensor | None, left: int
