@@ -52,6 +52,14 @@ def kk_loss(recipe, competition):
 
 
 @hookimpl
+def kk_optimizer(recipe, model):
+    """The recipe's optimizer, one learning rate for all."""
+    from kagglekit.train.fit import make_optimizer
+
+    return make_optimizer(recipe, model)
+
+
+@hookimpl
 def kk_tta():
     """The picture as it is."""
     from kagglekit.predict.views import identity

@@ -11,7 +11,7 @@ from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.errors import KagglekitError
 from kagglekit.files import remove_unfinished, write_text
-from kagglekit.pipeline import Request, execute
+from kagglekit.pipeline import VALIDATED, Request, execute
 from kagglekit.plugins import blaming
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
@@ -34,6 +34,8 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
     with folders.held(base, progress.say):
         folder = choose_folder(base, request)
         ledger = Ledger(folders.home())
+        if request.only_validation and (folder / VALIDATED).exists():
+            return folder, folders.read_json(folder / VALIDATED), False
         if folders.is_done(folder):
             result = known_result(request, dataset, folder)
             ledger.record(folder)  # a run killed right after its result was written is not in it yet

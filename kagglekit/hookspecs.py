@@ -89,6 +89,15 @@ def kk_loss(recipe, competition):
 
 
 @hookspec(firstresult=True)
+def kk_optimizer(recipe, model):
+    """Which optimizer steps? Returns a `torch.optim.Optimizer` over the parameters of `model`.
+
+    Learning rates in it are peaks, `recipe.lr` the highest of them; parts of a network may have lower ones, and the
+    schedule scales all alike. Default: the recipe's `optimizer` over all parameters.
+    """
+
+
+@hookspec(firstresult=True)
 def kk_tta(recipe):
     """Which views at test time? Returns a tuple of `View`, identity first, weights summing to 1. Default: identity."""
 

@@ -24,6 +24,7 @@ from kagglekit.protocols import Dataset, Ensemble, Intake, Postprocess
 from kagglekit.types import Augment, Competition, Depth, Finding, Loss, ModelOutput, Sample, Sampler, View
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from kagglekit.data.store import Store
@@ -85,6 +86,10 @@ class Solution:
     def loss(self) -> Loss:
         """What training minimises."""
         return self._ask("kk_loss", recipe=self.recipe, competition=self.competition)
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Who steps, at its peak learning rates."""
+        return self._ask("kk_optimizer", recipe=self.recipe, model=model)
 
     def views(self) -> tuple[View, ...]:
         """The views of test-time augmentation, identity first, weights summing to 1."""

@@ -10,9 +10,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -57,13 +57,16 @@ class Job:
     fold: int = 0
     track: Track = untracked
     say: Callable[[str], None] = lambda text: None
+    make_optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None = None
+    report: Callable[[dict], None] = lambda row: None
+    seen: dict[str, Any] = field(default_factory=dict)  # filled in: what live objects say of the recipe's settings
 
 
 def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     """Train until the recipe's last epoch, going on from the last whole epoch in `job.folder`.
 
-    Returns the checkpoints in order, the history (one dict per epoch) and what weights the encoder started from.
-    Raises RunError when the loss is no longer a number.
+    Returns the checkpoints in order, the history (one dict per epoch; `report` gets each when its epoch is kept) and
+    what weights the encoder started from. Raises RunError when the loss is no longer a number.
     """
     recipe, device = job.recipe, pick_device()
     dtype = pick_dtype(recipe, device)
@@ -71,7 +74,11 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     body = job.make_model()
     loaded = getattr(body, "loaded_weights", "whatever the plugin's network brings")
     network = prepare(body, job.intake, device)
-    optimizer = make_optimizer(recipe, network)
+    optimizer = job.make_optimizer(body) if job.make_optimizer else make_optimizer(recipe, body)
+    for group in optimizer.param_groups:
+        group["peak"] = group["lr"]
+    job.seen["lr"] = max(group["peak"] for group in optimizer.param_groups)
+    job.seen["weight_decay"] = max(group["weight_decay"] for group in optimizer.param_groups)
     scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
     average = {k: v.clone() for k, v in body.state_dict().items()} if recipe.ema else {}
     history: list[dict] = []
@@ -99,6 +106,7 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
         state = {"loaded_weights": loaded, "scaler": scaler.state_dict(), "normalisation": network.normalisation}
         checkpoint.save_state(job.folder, body, optimizer, average, {"history": history, **state})
         job.say(describe(history[-1], recipe.fidelity.epochs, job.metric.name))
+        job.report(history[-1])
 
     paths = [checkpoint.epoch_path(job.folder, row["epoch"]) for row in history]
     members = [Member(p, r["epoch"], job.fold, r["valid_score"]) for p, r in zip(paths, history, strict=True)]
@@ -130,8 +138,11 @@ def train_epoch(
     title = f"epoch {epoch + 1}/{recipe.fidelity.epochs}"
     for step, (images, masks) in enumerate(job.track(stream, per_epoch, title)):
         lr = lr_at(recipe, epoch + step / per_epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        for group in optimizer.param_groups:  # parts of a network may have peaks of their own
+            group["lr"] = lr * (group["peak"] / recipe.lr)
+        if epoch == step == 0:
+            side = min(images.shape[-2:])
+            job.seen.update({"batch_size": len(images), "fidelity.image_size": side, "draws": len(draws)})
         images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
         with autocast(device, dtype):
             logits = network(images)

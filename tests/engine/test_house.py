@@ -23,6 +23,7 @@ ORDER = (
     ("train",),
     ("predict",),
     ("report",),
+    ("judging",),
     ("pipeline",),
     ("experiment",),
     ("search", "testing"),
