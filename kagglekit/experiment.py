@@ -11,7 +11,7 @@ from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.errors import KagglekitError
 from kagglekit.files import remove_unfinished, write_text
-from kagglekit.pipeline import VALIDATED, Request, execute
+from kagglekit.pipeline import Request, execute
 from kagglekit.plugins import blaming
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
@@ -34,8 +34,8 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
     with folders.held(base, progress.say):
         folder = choose_folder(base, request)
         ledger = Ledger(folders.home())
-        if request.only_validation and (folder / VALIDATED).exists():
-            return folder, folders.read_json(folder / VALIDATED), False
+        if request.only_validation and (folder / folders.VALIDATED).exists():
+            return folder, folders.read_json(folder / folders.VALIDATED), False
         if folders.is_done(folder):
             result = known_result(request, dataset, folder)
             ledger.record(folder)  # a run killed right after its result was written is not in it yet
@@ -45,7 +45,9 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
         if not (folder / folders.MANIFEST).exists():
             write_text(folder / folders.RECIPE, solution.recipe.to_toml())
             record = manifest(solution, mark, code, request.data, request.command)
-            folders.write_json(folder / folders.MANIFEST, {**record, "fidelity": request.fidelity})
+            folders.write_json(
+                folder / folders.MANIFEST, {**record, "fidelity": request.fidelity, "workers": request.workers}
+            )
         ledger.record(folder)
         with progress.logged(folder / "log.txt"), blaming(solution.plugins):
             result = execute(request, dataset, mark, folder, started)
@@ -76,7 +78,9 @@ def choose_folder(base: Path, request: Request) -> Path:
     if finished and not (request.again or request.resume):
         return finished[-1]
     if unfinished:
-        progress.say(f"run {unfinished[-1].name} of this experiment was interrupted; going on with it")
+        trial = (unfinished[-1] / folders.VALIDATED).exists()
+        before = "was a trial of a search" if trial else "of this experiment was interrupted"
+        progress.say(f"run {unfinished[-1].name} {before}; going on with it")
         return unfinished[-1]
     if finished and not request.again:
         return finished[-1]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kagglekit import progress
-from kagglekit.data.prepare import EVERYTHING, Data, prepare
+from kagglekit import cluster, progress
+from kagglekit.data.prepare import EVERYTHING, Data, Split, prepare
 from kagglekit.files import write_text
 from kagglekit.judging import Judged, judge, submit
 from kagglekit.protocols import Dataset
@@ -18,7 +19,8 @@ from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution
 from kagglekit.types import Member
 
-VALIDATED = "validated.json"
+if TYPE_CHECKING:
+    from kagglekit.train.fit import Job
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Request:
 
     `only_validation`: the test part is left for later, as trials of a search do. `report` gets each epoch's row of the
     history; it may raise to end the run. `seen` is filled with what live objects say of the recipe's settings.
+    More than one of `workers` train through Ray, at `address` or on this machine; `report` then hears of all epochs at
+    the end.
     """
 
     solution: Solution
@@ -36,6 +40,8 @@ class Request:
     again: bool = False
     resume: bool = False
     only_validation: bool = False
+    workers: int = 1
+    address: str = ""
     report: Callable[[dict], None] = lambda row: None
     seen: dict[str, Any] = field(default_factory=dict)
 
@@ -59,7 +65,7 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
     judged = judge(solution, data, members, folder)
     seconds["predict"] = time.perf_counter() - started - trained - seconds["data"]
     record = validated(request, judged, history, seconds, weights)
-    folders.write_json(folder / VALIDATED, record)
+    folders.write_json(folder / folders.VALIDATED, record)
     if request.only_validation:
         return record
     outcome, examples = submit(solution, data, judged, folder)
@@ -79,6 +85,7 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
         "counts": data.counts(),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "weights": weights,
+        "workers": request.workers,
         "command": request.command,
     }
     write_run_page(folder, examples, result)
@@ -100,7 +107,7 @@ def validated(
         "metric": metric.name,
         "greater_is_better": metric.greater_is_better,
         "pictures": [s.id for s in judged.predictions.samples],
-        "counts": judged.counts.tolist(),
+        "scores": [metric.reduce(one[None]) for one in judged.counts],
         "history": list(history),
         "members": [hash_file(member.path) for part in judged.by_fold.values() for member, _ in part],
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
@@ -111,40 +118,55 @@ def validated(
 
 def train(request: Request, data: Data, folder: Path) -> tuple[list[Member], list[dict], str]:
     """Checkpoints of all epochs, the history, and the weights it began with; for each fold that is held out."""
-    from kagglekit.data.windows import seen_windows
-    from kagglekit.train.fit import Job, fit
-
-    solution, dataset, store = request.solution, data.dataset, data.store
-    window = solution.recipe.fidelity.image_size
     members, history, weights = [], [], ""
-    for part in data.splits:
-        alone = len(data.splits) == 1
-        if not alone:
-            everything = part.fold == EVERYTHING
-            progress.say("nothing held out: this network predicts" if everything else f"fold {part.fold} held out")
-        job = Job(
-            recipe=solution.recipe,
-            task=solution.competition.task,
-            metric=solution.competition.metric,
-            store=store,
-            make_model=lambda: solution.model(data.intake.channels),
-            loss=solution.loss(),
-            sampler=solution.sampler(dataset, part.train, store),
-            augment=solution.augment(dataset, part.train),
-            intake=data.intake,
-            validation=seen_windows(store, part.validation, window, window),
-            folder=folder / "checkpoints" if alone else folder / "checkpoints" / name_of(part.fold),
-            fold=part.fold,
-            track=progress.track,
-            say=progress.say,
-            make_optimizer=solution.optimizer,
-            report=request.report,
-            seen=request.seen,
-        )
-        checkpoints, rows, weights = fit(job)
-        members += checkpoints
-        history += rows if alone else [{"fold": part.fold, **row} for row in rows]
+    with cluster.connected(request.address) if request.workers > 1 else contextlib.nullcontext():
+        for part in data.splits:
+            alone = len(data.splits) == 1
+            if not alone:
+                everything = part.fold == EVERYTHING
+                progress.say("nothing held out: this network predicts" if everything else f"fold {part.fold} held out")
+            place = folder / "checkpoints" if alone else folder / "checkpoints" / name_of(part.fold)
+            checkpoints, rows, weights = train_part(request, data, part, place)
+            members += checkpoints
+            history += rows if alone else [{"fold": part.fold, **row} for row in rows]
     return members, history, weights
+
+
+def train_part(request: Request, data: Data, part: Split, place: Path) -> tuple[list[Member], list[dict], str]:
+    """What `fit` returns for one network whose checkpoints lie in `place`, trained here or by workers."""
+    from kagglekit.train.fit import fit
+
+    if request.workers > 1:
+        from kagglekit.distributed_run import train_by_workers
+
+        return train_by_workers(request, data, part, place)
+    return fit(job_of(request.solution, data, part, place, report=request.report, seen=request.seen))
+
+
+def job_of(solution: Solution, data: Data, part: Split, place: Path, **more: Any) -> Job:
+    """The training of one network; `more` are further fields of the job."""
+    from kagglekit.data.windows import seen_windows
+    from kagglekit.train.fit import Job
+
+    window = solution.recipe.fidelity.image_size
+    return Job(
+        recipe=solution.recipe,
+        task=solution.competition.task,
+        metric=solution.competition.metric,
+        store=data.store,
+        make_model=lambda: solution.model(data.intake.channels),
+        loss=solution.loss(),
+        sampler=solution.sampler(data.dataset, part.train, data.store),
+        augment=solution.augment(data.dataset, part.train),
+        intake=data.intake,
+        validation=seen_windows(data.store, part.validation, window, window),
+        folder=place,
+        fold=part.fold,
+        track=progress.track,
+        say=progress.say,
+        make_optimizer=solution.optimizer,
+        **more,
+    )
 
 
 def name_of(fold: int) -> str:

@@ -76,10 +76,16 @@ class Solution:
     def model(self, channels: int, pretrained: bool = True) -> nn.Module:
         """A fresh network, its logits checked on a small picture; not pretrained where a checkpoint will follow.
 
-        `channels` are those of the intake.
+        `channels` are those of the intake. Where `encoder_weights` is a checkpoint of a run, the whole network has it.
         """
-        recipe = self.recipe if pretrained else self.recipe.model_copy(update={"encoder_weights": "none"})
+        from kagglekit.train.checkpoint import is_checkpoint, load_network
+
+        warm = Path(self.recipe.encoder_weights) if is_checkpoint(self.recipe.encoder_weights) else None
+        bare = warm or not pretrained
+        recipe = self.recipe.model_copy(update={"encoder_weights": "none"}) if bare else self.recipe
         model = self._ask("kk_model", recipe=recipe, competition=self.competition, channels=channels)
+        if warm and pretrained:
+            load_network(model, warm)
         self._check_logits(model, channels)
         return model
 

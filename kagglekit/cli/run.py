@@ -5,11 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry
 from kagglekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from kagglekit.pipeline import Request
 
 
 @click.command("run")
@@ -24,14 +28,22 @@ from kagglekit.errors import UsageError
     help="Go on with an interrupted run (done anyway when recipe, data and code are the same).",
 )
 @click.option("--again", is_flag=True, help="Run once more although the result is there.")
+@click.option(
+    "--workers", type=int, default=1, metavar="N", help="Train on N processes through Ray, to the same result."
+)
+@click.option(
+    "--address", default="", metavar="HOST:PORT", help="The Ray cluster of the workers; without it, this machine."
+)
 @json_option
-def run_command(target, data, fidelity, overrides, with_, without, seed, resume, again, as_json):
+def run_command(target, data, fidelity, overrides, with_, without, seed, resume, again, workers, address, as_json):
     """Train competition ID (or a RECIPE file), predict, score what would be submitted, write submission and page.
 
     Without --data the competition draws its own sample data and trains its demo. The same experiment (recipe, data,
     code) is never computed twice: a second call returns the first result.
     """
     from kagglekit import progress
+    from kagglekit.cluster import check_workers
+    from kagglekit.pipeline import Request
     from kagglekit.solution import resolve
 
     if again and resume:
@@ -42,19 +54,20 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
         fidelity = "demo" if "demo" in competition.presets else None
     recipe, _, preset = compose_recipe(found, target, fidelity, with_, without, overrides, seed)
     solution = resolve(recipe, found)
+    check_workers(workers, address, recipe.batch_size)
+    command = "kk " + shlex.join(sys.argv[1:])
     with progress.console(progress.Console()):
         if data is None:
             from kagglekit.samples import sample_folder
 
             data = sample_folder(solution, solution.competition.sample_count, 0)
-        _run(solution, data, preset, again, resume, as_json)
+        _run(Request(solution, data, preset, command, again, resume, workers=workers, address=address), as_json)
 
 
-def _run(solution, data: Path, preset: str, again: bool, resume: bool, as_json: bool) -> None:
-    from kagglekit.experiment import Request, run
+def _run(request: Request, as_json: bool) -> None:
+    from kagglekit.experiment import run
 
-    command = "kk " + shlex.join(sys.argv[1:])
-    folder, result, is_new = run(Request(solution, data, preset, command, again, resume))
+    folder, result, is_new = run(request)
     if as_json:
         print_json({**result, "folder": str(folder), "new": is_new})
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,11 +78,19 @@ def distort(
 
 
 def batches(
-    store: Store, draws: Sequence[Draw], batch_size: int, augment: Augment | None, seed: int, epoch: int, device: str
+    store: Store,
+    draws: Sequence[Draw],
+    batch_size: int,
+    augment: Augment | None,
+    seed: int,
+    epoch: int,
+    device: str,
+    share: Callable[[Sequence[int]], Sequence[int]] = list,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Pictures as stored `[B, C, H, W]` (channels-last in memory) and masks `[B, H, W]` or `[B, K, H, W]`.
 
-    A last batch of a single picture joins the one before it: batch statistics of one picture are noise.
+    A last batch of a single picture joins the one before it: batch statistics of one picture are noise. `share` says
+    which positions of a batch are wanted here, all unless told otherwise.
     """
     from torch.utils.data import DataLoader
 
@@ -90,6 +98,7 @@ def batches(
     if augment is not None and batch_size > 1 and len(groups) > 1 and len(groups[-1]) == 1:
         alone = groups.pop()
         groups[-1] += alone
+    groups = [share(group) for group in groups]
     on_gpu = device.startswith("cuda")
     # On a CPU the network has the cores; decoded uint8 batches cost it less than worker processes would.
     workers = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) if on_gpu else 0

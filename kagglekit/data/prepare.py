@@ -42,6 +42,7 @@ class Data:
     intake: Intake
     splits: Sequence[Split]
     skipped: dict[str, str]
+    mark: str = ""  # the fingerprint of the files
 
     @property
     def validation(self) -> list[Sample]:
@@ -68,7 +69,7 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     named = {"all": range(recipe.folds), "refit": (0, EVERYTHING)}
     wanted = named.get(recipe.fold, (recipe.fold,))
     splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]
-    competition, intake = solution.competition, solution.intake(dataset.channels, dataset.depth)
+    intake = solution.intake(dataset.channels, dataset.depth)
     # What the index shows need not wait for decoding.
     lost = {p.sample: p.detail for p in dataset.problems if p.damaged and not p.skip}
     present = [s for s in dataset.test if s.id not in lost]
@@ -76,8 +77,7 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     refuse_damage("test pictures", lost, len(lost) / max(1, len(dataset.test)), recipe.max_damaged)
     share = len(damaged) / max(1, len(dataset.train) + len(damaged))
     refuse_damage("training pictures or labels", damaged, share, recipe.max_damaged)
-    key, planes = f"{mark}-{reader_version(solution)}", len(competition.classes)
-    store = open_store(folders.cache(), key, dataset, recipe.fidelity.image_size, competition.task, planes)
+    store = store_of(solution, dataset, mark)
     used = list({s.id: s for part in splits for s in (*part.train, *part.validation)}.values())
     unreadable = store.fill(dataset, used, progress.track)
     share += len(unreadable) / max(1, len(used))
@@ -86,7 +86,7 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
         skipped | dropped | unreadable | {i: f"test picture, gets an empty mask: {why}" for i, why in lost.items()}
     )
     splits = [_readable(part, unreadable) for part in splits]
-    data = Data(dataset, store, intake, splits, skipped)
+    data = Data(dataset, store, intake, splits, skipped, mark)
     counts = data.counts()
     progress.say(
         f"{counts['train']} pictures to train on, {counts['validation']} to validate, {counts['test']} to predict"
@@ -98,6 +98,13 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
         )
     )
     return data
+
+
+def store_of(solution: Solution, dataset: Dataset, mark: str) -> Store:
+    """The store of a data set with the fingerprint `mark`, as this solution reads it; nothing is decoded yet."""
+    competition, size = solution.competition, solution.recipe.fidelity.image_size
+    key = f"{mark}-{reader_version(solution)}"
+    return open_store(folders.cache(), key, dataset, size, competition.task, len(competition.classes))
 
 
 def _split(dataset: Dataset, recipe: Recipe, fold: int, dropped: Mapping[str, str]) -> Split:

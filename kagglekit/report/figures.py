@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +26,9 @@ CLASS_COLORS: tuple[Color, ...] = (
 )  # fmt: skip
 
 # Matplotlib knows no CSS variables: curves are drawn in these stand-ins, which are exchanged in the finished SVG.
-_STAND_INS = {
-    "#010101": "currentColor",
-    "#010102": "var(--accent)",
-    "#010103": "var(--muted)",
-    "#010104": "var(--line)",
-    "#010105": "var(--surface)",
-}
-INK, ACCENT, MUTED, LINE, SURFACE = _STAND_INS
+_NAMES = ("accent", "muted", "line", "surface", "second", "third")
+_STAND_INS = {"#010101": "currentColor", **{f"#01010{i}": f"var(--{name})" for i, name in enumerate(_NAMES, 2)}}
+INK, ACCENT, MUTED, LINE, SURFACE, SECOND, THIRD = _STAND_INS
 
 
 @dataclass(frozen=True)
@@ -173,6 +170,11 @@ def line_chart(name: str, curves: Sequence[Curve], marks: Sequence[tuple[float, 
     """
     if not any(curve.points for curve in curves):
         raise ValueError("a chart needs at least one point")
+    return svg_chart(name, lambda axes: _draw_axes(axes, curves, marks), label)
+
+
+def svg_chart(name: str, draw: Callable[[Any], None], label: str, size: tuple[float, float] = (6.0, 3.2)) -> str:
+    """Let `draw(axes)` fill a chart, and give it as an inline SVG element; name and label as for `line_chart`."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -180,9 +182,9 @@ def line_chart(name: str, curves: Sequence[Curve], marks: Sequence[tuple[float, 
     # Text stays text (the page's own font), and a fixed salt makes ids independent of the clock.
     settings = {"svg.fonttype": "none", "svg.hashsalt": "kagglekit", "font.size": 10.5, "axes.unicode_minus": False}
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
-        _draw_axes(figure.add_subplot(), curves, marks)
+        draw(figure.add_subplot())
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
@@ -192,9 +194,7 @@ def line_chart(name: str, curves: Sequence[Curve], marks: Sequence[tuple[float, 
 def _draw_axes(axes, curves: Sequence[Curve], marks: Sequence[tuple[float, float]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for curve in curves:
-        if not curve.points:
-            continue
+    for curve in (curve for curve in curves if curve.points):
         x, y = zip(*curve.points, strict=True)
         # A lone epoch has no line, and many epochs need no dots.
         dots = {"marker": "o", "markersize": 4.5} if len(x) <= 24 else {}
@@ -203,11 +203,7 @@ def _draw_axes(axes, curves: Sequence[Curve], marks: Sequence[tuple[float, float
     if marks:
         x, y = zip(*marks, strict=True)
         axes.scatter(x, y, s=95, facecolors=SURFACE, edgecolors=ACCENT, linewidths=2.4, zorder=5)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(LINE)
-    axes.grid(axis="y", color=LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, length=0, pad=7)
+    dress(axes)
     axes.set_xlabel("epoch", color=MUTED)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
@@ -217,9 +213,16 @@ def _draw_axes(axes, curves: Sequence[Curve], marks: Sequence[tuple[float, float
     axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
 
 
-def _inline_svg(text: str, name: str, label: str) -> str:
-    import html
+def dress(axes) -> None:
+    """Leave of an axes frame what a reader needs: a base line and quiet horizontal rules."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(LINE)
+    axes.grid(axis="y", color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=MUTED, length=0, pad=7)
 
+
+def _inline_svg(text: str, name: str, label: str) -> str:
     body = text[text.index("<svg") :]
     view_box = re.search(r'viewBox="([^"]+)"', body).group(1)
     body = body[body.index(">") + 1 :]

@@ -14,6 +14,7 @@ from kagglekit.errors import RunError, UsageError, did_you_mean
 from kagglekit.files import write_text
 
 RESULT, MANIFEST, RECIPE = "result.json", "manifest.json", "recipe.toml"
+VALIDATED = "validated.json"  # of a trial: trained and validated, the test part left for later
 
 
 def home() -> Path:

@@ -124,6 +124,14 @@ def describe(folder: Path) -> dict[str, Any]:
         "started": manifest["started"],
         "path": f"{folder.parent.name}/{folder.name}",
     }
+    if not folders.is_done(folder) and (folder / folders.VALIDATED).exists():
+        trial = folders.read_json(folder / folders.VALIDATED)
+        score = trial["validation"]
+        row |= {
+            "status": "trial",
+            **{"score": score["value"], "low": score["low"], "high": score["high"], "metric": trial["metric"]},
+            "seconds": sum(trial["seconds"].values()),
+        }
     if folders.is_done(folder):
         result = folders.read_json(folder / folders.RESULT)
         score = result["validation"] or {"value": None, "low": None, "high": None}

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kagglekit.errors import RunError
+from kagglekit.errors import RecipeError, RunError
 from kagglekit.files import write_with
 
 if TYPE_CHECKING:
@@ -52,6 +52,41 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise RunError(
             f"checkpoint {path}: cannot be read: {error}; remove the run's folder and repeat the command"
         ) from error
+
+
+def is_checkpoint(name: str) -> bool:
+    """Is this a file that `save_weights` wrote of a whole network?"""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(name)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
+    try:
+        with safe_open(path, "pt") as file:
+            return "kagglekit" in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False  # whoever wants encoder weights of it will say what is wrong
+
+
+def load_network(model: nn.Module, path: Path) -> None:
+    """Load the checkpoint of a run into `model` in place, with the normalisation it was trained with.
+
+    Raises RecipeError where it is of another network.
+    """
+    weights, metadata = read_weights(path)
+    wanted = model.state_dict()
+    odd = [k for k in wanted if k not in weights or weights[k].shape != wanted[k].shape] or sorted(
+        weights.keys() - wanted.keys()
+    )
+    if odd:
+        raise RecipeError(
+            f"encoder_weights {path.name}: a checkpoint of another network: {odd[0]} does not fit; "
+            "encoder, decoder and classes must be those of its run"
+        )
+    model.load_state_dict(weights)
+    if "normalisation" in metadata:
+        model.normalisation = tuple(tuple(values) for values in metadata["normalisation"])
+    model.loaded_weights = f"warm start: {path.parent.parent.name}/{path.name}"
 
 
 def save_state(

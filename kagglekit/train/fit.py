@@ -21,15 +21,8 @@ from kagglekit.data.store import Store
 from kagglekit.errors import RunError
 from kagglekit.protocols import Intake, Metric
 from kagglekit.train import checkpoint
-from kagglekit.train.network import (
-    Network,
-    autocast,
-    full_precision,
-    mask_logits,
-    pick_device,
-    pick_dtype,
-    prepare,
-)
+from kagglekit.train.distributed import Team
+from kagglekit.train.network import Network, autocast, full_precision, mask_logits, pick_dtype, prepare
 from kagglekit.types import Augment, Draw, Loss, Member, Sampler, Track, untracked
 
 if TYPE_CHECKING:
@@ -59,6 +52,9 @@ class Job:
     say: Callable[[str], None] = lambda text: None
     make_optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None = None
     report: Callable[[dict], None] = lambda row: None
+    team: Team = field(
+        default_factory=Team
+    )  # the processes that train together; the first validates, writes and speaks
     seen: dict[str, Any] = field(default_factory=dict)  # filled in: what live objects say of the recipe's settings
 
 
@@ -68,7 +64,7 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     Returns the checkpoints in order, the history (one dict per epoch; `report` gets each when its epoch is kept) and
     what weights the encoder started from. Raises RunError when the loss is no longer a number.
     """
-    recipe, device = job.recipe, pick_device()
+    recipe, device = job.recipe, job.team.device()
     dtype = pick_dtype(recipe, device)
     torch.manual_seed(recipe.seed)
     body = job.make_model()
@@ -92,11 +88,16 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
             scaler.load_state_dict(restored[1]["scaler"])
         job.say(f"going on after epoch {len(history)} of {recipe.fidelity.epochs}")
 
-    job.say(f"training on {device} in {str(dtype).removeprefix('torch.')}; encoder weights {loaded}")
+    loaded = job.team.begin(network, job.folder, len(history), loaded)
+    where = device if job.team.size == 1 else f"{job.team.size} x {device}"
+    job.say(f"training on {where} in {str(dtype).removeprefix('torch.')}; encoder weights {loaded}")
     for epoch in range(len(history), recipe.fidelity.epochs):
         started = time.perf_counter()
-        torch.manual_seed(recipe.seed * 100_003 + epoch + 1)
+        torch.manual_seed(job.team.seed(recipe.seed * 100_003 + epoch + 1))
         train_loss, lr = train_epoch(job, network, optimizer, scaler, average, epoch, device, dtype)
+        if not job.team.leads:  # the leader validates and writes meanwhile; its next batch is waited for
+            history.append({"epoch": epoch, "valid_score": None})
+            continue
         with averaged(body, average):
             valid_loss, valid_score = validate(job, network, device, dtype)
             values = epoch, round(time.perf_counter() - started, 3), lr, train_loss, valid_loss, valid_score
@@ -134,26 +135,29 @@ def train_epoch(
     per_epoch = steps_of(len(draws), recipe.batch_size)
     total, seen = torch.zeros((), dtype=torch.float64, device=device if device != "mps" else "cpu"), 0
     network.train()
-    stream = batches(job.store, draws, recipe.batch_size, job.augment, recipe.seed, epoch, device)
+    stream = batches(job.store, draws, recipe.batch_size, job.augment, recipe.seed, epoch, device, job.team.share)
     title = f"epoch {epoch + 1}/{recipe.fidelity.epochs}"
     for step, (images, masks) in enumerate(job.track(stream, per_epoch, title)):
         lr = lr_at(recipe, epoch + step / per_epoch)
         for group in optimizer.param_groups:  # parts of a network may have peaks of their own
             group["lr"] = lr * (group["peak"] / recipe.lr)
+        images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
+        pictures = recipe.batch_size if step + 1 < per_epoch else len(draws) - step * recipe.batch_size
+        with autocast(device, dtype), job.team.batch_statistics(pictures):
+            logits = network(images)
+        logits, masks = job.team.gathered(full_precision(logits), masks, pictures)
+        loss = job.loss(logits, to_target(masks, job.task))
         if epoch == step == 0:
             side = min(images.shape[-2:])
-            job.seen.update({"batch_size": len(images), "fidelity.image_size": side, "draws": len(draws)})
-        images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
-        with autocast(device, dtype):
-            logits = network(images)
-        loss = job.loss(full_precision(logits), to_target(masks, job.task))
+            job.seen.update({"batch_size": len(masks), "fidelity.image_size": side, "draws": len(draws)})
         group = min(
             recipe.accumulate, per_epoch - step // recipe.accumulate * recipe.accumulate
         )  # the last may be short
-        scaler.scale(loss / group).backward()
-        total += loss.detach().to(total) * len(images)
-        seen += len(images)
+        scaler.scale(loss * job.team.weight(pictures) / group).backward()
+        total += loss.detach().to(total) * len(masks)
+        seen += len(masks)
         if (step + 1) % recipe.accumulate == 0 or step + 1 == per_epoch:
+            job.team.sum_gradients(network.parameters())
             scaler.unscale_(optimizer)
             if recipe.clip:
                 torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)

@@ -1,0 +1,250 @@
+"""`kk tune`: search cheaply, promote the best, hand over a recipe that `kk run` takes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry, table
+from kagglekit.errors import UsageError
+
+UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+@click.command("tune")
+@click.argument("target", metavar="[ID|RECIPE]", required=False)
+@click.option("--data", type=click.Path(path_type=Path), help="The competition's data folder; without it, sample data.")
+@click.option(
+    "--trials", type=click.IntRange(1), default=16, show_default=True, help="Settings to try on the lowest rung."
+)
+@click.option(
+    "--promote", type=click.IntRange(1), default=1, show_default=True, help="Trials that reach the last rung by merit."
+)
+@click.option(
+    "--controls",
+    type=click.IntRange(0),
+    help="Trials that climb at random, which shows whether cheap rungs tell the truth. Default: 1 of two rungs; of more, "
+    "2 to each but the last.",
+)
+@click.option(
+    "--rungs",
+    metavar="SIZE:PART%:EPOCHS,...",
+    help="From cheap to full, e.g. 256:26%:4,512:100%:14. Default: from the competition's trial preset.",
+)
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Seeds on the last rung.")
+@click.option("--budget", metavar="TIME", help="E.g. 8h or 30min: try fewer settings so that all ends in time.")
+@click.option("--space", type=click.Path(path_type=Path), help="A TOML file that narrows or widens what is searched.")
+@click.option("--no-prior", is_flag=True, help="Do not begin with the recipe itself, nor look near it.")
+@click.option("--warm", is_flag=True, help="Begin each rung with the weights of the one below.")
+@click.option("--prune", is_flag=True, help="Stop trials of the lowest rung that fall behind the median.")
+@click.option("--eager", is_flag=True, help="Promote before a rung is complete: keeps many workers busy.")
+@click.option("--gpus-per-trial", type=click.FloatRange(0, min_open=True), help="E.g. 0.5: two trials share a GPU.")
+@click.option("--address", default="", metavar="HOST:PORT", help="A Ray cluster; without it this machine.")
+@click.option(
+    "--storage",
+    metavar="FOLDER|URL",
+    default="",
+    help="Keep a copy of the search there (any fsspec URL); --resume begins from it.",
+)
+@click.option("--local", is_flag=True, help="In this process, without Ray.")
+@click.option("--name", default="", help="Of the search; without it, made of what is searched.")
+@click.option("--resume", is_flag=True, help="Go on although space, trials or promotions differ.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would be done and what it takes, and stop.")
+@recipe_options
+@json_option
+def tune_command(target, data, as_json, **options):
+    """Search the settings of competition ID (or of a RECIPE file) on a ladder of rungs, cheap ones first.
+
+    The best of each rung climb to the next; the recipe itself is the first trial, so that the winner is never worse
+    than it on validation. Ends with a recipe that `kk run` takes and a page. The same command goes on with an interrupted
+    search.
+    """
+    from kagglekit import progress
+
+    found = registry()
+    with progress.console(progress.Console()):
+        target = target or ask_competition(found, data)
+        search, dataset = prepare(found, target, data, options)
+        result = run(search, dataset, options, as_json)
+    if as_json:
+        print_json(result)
+
+
+def ask_competition(found, data: Path | None) -> str:
+    """The only competition there is, or the one a person chooses; UsageError where nobody can be asked."""
+    ids = sorted(found.competitions)
+    if len(ids) == 1:
+        return ids[0]
+    click.echo(table(["competition", "title"], [[id, found.competition(id)[1].title] for id in ids]), err=True)
+    if not sys.stdin.isatty():
+        raise UsageError("which competition? Name one: kk tune ID")
+    return click.prompt("Which one", type=click.Choice(ids), err=True)
+
+
+def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
+    """(search, data set) of what was typed; everything that can be wrong with it is an error here."""
+    from kagglekit.samples import sample_folder
+    from kagglekit.search import rungs as ladders
+    from kagglekit.search.ladder import Plan
+    from kagglekit.search.space import check_space, default_space, read_space
+    from kagglekit.search.tune import Search
+    from kagglekit.solution import resolve
+
+    is_file = Path(target).suffix in (".toml", ".json")
+    fidelity = options["fidelity"]
+    if data is None and fidelity is None and not is_file and "demo" in found.competition(target)[1].presets:
+        fidelity = "demo"
+    changes = options["with_"], options["without"], options["overrides"], options["seed"]
+    recipe, _, _ = compose_recipe(found, target, fidelity, *changes)
+    if not isinstance(recipe.fold, int):
+        raise UsageError(f"fold={recipe.fold}: a search validates on one fold; use -o fold=0, more for the winner")
+    solution = resolve(recipe, found)
+    space = default_space(solution)
+    if options["space"]:
+        space = read_space(options["space"], space)
+    for text in options["overrides"]:  # what the user sets is set
+        space.pop(text.partition("=")[0].strip(), None)
+    check_space(space, solution.recipe, found)
+    parsed = ladders.parse_rungs(options["rungs"]) if options["rungs"] else None
+    steps = parsed or ladders.default_rungs(solution.competition, solution.recipe)
+    metric = solution.competition.metric
+    plan = Plan(
+        options["name"], solution.recipe, space, steps, options["trials"], options["promote"], options["controls"],
+        solution.recipe.seed, options["seeds"], not options["no_prior"], options["warm"], options["prune"],
+        options["eager"], greater_is_better=metric.greater_is_better,
+    )  # fmt: skip
+    _ = plan.climbers  # raises for more promotions than trials
+    if options["name"] and not re.fullmatch(r"[A-Za-z0-9][\w.-]*", options["name"]):
+        raise UsageError(f"--name {options['name']}: use letters, digits, dots and dashes")
+    data = data or sample_folder(solution, solution.competition.sample_count, 0)
+    search = Search(
+        plan, solution, data, "kk " + shlex.join(sys.argv[1:]), options["resume"], storage=options["storage"]
+    )
+    return search, solution.dataset(data)
+
+
+def run(search, dataset, options: dict[str, Any], as_json: bool) -> dict[str, Any]:
+    """Show the plan, then do it (unless only the plan was asked for)."""
+    from kagglekit.search.estimate import estimate, fit_budget, probe
+    from kagglekit.search.tune import tune
+
+    plan = search.plan
+    with executor(plan, options) as (slots, execute):
+        probed = probe(search.solution, dataset, plan.rungs[-1])
+        if options["budget"]:
+            limit = seconds_of(options["budget"])
+            trials = fit_budget(plan, search.solution, dataset, slots, probed, limit)
+            plan = replace(plan, trials=trials)
+            search = replace(search, plan=plan, limit=limit * slots)
+        costs = estimate(plan, search.solution, dataset, slots, probed)
+        click.echo(plan_text(plan, costs), err=True)
+        if options["plan_only"]:
+            return {"plan": costs}
+        folder, result = tune(search, execute, dataset)
+    if not as_json:
+        click.echo(summary(folder, result))
+    return result | {"folder": str(folder)}
+
+
+class executor:
+    """Inside the block: how many trials run at once, and what runs a ladder. With Ray, unless --local."""
+
+    def __init__(self, plan, options: dict[str, Any]):
+        self.plan, self.options = plan, options
+        if options["local"] and (options["address"] or options["gpus_per_trial"]):
+            raise UsageError("--local trains in this process; leave out --address and --gpus-per-trial, or --local")
+
+    def __enter__(self):
+        from kagglekit.cli.tune_table import Table
+
+        watcher = Table(self.plan)
+        if self.options["local"]:
+            from kagglekit.search.local import climb, objective_at
+
+            def execute(ladder, place):
+                with watcher.shown(ladder):
+                    climb(ladder, objective_at(place), watcher)
+
+            return 1, execute
+        from kagglekit.cluster import connected
+        from kagglekit.search import on_ray
+        from kagglekit.search.ladder import SMALLEST
+
+        wave = max(SMALLEST, self.plan.trials // 4)
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        self.ray = connected(self.options["address"])
+        self.ray.__enter__()
+        try:
+            part, slots = on_ray.share(on_ray.nodes(), wave, self.options["gpus_per_trial"])
+        except BaseException:
+            self.ray.__exit__(None, None, None)
+            raise
+
+        def execute(ladder, place):
+            with watcher.shown(ladder):
+                on_ray.climb(ladder, place, part, slots, watcher)
+
+        return slots, execute
+
+    def __exit__(self, *error):
+        if hasattr(self, "ray"):
+            self.ray.__exit__(*error)
+
+
+def seconds_of(text: str) -> float:
+    """`8h`, `30min`, `90s` as seconds; raises UsageError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)\s*", text)
+    if not found or not float(found[1]):
+        raise UsageError(f"--budget {text}: expected a time such as 8h, 30min or 90s")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def plan_text(plan, costs: dict[str, Any]) -> str:
+    """What would be done and what it takes, before it begins."""
+    from kagglekit.report.run_page import duration_text, size_text
+
+    rows = [[i + 1, r["text"], r["trials"], duration_text(r["seconds"])] for i, r in enumerate(costs["rungs"])]
+    saved = costs["full_seconds"] / max(costs["device_seconds"], 1e-9)
+    lines = [
+        f"search of {len(plan.space)} settings: {', '.join(sorted(plan.space))}",
+        table(["rung", "size:pictures:epochs", "trials", "each about"], rows),
+        f"about {duration_text(costs['seconds'])} with {costs['slots']} at once, {saved:.1f} times less than all "
+        f"{plan.trials} at the last rung ({duration_text(costs['full_seconds'])} of devices)",
+        f"memory about {size_text(costs['memory'])}, disk about {size_text(costs['disk'])}",
+    ]
+    return "\n".join(lines)
+
+
+def summary(folder: Path, result: dict[str, Any]) -> str:
+    """What a person wants to know at the end of a search."""
+    from kagglekit.report.run_page import duration_text
+
+    winner, cost = result["winner"], result["cost"]
+    if winner is None:
+        return f"{result['title']}: no trial reached the last rung; see {folder / 'report.html'}"
+    changes = [f"    {key}: {old} -> {new}" for key, (old, new) in winner["changes"].items()]
+    lines = [
+        f"{result['title']}: {result['metric']} {winner['score']:.4f}, trial {winner['number']} ({winner['origin']})"
+    ]
+    lines += changes or ["    the recipe itself: nothing tried was better"]
+    second = result["runner_up"]
+    if second and second["lead"]:
+        lead = second["lead"]
+        verdict = "a tie: within the noise" if second["tie"] else "a real lead"
+        lines.append(f"  ahead of trial {second['number']} by {lead['value']:+.4f} "
+                     f"(95% {lead['low']:+.4f} .. {lead['high']:+.4f}): {verdict}")  # fmt: skip
+    lines += [f"  warning     {text}" for text in result["warnings"]]
+    share = f", {1 / cost['share']:.1f} times less than all at the last rung" if cost["share"] else ""
+    lines += [
+        f"  cost        {duration_text(cost['seconds'])} of devices{share}",
+        f"  next        kk run {shlex.quote(winner['recipe'])} --data {shlex.quote(result['data'])}",
+        f"  page        {folder / 'report.html'}",
+    ]
+    return "\n".join(lines)

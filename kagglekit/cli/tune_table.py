@@ -1,0 +1,105 @@
+"""The live table of a search: who runs, who is done, who leads."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kagglekit import progress
+from kagglekit.search.ladder import Ladder, Plan, Task
+from kagglekit.search.trials import Key, Outcome
+
+SHOWN = 12  # rows of finished trials
+
+
+class Table:
+    """A watcher that draws a table on a terminal, and says a line for each finished trial elsewhere."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.running, self.live, self.ladder = plan, {}, None, None
+
+    @contextmanager
+    def shown(self, ladder: Ladder) -> Iterator[None]:
+        """Inside the block the table is there."""
+        self.ladder = ladder
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(self.table(), console=Console(stderr=True), refresh_per_second=2, transient=True) as self.live:
+            yield
+        self.live = None
+
+    def began(self, task: Task) -> None:
+        """A trial begins."""
+        self.running[task.key] = {"task": task, "since": time.monotonic(), "epoch": 0, "score": None}
+        self._draw()
+
+    def epoch(self, key: Key, row: dict[str, Any]) -> None:
+        """A trial has done one more epoch."""
+        if key in self.running:
+            self.running[key] |= {"epoch": row["epoch"] + 1, "score": row["valid_score"]}
+        self._draw()
+
+    def ended(self, key: Key, outcome: Outcome) -> None:
+        """A trial is over."""
+        task = self.running.pop(key)["task"]
+        if self.live is None:
+            said = f"{outcome.score:.4f}" if outcome.score is not None else f"{outcome.status}: {outcome.error}"
+            cost = "known already" if outcome.shared else f"{outcome.seconds:.0f} s"
+            progress.say(f"{task.name}: {said}  ({cost}; {len(self.ladder.results)} done)")
+        self._draw()
+
+    def table(self):
+        """What is shown: running trials, then finished ones, the highest rung and the best score first."""
+        from rich.table import Table as RichTable
+
+        drawn = RichTable(
+            title=f"{self.plan.recipe.competition}: {len(self.ladder.results)} trials done", title_justify="left"
+        )
+        for name in ("trial", "rung", "epoch", "score", "time", "settings"):
+            drawn.add_column(
+                name,
+                justify="right" if name in ("trial", "score", "time") else "left",
+                overflow="ellipsis",
+                no_wrap=True,
+            )
+        for key, state in self.running.items():
+            epochs = self.plan.rungs[key[0]].epochs
+            drawn.add_row(
+                str(key[1]), str(self.plan.rungs[key[0]]), f"{state['epoch']}/{epochs}", _score(state["score"]),
+                f"{time.monotonic() - state['since']:.0f} s", self._settings(key[1]), style="bold",
+            )  # fmt: skip
+        sign = self.ladder.sign
+        done = sorted(
+            self.ladder.results.items(), key=lambda p: (-p[0][0], p[1].score is None, -sign * (p[1].score or 0))
+        )
+        for key, outcome in done[:SHOWN]:
+            said = _score(outcome.score) if outcome.status == "done" else outcome.status
+            drawn.add_row(
+                str(key[1]), str(self.plan.rungs[key[0]]), "", said, f"{outcome.seconds:.0f} s", self._settings(key[1])
+            )
+        return drawn
+
+    def _settings(self, number: int) -> str:
+        config = self.ladder.configs[number]
+        if config.origin == "recipe":
+            return "the recipe"
+        return ", ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in sorted(config.params.items()))
+
+    def _draw(self) -> None:
+        if self.live is not None:
+            self.live.update(self.table())
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

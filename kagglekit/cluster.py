@@ -1,0 +1,117 @@
+"""Ray: one of this machine's own, or a cluster at an address; what its machines have, and what a worker gets of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from kagglekit.errors import RunError, UsageError
+
+QUIET = {  # read by Ray when it is imported or started
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns that it will change this
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # a lost process is told on stdout otherwise, where --json prints
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+}
+PATIENCE = 4.0  # seconds for an address to answer, and again for Ray to answer there
+GREETING = "import sys, ray; ray._raylet.GcsClient(address=sys.argv[1]).get_all_node_info()"
+
+
+def check_workers(workers: int, address: str, batch_size: int) -> None:
+    """Raise UsageError for numbers of workers that cannot be, RunError for an address where no Ray answers."""
+    if workers < 1:
+        raise UsageError(f"--workers {workers}: give 1 (no Ray) or more")
+    if workers > batch_size:
+        raise UsageError(
+            f"--workers {workers}: a batch of {batch_size} cannot be split among {workers}; use --workers {batch_size} "
+            f"or fewer, or -o batch_size={workers} (which is another experiment)"
+        )
+    if address and workers == 1:
+        raise UsageError("--address is where workers train; give --workers 2 or more with it")
+    if address:
+        refuse_unreachable(address)
+
+
+def refuse_unreachable(address: str) -> None:
+    """Raise RunError, after some seconds at most, unless a Ray cluster answers at `HOST:PORT` (or `auto`)."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise UsageError(
+            f"--address {address}: expected HOST:PORT of the cluster's head, such as 10.0.0.1:6379, or auto"
+        )
+    advice = "start one there with `ray start --head`, join it from here with `ray start --address`"
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(f"--address {address}: nothing answers there ({error}); {advice}") from None
+    # In a process of its own, because Ray's client ends the process when what answers is not Ray.
+    command = [sys.executable, "-c", GREETING, address]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE)
+    except subprocess.TimeoutExpired:
+        done = None
+    if done and "AuthToken" in done.stderr:
+        raise RunError(
+            f"--address {address}: this cluster wants a token; say RAY_AUTH_MODE=token, with the cluster's token in "
+            "RAY_AUTH_TOKEN_PATH or where Ray keeps it (`ray get-auth-token`)"
+        )
+    if done is None or done.returncode:
+        raise RunError(f"--address {address}: what answers there is not a Ray cluster; {advice}")
+
+
+@contextmanager
+def connected(address: str = "") -> Iterator[None]:
+    """Inside the block Ray is there: the cluster at `address`, or one with the cores of this machine, ended after.
+
+    Raises RunError where it cannot be had.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if address:
+        refuse_unreachable(address)
+    own = {} if address else {"num_cpus": own_cores(), "include_dashboard": False}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
+    except Exception as error:  # Ray's own kinds, and plain ones from deep inside
+        where = f"the Ray cluster at {address} cannot be joined" if address else "Ray does not start on this machine"
+        raise RunError(f"{where}: {str(error).strip().splitlines()[0]}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def own_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_of(nodes: Sequence[Mapping[str, float]], workers: int) -> tuple[float, bool]:
+    """(cores of each worker, does it get a GPU) of machines whose resources are `nodes`.
+
+    Each worker has a GPU where there are any; raises UsageError for more workers than GPUs. Where there are fewer cores
+    than workers, they share.
+    """
+    cores, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
+    if 0 < gpus < workers:
+        raise UsageError(f"--workers {workers}: each needs a GPU, and there are {gpus:.0f}; use --workers {gpus:.0f}")
+
+    def fitting(each: int) -> int:
+        """How many workers with that many cores find room."""
+        return sum(int(min(n.get("CPU", 0) // each, n.get("GPU", 0) if gpus else workers)) for n in nodes)
+
+    for each in range(int(cores // workers), 0, -1):
+        if fitting(each) >= workers:
+            return float(each), gpus > 0
+    return max(0.01, int(90 * min(1.0, cores / workers)) / 100), gpus > 0

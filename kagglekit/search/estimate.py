@@ -1,0 +1,140 @@
+"""What a search will cost, from a probe of some training steps: shown before anything long begins."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from kagglekit.errors import KagglekitError, UsageError
+from kagglekit.protocols import Dataset
+from kagglekit.search.ladder import Plan
+from kagglekit.search.rungs import Rung
+from kagglekit.solution import Solution
+
+STEPS = 20
+PATIENCE = 8.0  # seconds of a probe, at most, once three steps are done
+LOOK = 0.35  # what predicting a picture costs, of what training on it costs
+SETUP = 2.0  # seconds a trial spends on reading, building and writing
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a training step costs: seconds, and bytes of memory, at one rung; and the network's parameters."""
+
+    seconds: float
+    memory: int
+    parameters: int
+
+
+def probe(solution: Solution, dataset: Dataset, rung: Rung) -> Probe:
+    """Train the recipe's network some steps on pictures of noise. Raises KagglekitError where it does not fit."""
+    import torch
+
+    from kagglekit.train.fit import to_target
+    from kagglekit.train.network import autocast, full_precision, pick_device, pick_dtype, prepare
+
+    recipe, device = solution.recipe, pick_device()
+    intake, task = solution.intake(dataset.channels, dataset.depth), solution.competition.task
+    network = prepare(solution.model(intake.channels, pretrained=False), intake, device)
+    optimizer, loss, dtype = solution.optimizer(network.body), solution.loss(), pick_dtype(recipe, device)
+    shape = (recipe.batch_size, dataset.channels, rung.image_size, rung.image_size)
+    images = torch.zeros(shape, dtype=getattr(torch, dataset.depth), device=device)
+    planes = (len(solution.competition.classes),) if task == "multilabel" else ()
+    masks = torch.zeros((shape[0], *planes, *shape[2:]), dtype=torch.uint8, device=device)
+    before, started, done = _memory(device), time.perf_counter(), 0
+    try:
+        for step in range(STEPS + 1):
+            with autocast(device, dtype):
+                output = network(images)
+            loss(full_precision(output), to_target(masks, task)).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if not step:  # the first step allocates and tunes
+                started = time.perf_counter()
+            done = step
+            if done >= 3 and time.perf_counter() - started > PATIENCE:
+                break
+    except RuntimeError as error:
+        raise KagglekitError(
+            f"a training step at {rung.image_size} px with batch_size={recipe.batch_size} fails here: {error}; "
+            f"try -o batch_size={max(1, recipe.batch_size // 2)}"
+        ) from error
+    seconds = (time.perf_counter() - started) / done
+    return Probe(seconds, max(0, _memory(device) - before), sum(p.numel() for p in network.body.parameters()))
+
+
+def _memory(device: str) -> int:
+    import psutil
+    import torch
+
+    return torch.cuda.max_memory_allocated() if device == "cuda" else psutil.Process().memory_info().rss
+
+
+def counts(plan: Plan) -> list[int]:
+    """Trials that each rung will hold, the controls, the recipe and further seeds included."""
+    found = []
+    for rung, merit in enumerate(plan.climbers):
+        extra = (plan.random_climbers(rung) + plan.prior) if rung else 0
+        repeats = plan.repeats if rung == len(plan.rungs) - 1 else 1
+        found.append(min(plan.trials, merit + extra) * repeats)
+    return found
+
+
+def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probed: Probe) -> dict[str, Any]:
+    """Trials, seconds, memory and disk by rung and in all, JSON-like; `probed` at the last rung, `slots` at once."""
+    recipe = plan.recipe
+    pictures = len(dataset.train)
+    held_out = pictures / recipe.folds
+    top = plan.rungs[-1]
+    views = len(solution.views())
+    rungs, total = [], 0.0
+    for rung, trials in zip(plan.rungs, counts(plan), strict=True):
+        each = probed.seconds / recipe.batch_size * (rung.image_size / top.image_size) ** 2
+        trained = (pictures - held_out) * rung.fraction * rung.epochs
+        looked = held_out * (rung.epochs + 3 * views) * LOOK
+        seconds = SETUP + each * (trained + looked)
+        total += seconds * -(-trials // slots)
+        store = pictures * rung.image_size**2 * (dataset.channels + 1)
+        rungs.append({"text": str(rung), "trials": trials, "seconds": seconds, "store": store})
+    kept = probed.parameters * 4 * (top.epochs + 3)
+    full = plan.trials * plan.repeats * rungs[-1]["seconds"]
+    return {
+        "rungs": rungs,
+        "trials": sum(rung["trials"] for rung in rungs),
+        "slots": slots,
+        "seconds": total,
+        "device_seconds": sum(rung["seconds"] * rung["trials"] for rung in rungs),
+        "full_seconds": full,
+        "memory": probed.memory * slots,
+        "disk": sum(rung["store"] for rung in rungs) + kept * max(counts(plan)),
+    }
+
+
+def fit_budget(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probed: Probe, budget: float) -> int:
+    """The most trials, up to the plan's, whose whole ladder fits `budget` seconds of clock; raises UsageError."""
+    from dataclasses import replace
+
+    trials = plan.trials
+    while trials >= plan.promote:
+        costs = estimate(replace(plan, trials=trials), solution, dataset, slots, probed)
+        if costs["seconds"] <= budget:
+            return trials
+        trials -= max(1, trials // 10)
+    least = estimate(replace(plan, trials=plan.promote), solution, dataset, slots, probed)
+    raise UsageError(
+        f"--budget: {_hours(budget)} do not suffice for a single trial promoted through {len(plan.rungs)} rungs: "
+        f"that takes about {_hours(least['seconds'])}; allow that much, or choose smaller --rungs"
+    )
+
+
+def _hours(seconds: float) -> str:
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 5400
+        else f"{seconds / 60:.1f} min"
+        if seconds >= 90
+        else f"{seconds:.0f} s"
+    )

@@ -1,0 +1,264 @@
+"""The ladder itself: which trial comes next, given all that ended so far. No clock, no threads, no training.
+
+Rung by rung: proposals are made in waves, each knowing the results of the waves before it; when a rung is complete,
+the best and some controls climb. With more workers than that can feed, trials climb as soon as enough of their rung are
+done (`eager`); then the order in which trials end matters, otherwise nothing but the seed does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kagglekit.recipe import Recipe
+from kagglekit.search.promote import Candidate, kind_of, merit, promote
+from kagglekit.search.propose import Config, propose
+from kagglekit.search.rungs import Rung, climbers
+from kagglekit.search.space import Params, Space, apply, contains, values_of
+from kagglekit.search.trials import Key, Outcome, Trials
+
+WAVES = 4  # in so many waves the lowest rung's trials are proposed
+SMALLEST = 4  # trials of a wave
+GRACE = 0.34  # part of a rung's epochs before which no trial is stopped
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides what a search does, apart from the data and the code."""
+
+    name: str
+    recipe: Recipe
+    space: Space
+    rungs: tuple[Rung, ...]
+    trials: int = 16
+    promote: int = 1
+    controls: int | None = None  # of each promotion; None: what `random_climbers` says
+    seed: int = 0
+    repeats: int = 1  # seeds on the last rung
+    prior: bool = True
+    warm: bool = False
+    prune: bool = False
+    eager: bool = False
+    patience: float = 0.0  # how much of a curve's last gain counts as promise
+    greater_is_better: bool = True
+
+    @property
+    def climbers(self) -> list[int]:
+        """How many trials each rung takes by merit."""
+        return climbers(self.trials, self.promote, len(self.rungs))
+
+    def random_climbers(self, rung: int) -> int:
+        """How many controls a rung takes.
+
+        Unless said otherwise two where rungs are cheap, and none on the last of three rungs or more: the few trials
+        that a default search brings there could not tell how rungs agree, and each costs a whole run.
+        """
+        if self.controls is not None:
+            return self.controls
+        if len(self.rungs) == 2:
+            return 1
+        return 0 if rung == len(self.rungs) - 1 else 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial to run: names and numbers only, so that it can travel."""
+
+    key: Key
+    recipe: dict[str, Any]
+    params: Params
+    warm: str = ""
+    last: bool = False
+    sign: int = 1
+    bars: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """How people call the trial."""
+        rung, number, repeat = self.key
+        return f"trial {number} on rung {rung + 1}" + (f", seed {repeat + 1}" if repeat else "")
+
+
+@dataclass
+class Ladder:
+    """The state of a search: `next` gives tasks, `take` learns how they ended and records it first."""
+
+    plan: Plan
+    trials: Trials
+    results: dict[Key, Outcome] = field(init=False)
+    configs: list[Config] = field(init=False)
+    queue: deque[Key] = field(default_factory=deque, init=False)
+    running: set[Key] = field(default_factory=set, init=False)
+    finished: bool = field(default=False, init=False)
+    spent: float = field(default=0.0, init=False)
+    limit: float | None = None  # seconds of devices; once they are spent, the lowest rung gets no further trial
+    after: Callable[[], None] = lambda: None  # called whenever a trial is recorded
+    _queued: set[Key] = field(default_factory=set, init=False)
+
+    def __post_init__(self):
+        self.results, self.configs = self.trials.light(), self.trials.configs()
+        self.spent = sum(outcome.seconds for outcome in self.results.values() if not outcome.shared)
+        self._queued = set(self.results)
+        self._enter([(0, c.number, 0) for c in self.configs if c.origin != "retired"])
+        for rung in range(1, len(self.plan.rungs)):
+            self._enter(self._keys(rung, self.trials.climbs(rung)))
+
+    @property
+    def sign(self) -> int:
+        """1 where a higher score is better, else -1."""
+        return 1 if self.plan.greater_is_better else -1
+
+    @property
+    def wave(self) -> int:
+        """How many trials are proposed at once."""
+        return max(SMALLEST, -(-self.plan.trials // WAVES))
+
+    def next(self) -> Task | None:
+        """A trial to run now; None while others have to end first, or when all is done (`finished`)."""
+        if not self.queue and not self.running and not self.finished:
+            self._advance()
+        if not self.queue and self.running and self.plan.eager:
+            self._hurry()
+        if not self.queue:
+            return None
+        key = self.queue.popleft()
+        self.running.add(key)
+        return self.task(key)
+
+    def take(self, key: Key, outcome: Outcome) -> None:
+        """Record how a trial ended."""
+        self.trials.add(key, outcome)
+        self.results[key] = outcome.light()
+        self.running.discard(key)
+        self.spent += 0 if outcome.shared else outcome.seconds
+        self.after()
+
+    def bars(self, key: Key) -> tuple[float, ...]:
+        """The score that a trial's best epoch so far has to reach after each epoch, or it is stopped; empty: never.
+
+        Where the plan prunes, the median of what the lowest rung's earlier waves had reached after as many epochs. The
+        recipe itself is never stopped, nor is anybody in the first third of the epochs.
+        """
+        rung, number, _ = key
+        if not self.plan.prune or rung or (self.plan.prior and number == 0):
+            return ()
+        earlier = number - number % self.wave
+        curves = [o.curve for (r, n, _), o in self.results.items() if r == 0 and n < earlier and o.status == "done"]
+        if len(curves) < SMALLEST:
+            return ()
+        epochs = self.plan.rungs[rung].epochs
+        reached = [[max(self.sign * s for s in c[: e + 1]) for c in curves if len(c) > e] for e in range(epochs)]
+        return tuple(
+            sorted(scores)[len(scores) // 2] if scores and e >= GRACE * epochs else -math.inf
+            for e, scores in enumerate(reached)
+        )
+
+    def task(self, key: Key) -> Task:
+        """What a worker needs to run a trial."""
+        rung, number, repeat = key
+        params = self.configs[number].params
+        recipe, step = apply(self.plan.recipe, params), self.plan.rungs[rung]
+        top = self.plan.rungs[-1]
+        changes: dict[str, Any] = {
+            "fidelity": {"image_size": step.image_size, "fraction": step.fraction, "epochs": step.epochs},
+            "seed": recipe.seed + repeat,
+        }
+        if recipe.horizon:
+            changes["horizon"] = recipe.horizon * step.epochs / top.epochs
+        warm = ""
+        if self.plan.warm and rung:
+            below = self.results.get((rung - 1, number, 0))
+            warm = below.checkpoint if below else ""
+        tree = recipe.model_dump(mode="json") | changes
+        return Task(key, tree, params, warm, rung == len(self.plan.rungs) - 1, self.sign, self.bars(key))
+
+    def scores(self, rung: int) -> dict[int, float]:
+        """The score of every configuration that ended well on a rung, the mean over its seeds."""
+        found: dict[int, list[float]] = {}
+        for (step, number, _), outcome in self.results.items():
+            if step == rung and outcome.status == "done" and outcome.score is not None:
+                found.setdefault(number, []).append(outcome.score)
+        return {number: sum(scores) / len(scores) for number, scores in sorted(found.items())}
+
+    def _keys(self, rung: int, numbers) -> list[Key]:
+        repeats = self.plan.repeats if rung == len(self.plan.rungs) - 1 else 1
+        return [(rung, number, repeat) for repeat in range(repeats) for number in numbers]
+
+    def _enter(self, keys: list[Key]) -> None:
+        new = [key for key in keys if key not in self._queued]
+        self.queue.extend(new)
+        self._queued.update(new)
+
+    def _advance(self) -> None:
+        """Nothing runs and nothing waits: propose a wave, let the next rung begin, or end."""
+        if self._propose():
+            return
+        for rung in range(1, len(self.plan.rungs)):
+            if not self.trials.climbs(rung) or self.plan.eager:
+                climbing = self._promotion(rung)
+                self.trials.add_climbs(rung, climbing)
+                self._enter(self._keys(rung, climbing))
+                if self.queue:
+                    return
+        self.finished = True
+
+    def _propose(self) -> bool:
+        alive = [c for c in self.configs if c.origin != "retired"]
+        left = self.plan.trials - len(alive)
+        if left <= 0 or (self.limit is not None and self.spent >= self.limit):
+            return False
+        start = values_of(self.plan.recipe, self.plan.space) if self.plan.prior else None
+        scores = {number: self.sign * score for number, score in self.scores(0).items()}
+        new = propose(self.plan.space, start, self.configs, scores, min(self.wave, left), self.plan.seed)
+        self.trials.add_configs(new)
+        self.configs += new
+        self._enter([(0, c.number, 0) for c in new])
+        return bool(new)
+
+    def _promotion(self, rung: int) -> dict[int, str]:
+        candidates = self._candidates(rung - 1)
+        count = self.plan.climbers[rung]
+        always = [0] if self.plan.prior else []
+        return promote(candidates, count, self.plan.random_climbers(rung), [self.plan.seed, rung], always)
+
+    def _candidates(self, rung: int) -> list[Candidate]:
+        return [
+            Candidate(
+                number, merit(self.results[rung, number, 0].curve, score, self.sign, self.plan.patience),
+                kind_of(self.configs[number].params),
+            )
+            for number, score in self.scores(rung).items()
+        ]  # fmt: skip
+
+    def _hurry(self) -> None:
+        """Fill idle workers: the next wave before this one ends, or the climb of those who are sure to."""
+        if self._propose():
+            return
+        for rung in range(len(self.plan.rungs) - 1, 0, -1):
+            planned, room = self.plan.climbers[rung - 1], self.plan.climbers[rung]
+            done = self._candidates(rung - 1)
+            allowed = len(done) * room // planned
+            best = sorted(done, key=lambda c: (-c.merit, c.number))[:allowed]
+            new = {c.number: "merit" for c in best if (rung, c.number, 0) not in self._queued}
+            if new:
+                self.trials.add_climbs(rung, new)
+                self._enter(self._keys(rung, new))
+                return
+
+
+def retire_outside(trials: Trials, space: Space, prior: bool) -> list[int]:
+    """Take configurations that the present space could not have given out of the search; returns their numbers."""
+    outside = [
+        c.number
+        for c in trials.configs()
+        if c.origin != "retired"
+        and not (prior and c.number == 0)
+        and not (c.params.keys() == space.keys() and all(contains(space[key], c.params[key]) for key in space))
+    ]
+    trials.retire(outside)
+    if outside:
+        trials.forget_climbs()
+    return outside

@@ -1,0 +1,62 @@
+"""The in-process executor: one trial after the other, no Ray. For debuggers, tests, and machines without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kagglekit.search.ladder import Ladder, Task
+from kagglekit.search.trials import Key, Outcome
+
+if TYPE_CHECKING:
+    from kagglekit.search.trial import Place
+
+Objective = Callable[[Task, Callable[[dict[str, Any]], None]], Outcome]
+
+
+class Watcher(Protocol):
+    """Who is told how a search goes on."""
+
+    def began(self, task: Task) -> None:
+        """A trial begins."""
+
+    def epoch(self, key: Key, row: dict[str, Any]) -> None:
+        """A trial has done one more epoch."""
+
+    def ended(self, key: Key, outcome: Outcome) -> None:
+        """A trial is over and recorded."""
+
+
+class Nobody:
+    """The watcher who looks away."""
+
+    def began(self, task: Task) -> None:
+        """Nothing."""
+
+    def epoch(self, key: Key, row: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def ended(self, key: Key, outcome: Outcome) -> None:
+        """Nothing."""
+
+
+def objective_at(place: Place) -> Objective:
+    """The objective that trains, its own news kept to the log of its run."""
+    from kagglekit import progress
+    from kagglekit.search.trial import run_trial
+
+    def objective(task: Task, report: Callable[[dict[str, Any]], None]) -> Outcome:
+        with progress.console(progress.Console(quiet=True)):
+            return run_trial(task, place, report)
+
+    return objective
+
+
+def climb(ladder: Ladder, objective: Objective, watcher: Watcher | None = None) -> None:
+    """Run the ladder to its end; `objective(task, report)` runs one trial."""
+    watcher = watcher or Nobody()
+    while task := ladder.next():
+        watcher.began(task)
+        outcome = objective(task, lambda row, key=task.key: watcher.epoch(key, row))
+        ladder.take(task.key, outcome)
+        watcher.ended(task.key, outcome)

@@ -1,0 +1,194 @@
+"""The ladder on Ray Tune: one Tune run for all rungs, fed by the ladder, on this machine or a cluster.
+
+Tune brings workers, their share of a device, retries after a crash or a lost node. What is tried, who climbs and what
+counts is the ladder's; its record is the truth, and nothing that Tune writes is ever read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kagglekit.errors import RunError, UsageError
+from kagglekit.runs import folder as folders
+from kagglekit.search.ladder import Ladder, Task
+from kagglekit.search.local import Nobody, Watcher
+from kagglekit.search.trial import Place
+from kagglekit.search.trials import Outcome
+
+RETRIES = 2  # times that a trial begins anew, from its last whole epoch, after its worker died
+SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the ladder keeps the record
+    "TUNE_RESULT_BUFFER_LENGTH": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one trial gets: cores, and GPUs (a part of one lets trials share it)."""
+
+    cpus: float
+    gpus: float
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """As Ray wants it."""
+        return {"cpu": self.cpus, **({"gpu": self.gpus} if self.gpus else {})}
+
+
+def share(nodes: list[dict[str, float]], wave: int, gpus_per_trial: float | None) -> tuple[Share, int]:
+    """What each trial gets of machines with these resources, and how many run at once.
+
+    With GPUs one each, or the part asked for, and the cores that fall to it; else the cores are dealt out among a wave
+    of trials. Raises UsageError for more GPU than any machine has.
+    """
+    gpus = sum(node.get("GPU", 0.0) for node in nodes)
+    if gpus_per_trial and not gpus:
+        raise UsageError(
+            f"--gpus-per-trial {gpus_per_trial:g}: there is no free GPU; leave it out to train on the cores"
+        )
+    if gpus:
+        each = gpus_per_trial or 1.0
+        if each > max(node.get("GPU", 0.0) for node in nodes):
+            raise UsageError(f"--gpus-per-trial {each:g}: no machine has so many")
+        slots = sum(int(node.get("GPU", 0.0) / each + 1e-9) for node in nodes)
+        cpus = min(node.get("CPU", 1.0) * each / node["GPU"] for node in nodes if node.get("GPU"))
+        return Share(max(1.0, float(int(cpus))), each), slots
+    cores = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
+    if not cores:
+        raise RunError("Ray has no free core")
+    cpus = max(1, min(max(cores), sum(cores) // max(1, wave)))
+    return Share(float(cpus), 0.0), sum(node // cpus for node in cores)
+
+
+def nodes() -> list[dict[str, float]]:
+    """Resources of the living machines of the Ray that this process is connected to."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def climb(ladder: Ladder, place: Place, part: Share, slots: int, watcher: Watcher | None = None) -> None:
+    """Run the ladder to its end on the Ray that this process is connected to."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
+    from ray import tune
+
+    feed = make_feed(ladder, watcher or Nobody())
+    where = {"data": str(place.data), "command": place.command}
+    trainable = tune.with_resources(tune.with_parameters(train, place=where), part.resources)
+    with tempfile.TemporaryDirectory(prefix="kagglekit-tune-") as scratch:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                metric="score", mode="max", search_alg=feed, num_samples=-1, max_concurrent_trials=slots,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="ladder", storage_path=scratch, verbose=0,
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+            ),
+        )  # fmt: skip
+        tuner.fit()
+    if not ladder.finished:
+        raise RunError("Ray ended before the search did; the same command with --resume goes on with it")
+
+
+def worker_environment(part: Share) -> dict[str, str]:
+    """What a worker's processes must find: their threads, and the folders of whoever began the search."""
+    places = {"KAGGLEKIT_RUNS": folders.home(), "KAGGLEKIT_CACHE": folders.cache()}
+    named = {name: value for name, value in os.environ.items() if name.startswith("KAGGLEKIT_")}
+    threads = str(max(1, int(part.cpus)))
+    return {
+        **named,
+        **{name: str(Path(path).absolute()) for name, path in places.items()},
+        "OMP_NUM_THREADS": threads,
+        "GOMP_SPINCOUNT": "1000",  # a spinning thread takes the core from another trial
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def train(config: dict[str, Any], place: dict[str, str]) -> None:
+    """One trial in a worker: names and numbers in, rows and at last the outcome out."""
+    from ray import tune
+
+    from kagglekit import progress
+    from kagglekit.search.trial import run_trial
+
+    content = json.loads(config["task"])
+    task = Task(**content | {"key": tuple(content["key"]), "bars": tuple(content["bars"])})
+    where = Place(Path(place["data"]), place["command"])
+
+    def report(row: dict[str, Any]) -> None:
+        tune.report({"score": row["valid_score"] or 0.0, "row": json.dumps(row), "outcome": ""})
+
+    with progress.console(progress.Console(quiet=True)):
+        outcome = run_trial(task, where, report)
+    tune.report({"score": outcome.score or 0.0, "row": "", "outcome": json.dumps(asdict(outcome))})
+
+
+def make_feed(ladder: Ladder, watcher: Watcher):
+    """A Tune searcher that asks the ladder. Made here because its base class takes seconds to import."""
+    from ray.tune.search import Searcher
+
+    class Feed(Searcher):
+        """Suggests what the ladder has next, and tells it how trials end."""
+
+        def __init__(self):
+            super().__init__(metric="score", mode="max")
+            self.tasks: dict[str, Task] = {}
+
+        def set_search_properties(self, metric, mode, config, **spec) -> bool:
+            """The ladder knows what it searches."""
+            return True
+
+        def suggest(self, trial_id: str):
+            """A task, None to be asked again, or the end."""
+            task = ladder.next()
+            if task is None:
+                return Searcher.FINISHED if ladder.finished else None
+            self.tasks[trial_id] = task
+            watcher.began(task)
+            return {"task": json.dumps(asdict(task))}
+
+        def on_trial_result(self, trial_id: str, result: dict) -> None:
+            """One more epoch."""
+            if result.get("row"):
+                watcher.epoch(self.tasks[trial_id].key, json.loads(result["row"]))
+
+        def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+            """The outcome, or what is known of a worker that died too often."""
+            key, said = self.tasks.pop(trial_id).key, (result or {}).get("outcome")
+            if said:
+                content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(said).items()}
+                outcome = Outcome(**content)
+            else:
+                outcome = Outcome("failed", error=f"its worker died {RETRIES + 1} times, often for want of memory")
+            ladder.take(key, outcome)
+            watcher.ended(key, outcome)
+
+        def __deepcopy__(self, memo: dict) -> Feed:
+            """Itself: Tune works on copies of what it is given, but there is one ladder."""
+            return self
+
+        def __reduce__(self):
+            """Nothing: Tune would write its searcher to disk, to restore what the ladder's record restores."""
+            return dict, ()
+
+        def save(self, checkpoint_path: str) -> None:
+            """Nothing: the ladder keeps the record."""
+
+        def restore(self, checkpoint_path: str) -> None:
+            """Nothing: the ladder keeps the record."""
+
+        def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+            """Nothing: the ladder keeps the record."""
+
+    return Feed()

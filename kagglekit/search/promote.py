@@ -1,0 +1,59 @@
+"""Who climbs: the best by merit, not all of a kind; some drawn at random, which keeps the ladder honest."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Why = Literal["merit", "recipe", "control"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial of a finished rung: its merit, higher is better, and its kind (what it shares with its likes)."""
+
+    number: int
+    merit: float
+    kind: str = ""
+
+
+def promote(
+    candidates: Sequence[Candidate], count: int, controls: int, seed: Sequence[int], always: Sequence[int] = ()
+) -> dict[int, Why]:
+    """Numbers of the trials that climb, the best first, and why.
+
+    `count` climb by merit, of one kind at most half of them (rounded up) unless others run out. Those in `always` climb
+    whatever they scored; `controls` more are drawn at random from what is left, by `seed` alone.
+    """
+    import numpy as np
+
+    ordered = sorted(candidates, key=lambda c: (-c.merit, c.number))
+    most, kinds, chosen = math.ceil(count / 2), Counter(), []
+    for candidate in ordered:
+        if len(chosen) < count and kinds[candidate.kind] < most:
+            kinds[candidate.kind] += 1
+            chosen.append(candidate.number)
+    chosen += [c.number for c in ordered if c.number not in chosen][: max(0, count - len(chosen))]
+    rank = {candidate.number: i for i, candidate in enumerate(ordered)}
+    climbing: dict[int, Why] = dict.fromkeys(sorted(chosen, key=rank.__getitem__), "merit")
+    climbing |= {number: "recipe" for number in always if number in rank and number not in climbing}
+    left = sorted(rank.keys() - climbing.keys())
+    drawn = np.random.default_rng(list(seed)).permutation(left)[:controls]
+    return climbing | {int(number): "control" for number in sorted(drawn)}
+
+
+def kind_of(params: Mapping[str, Any]) -> str:
+    """What trials of a kind share: encoder and decoder, which decide more than any number does."""
+    return " ".join(str(params[key]) for key in ("encoder", "decoder") if key in params)
+
+
+def merit(curve: Sequence[float], score: float, sign: int, patience: float) -> float:
+    """What a trial promises: its score, and `patience` times what its last epoch still gained.
+
+    Short runs favour who learns fast; a curve that still climbs is worth more than its last value.
+    """
+    gain = sign * (curve[-1] - curve[-2]) if len(curve) > 1 else 0.0
+    return sign * score + patience * max(0.0, gain)

@@ -1,0 +1,95 @@
+"""Did a sampled setting really reach the live objects? Answered after a trial, from what was seen while it trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import PrivateAttr
+
+from kagglekit.errors import RunError
+from kagglekit.recipe import Recipe
+from kagglekit.search.space import Params
+from kagglekit.solution import Solution
+
+
+class SettingLost(RunError):
+    """A sampled setting did not arrive where it should act."""
+
+
+class Watched(Recipe):
+    """A recipe that remembers which of its fields somebody looked at; copies share the memory."""
+
+    _looked: set[str] = PrivateAttr(default_factory=set)
+
+    def __getattribute__(self, name: str) -> Any:
+        """The field, after a note that it was asked for."""
+        if name in Recipe.model_fields:
+            private = object.__getattribute__(self, "__pydantic_private__")
+            if private is not None:
+                private["_looked"].add(name)
+        return super().__getattribute__(name)
+
+    def looked(self) -> set[str]:
+        """Names of the fields that were asked for since `forget`."""
+        return set(self._looked)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._looked.clear()
+
+
+def check(solution: Solution, params: Params, looked: set[str], asked: set[str], seen: Mapping[str, Any]) -> None:
+    """Raise SettingLost, naming it, for a sampled setting that did not arrive.
+
+    `looked`: fields of the recipe that were read; `asked`: techniques of which a hook was called; `seen`: what live
+    objects said of settings while training (`Job.seen`).
+    """
+    recipe, techniques = solution.recipe, {technique.name: technique for technique in solution.techniques}
+    for key, value in params.items():
+        head = key.partition(".")[0]
+        if head == "techniques":
+            _check_technique(key, value, techniques, asked)
+        elif head not in looked:
+            raise SettingLost(f"{key}: sampled {value!r}, but nothing ever read it; {_blame(solution, head)}")
+    expected = {
+        "lr": recipe.lr,
+        "weight_decay": recipe.weight_decay,
+        "fidelity.image_size": recipe.fidelity.image_size,
+    }
+    if seen.get("draws", 0) >= recipe.batch_size:
+        expected["batch_size"] = recipe.batch_size
+    for key, value in expected.items():
+        if key in seen and not math.isclose(seen[key], value, rel_tol=1e-6):
+            # A last lone picture joins the batch before it, which may be the first.
+            if key == "batch_size" and seen[key] == value + 1 == seen["draws"]:
+                continue
+            raise SettingLost(f"{key}: the recipe says {value:g}, training has {seen[key]:g}; {_blame(solution, key)}")
+
+
+def _check_technique(key: str, value: Any, techniques: Mapping[str, Any], asked: set[str]) -> None:
+    _, name, *setting = key.split(".")
+    if not setting:
+        if bool(value) != (name in techniques):
+            raise SettingLost(
+                f"{key}: sampled {value!r}, but the technique is {'' if name in techniques else 'not '}there"
+            )
+        if value and name not in asked:
+            raise SettingLost(f"{key}: the technique is on, but none of its hooks was ever called")
+    elif name in techniques:
+        there = getattr(techniques[name], setting[0])
+        there = dataclasses.asdict(there) if dataclasses.is_dataclass(there) else there
+        if there != value and not (isinstance(there, tuple) and list(there) == list(value)):
+            raise SettingLost(f"{key}: sampled {value!r}, the technique holds {there!r}")
+
+
+def _blame(solution: Solution, key: str) -> str:
+    hook = {
+        "lr": "kk_optimizer", "weight_decay": "kk_optimizer", "optimizer": "kk_optimizer", "encoder": "kk_model",
+        "decoder": "kk_model", "encoder_weights": "kk_model", "loss": "kk_loss", "fidelity.image_size": "kk_augment",
+    }.get(key)  # fmt: skip
+    if hook is None:
+        return "it has no effect in this solution; take it out of the space"
+    return f"{hook}() is answered by {', '.join(reversed(solution.who_answers(hook)))}"

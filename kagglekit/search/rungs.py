@@ -1,0 +1,113 @@
+"""Rungs of rising fidelity, and how many trials climb from one to the next."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from kagglekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from kagglekit.recipe import Recipe
+    from kagglekit.types import Competition
+
+FORM = re.compile(r"(\d+):(\d+(?:\.\d+)?)%:(\d+)")
+FIELDS = ("image_size", "fraction", "epochs")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One fidelity: pixels of the shorter side, part of the training pictures (0..1], epochs."""
+
+    image_size: int
+    fraction: float
+    epochs: int
+
+    @property
+    def work(self) -> float:
+        """Pixels a network sees, in units of the whole training set at one pixel: what the time is proportional to."""
+        return self.image_size**2 * self.fraction * self.epochs
+
+    def __str__(self) -> str:
+        return f"{self.image_size}:{100 * self.fraction:g}%:{self.epochs}"
+
+
+def parse_rungs(text: str) -> tuple[Rung, ...]:
+    """Rungs written as `256:26%:4,512:100%:14` (size:pictures:epochs); raises UsageError."""
+    rungs = []
+    for part in text.split(","):
+        found = FORM.fullmatch(part.strip())
+        if not found:
+            raise UsageError(f"--rungs {text}: {part.strip() or 'an empty rung'}: expected SIZE:PART%:EPOCHS, "
+                             "for example 256:26%:4,512:100%:14")  # fmt: skip
+        rungs.append(Rung(int(found[1]), float(found[2]) / 100, int(found[3])))
+    return check_rungs(rungs)
+
+
+def check_rungs(rungs: Sequence[Rung]) -> tuple[Rung, ...]:
+    """The same rungs; raises UsageError unless each is a fidelity, costs more than the one before and never asks less.
+
+    A rung may keep size, part or epochs of the one before but not fall below: subsets are nested, weights may climb.
+    """
+    from pydantic import ValidationError
+
+    from kagglekit.recipe import Fidelity, explain
+
+    for rung in rungs:
+        try:
+            Fidelity(**{name: getattr(rung, name) for name in FIELDS})
+        except ValidationError as error:
+            raise UsageError(explain(error, f"--rungs {rung}")) from error
+    for low, high in pairwise(rungs):
+        fallen = [name for name in FIELDS if getattr(high, name) < getattr(low, name)]
+        if fallen or high.work <= low.work:
+            raise UsageError(
+                f"--rungs: {high} after {low}: {fallen[0].replace('_', ' ') if fallen else 'the cost'} must "
+                f"{'not fall' if fallen else 'rise'}; order rungs from cheap to full"
+            )
+    return tuple(rungs)
+
+
+def default_rungs(competition: Competition, recipe: Recipe) -> tuple[Rung, ...]:
+    """Three rungs that end at the recipe's fidelity.
+
+    They begin at the competition's `trial` preset where that is much cheaper, else at half the side, a quarter of the
+    pictures and half the epochs (a 32nd of the work); the middle one is the geometric mean in each. A middle rung lets
+    slow starters show what they are.
+    """
+    top = Rung(*(getattr(recipe.fidelity, name) for name in FIELDS))
+    named: Mapping[str, Any] = competition.presets.get("trial", {})
+    trial = {name: named[f"fidelity.{name}"] for name in FIELDS if f"fidelity.{name}" in named}
+    low = Rung(**{name: min(value, getattr(top, name)) for name, value in trial.items()}) if len(trial) == 3 else top
+    if low.work > top.work / 16:
+        low = Rung(_size(top.image_size / 2), round(top.fraction / 4, 3), math.ceil(top.epochs / 2))
+    middle = Rung(
+        _size(math.sqrt(low.image_size * top.image_size)),
+        round(math.sqrt(low.fraction * top.fraction), 2),
+        int(math.sqrt(low.epochs * top.epochs)),
+    )
+    rungs = [low]
+    for rung in (middle, top):
+        if rung.work > rungs[-1].work and rung.work <= top.work:
+            rungs.append(rung)
+    return tuple(rungs)
+
+
+def _size(pixels: float) -> int:
+    return max(32, 32 * round(pixels / 32))
+
+
+def climbers(trials: int, promote: int, rungs: int) -> list[int]:
+    """How many trials each rung takes by merit: `trials` at the bottom, `promote` at the top, geometric between.
+
+    Raises UsageError for more promotions than trials.
+    """
+    if promote > trials:
+        raise UsageError(f"--promote {promote}: there are only {trials} trials; promote fewer, or try more (--trials)")
+    if rungs == 1:
+        return [trials]
+    return [max(promote, round(trials * (promote / trials) ** (i / (rungs - 1)))) for i in range(rungs)]

@@ -1,0 +1,69 @@
+"""A second home of a search, in any folder or object store: what a resume on another machine begins from."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kagglekit.errors import RunError, UsageError
+
+EVERY = 30.0  # seconds between two copies of the record
+FILES = ("search.json", "result.json", "winner.toml", "report.html")
+
+
+@dataclass
+class Storage:
+    """Copies of the search in `folder` below `url` (a folder, or any URL that fsspec knows, such as s3://bucket/tune)."""
+
+    url: str
+    folder: Path
+    _pushed: float = field(default=0.0, init=False)
+    _files: Any = field(default=None, init=False, repr=False)
+    _root: str = field(default="", init=False)
+
+    def __post_init__(self):
+        import fsspec
+
+        try:
+            self._files, root = fsspec.core.url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise UsageError(f"--storage {self.url}: {error}") from error
+        self._root = f"{root.rstrip('/')}/{self.folder.name}"
+
+    def open(self) -> None:
+        """Fetch the search if it is there and not here; raises RunError where the storage cannot be written."""
+        try:
+            self._files.makedirs(self._root, exist_ok=True)
+            with self._files.open(f"{self._root}/.probe", "wb") as file:
+                file.write(b"kagglekit")
+            self._files.rm(f"{self._root}/.probe")
+            if not (self.folder / "search.json").exists() and self._files.exists(f"{self._root}/search.json"):
+                for name in (*FILES, "trials.db"):
+                    if self._files.exists(f"{self._root}/{name}"):
+                        self._files.get(f"{self._root}/{name}", str(self.folder / name))
+        except Exception as error:  # every file system has errors of its own
+            raise RunError(f"--storage {self.url}: cannot be written: {type(error).__name__}: {error}") from error
+
+    def push(self, connection: sqlite3.Connection, now: bool = False) -> None:
+        """Copy the record, at most every half minute unless it must be `now`; whoever reads it finds a whole one."""
+        if not now and time.monotonic() - self._pushed < EVERY:
+            return
+        copy = self.folder / ".trials.copy"
+        with sqlite3.connect(copy) as target:
+            connection.backup(target)
+        target.close()
+        self._files.put(str(copy), f"{self._root}/trials.db.new")
+        self._files.mv(f"{self._root}/trials.db.new", f"{self._root}/trials.db")
+        copy.unlink()
+        for name in FILES:
+            if (self.folder / name).exists():
+                self._files.put(str(self.folder / name), f"{self._root}/{name}")
+        self._pushed = time.monotonic()
+
+    def push_run(self, run: Path) -> None:
+        """Copy a run folder, its weights included."""
+        if run.is_dir():
+            self._files.put(str(run), f"{self._root}/runs/{run.name}", recursive=True)

@@ -1,0 +1,147 @@
+"""One trial: an experiment up to its validation score, with everything that may go wrong turned into an outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kagglekit import progress
+from kagglekit.errors import KagglekitError
+from kagglekit.experiment import run
+from kagglekit.pipeline import Request
+from kagglekit.plugins import discover
+from kagglekit.search.ladder import Task
+from kagglekit.search.readback import Watched, check
+from kagglekit.search.trials import Outcome
+from kagglekit.solution import resolve
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the data of a search lie, and what typed it."""
+
+    data: Path
+    command: str = ""
+
+
+class Stopped(Exception):
+    """Raised inside a trial that is not worth going on with."""
+
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def run_trial(task: Task, place: Place, report: Report) -> Outcome:
+    """Train and validate what `task` says; `report` gets each epoch's row.
+
+    Never raises for what a trial can suffer: settings that do not arrive, a loss that is no number, too little memory
+    (the batch is halved, the step keeps its size by accumulating), a fault of a plugin.
+    """
+    started, notes, curve, recipe = time.perf_counter(), [], [], dict(task.recipe)
+    if task.warm and Path(task.warm).exists():
+        recipe["encoder_weights"] = task.warm
+
+    def row(history: dict[str, Any]) -> None:
+        curve.append(history["valid_score"])
+        report(history)
+        if below(task, curve):
+            raise Stopped
+
+    while True:
+        try:
+            folder, record, new = _attempt(task, recipe, place, row)
+            break
+        except Stopped:
+            return _ended("pruned", started, curve, notes)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                said = str(error) if isinstance(error, KagglekitError) else f"{type(error).__name__}: {error}"
+                return _ended("failed", started, curve, notes, said)
+            if recipe["batch_size"] < 2:
+                return _ended("failed", started, curve, notes, "out of memory even with one picture at a time")
+            recipe |= {"batch_size": recipe["batch_size"] // 2, "accumulate": recipe["accumulate"] * 2}
+            notes.append(f"out of memory: went on with batch_size={recipe['batch_size']}, "
+                         f"accumulate={recipe['accumulate']}")  # fmt: skip
+            progress.say(f"{task.name}: {notes[-1]}")
+            curve.clear()
+            _free_memory()
+    return _outcome(task, folder, record, new, notes, time.perf_counter() - started)
+
+
+def below(task: Task, curve: list[float | None]) -> bool:
+    """Has the trial not reached the bar of its last epoch?"""
+    reached = [task.sign * score for score in curve if score is not None]
+    return len(curve) <= len(task.bars) and bool(reached) and max(reached) < task.bars[len(curve) - 1]
+
+
+def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict], None]):
+    recipe = Watched.model_validate(tree)
+    solution = resolve(recipe, discover())
+    asked: set[str] = set()
+    held = {technique.name for technique in solution.techniques}
+
+    def before(hook_name, methods, arguments):
+        asked.update(method.plugin_name for method in methods if method.plugin_name in held)
+
+    solution.manager.add_hookcall_monitoring(before, lambda outcome, hook_name, methods, arguments: None)
+    solution.recipe.forget()
+    seen: dict[str, Any] = {}
+    request = Request(solution, place.data, "", place.command, only_validation=True, report=row, seen=seen)
+    folder, record, new = run(request)
+    if new:  # an experiment that is known was checked when it ran, or was never a trial
+        check(solution, _arrived(task, tree), solution.recipe.looked(), asked, seen)
+    return folder, record, new
+
+
+def _arrived(task: Task, tree: dict[str, Any]) -> dict[str, Any]:
+    """The sampled settings, those aside that the trial itself changed."""
+    changed = {key for key in tree if tree[key] != task.recipe[key]}
+    return {key: value for key, value in task.params.items() if key not in changed}
+
+
+def _outcome(task: Task, folder: Path, record: dict[str, Any], new: bool, notes: list[str], seconds: float) -> Outcome:
+    from kagglekit.train.checkpoint import epoch_path
+
+    cost = sum(record["seconds"].get(part, 0.0) for part in ("train", "predict"))
+    history = record["history"]
+    last = epoch_path(folder / "checkpoints", history[-1]["epoch"]) if "fold" not in history[-1] else Path()
+    return Outcome(
+        status="done",
+        score=record["validation"]["value"],
+        seconds=round(cost, 3),
+        curve=tuple(row["valid_score"] for row in history if row["valid_score"] is not None),
+        run=folder.name,
+        weights=tuple(record["members"]),
+        checkpoint=str(last.absolute()) if last.is_file() else "",
+        pictures=tuple(record["scores"]) if task.last else (),
+        notes=tuple(notes),
+        shared=not new,
+        overhead=round(max(0.0, seconds - cost - record["seconds"].get("data", 0.0)), 3) if new else 0.0,
+    )
+
+
+def _ended(status: str, started: float, curve: list, notes: list[str], error: str = "") -> Outcome:
+    kept = tuple(score for score in curve if score is not None)
+    return Outcome(status, None, round(time.perf_counter() - started, 3), kept, error=error, notes=tuple(notes))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Does the error, or what caused it, say that memory did not suffice, on whatever device?"""
+    if isinstance(error, KagglekitError):  # a plugin is blamed for what its network raises
+        return error.__cause__ is not None and is_out_of_memory(error.__cause__)
+    text = str(error).lower()
+    named = type(error).__name__ in ("OutOfMemoryError", "MemoryError")
+    return named or ("memory" in text and ("alloc" in text or "out of" in text))
+
+
+def _free_memory() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,153 @@
+"""The record of a search: every trial, its settings, curve, cost and the hash of its weights, in one SQLite file.
+
+Each change is on disk before the search acts on it, so that a search that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from kagglekit.errors import RunError
+from kagglekit.search.propose import Config
+
+Status = Literal["done", "pruned", "failed"]
+Key = tuple[int, int, int]  # rung, number of the configuration, repeat (the seed is the search's seed plus it)
+TABLES = """
+create table if not exists configs (number integer primary key, params text, origin text);
+create table if not exists climbs (rung integer, number integer, why text, primary key (rung, number));
+create table if not exists trials (
+    rung integer, number integer, repeat integer, code text, stale integer default 0,
+    status text, score real, seconds real, detail text, primary key (rung, number, repeat, code)
+);
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended. `seconds` of the device; `curve` the validation score of each epoch while training.
+
+    `score` is that of the whole solution on validation, None for a failed trial. `pictures` are the scores of single
+    validation pictures, kept on the last rung only.
+    """
+
+    status: Status
+    score: float | None = None
+    seconds: float = 0.0
+    curve: tuple[float, ...] = ()
+    run: str = ""
+    weights: tuple[str, ...] = ()
+    checkpoint: str = ""
+    pictures: tuple[float, ...] = ()
+    error: str = ""
+    notes: tuple[str, ...] = ()
+    shared: bool = False
+    overhead: float = 0.0
+
+    def light(self) -> Outcome:
+        """The same without what only reports need."""
+        return replace(self, pictures=(), notes=(), error=self.error[:200])
+
+
+@dataclass
+class Trials:
+    """The record below one folder; use it in one process at a time."""
+
+    folder: Path
+    code: str
+    connection: sqlite3.Connection = field(init=False, repr=False)
+
+    def __post_init__(self):
+        path = Path(self.folder) / "trials.db"
+        try:
+            self.connection = sqlite3.connect(path, timeout=60)
+            self.connection.execute("pragma journal_mode=wal")
+            self.connection.execute("pragma synchronous=normal")  # safe against kill -9, which is what happens
+            self.connection.executescript(TABLES)
+        except sqlite3.Error as error:
+            raise RunError(f"{path}: {error}; check its rights and the free space, or choose another --name") from error
+
+    def close(self) -> None:
+        """Write what is pending and let go of the file."""
+        self.connection.execute("pragma wal_checkpoint(truncate)")
+        self.connection.close()
+
+    def configs(self) -> list[Config]:
+        """All proposals, in order."""
+        rows = self.connection.execute("select number, params, origin from configs order by number")
+        return [Config(number, json.loads(params), origin) for number, params, origin in rows]
+
+    def add_configs(self, configs: Iterable[Config]) -> None:
+        """Enter proposals."""
+        with self.connection:
+            self.connection.executemany(
+                "insert into configs values (?, ?, ?)", [(c.number, json.dumps(c.params), c.origin) for c in configs]
+            )
+
+    def climbs(self, rung: int) -> dict[int, str]:
+        """Who was promoted to `rung`, and why; in the order they were."""
+        rows = self.connection.execute("select number, why from climbs where rung = ? order by rowid", (rung,))
+        return dict(rows.fetchall())
+
+    def add_climbs(self, rung: int, climbing: Mapping[int, str]) -> None:
+        """Enter promotions to `rung`."""
+        with self.connection:
+            self.connection.executemany(
+                "insert or ignore into climbs values (?, ?, ?)", [(rung, n, why) for n, why in climbing.items()]
+            )
+
+    def add(self, key: Key, outcome: Outcome) -> None:
+        """Enter how a trial ended."""
+        detail = asdict(outcome)
+        status, score, seconds = (detail.pop(name) for name in ("status", "score", "seconds"))
+        with self.connection:
+            self.connection.execute(
+                "insert or replace into trials values (?, ?, ?, ?, 0, ?, ?, ?, ?)",
+                (*key, self.code, status, score, seconds, json.dumps(detail)),
+            )
+
+    def light(self) -> dict[Key, Outcome]:
+        """All trials that count, without the details that fill memory."""
+        return {key: outcome.light() for key, outcome in self._read("stale = 0 and code = ?", (self.code,))}
+
+    def get(self, key: Key) -> Outcome:
+        """One trial with all its details."""
+        found = dict(self._read("rung = ? and number = ? and repeat = ? and code = ?", (*key, self.code)))
+        return found[key]
+
+    def all(self) -> dict[Key, Outcome]:
+        """All trials that count, whole."""
+        return dict(self._read("stale = 0 and code = ?", (self.code,)))
+
+    def stale(self) -> list[Key]:
+        """Trials of other code, or outside the present space: kept, listed, not counted."""
+        rows = self.connection.execute(
+            "select rung, number, repeat from trials where (stale = 1 or code != ?) and status = 'done'", (self.code,)
+        )
+        return rows.fetchall()
+
+    def retire(self, numbers: Iterable[int]) -> None:
+        """Take configurations out of the search; their trials remain as stale."""
+        with self.connection:
+            for number in numbers:
+                self.connection.execute("update trials set stale = 1 where number = ?", (number,))
+                self.connection.execute("delete from climbs where number = ?", (number,))
+                self.connection.execute("update configs set origin = 'retired' where number = ?", (number,))
+
+    def forget_climbs(self) -> None:
+        """Promotions that rested on trials which no longer count."""
+        with self.connection:
+            self.connection.execute("delete from climbs")
+
+    def _read(self, where: str, values: tuple) -> Iterable[tuple[Key, Outcome]]:
+        rows = self.connection.execute(
+            f"select rung, number, repeat, status, score, seconds, detail from trials where {where} order by 1, 2, 3",
+            values,
+        )
+        for rung, number, repeat, status, score, seconds, detail in rows:
+            content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(detail).items()}
+            yield (rung, number, repeat), Outcome(status=status, score=score, seconds=seconds, **content)

@@ -1,0 +1,214 @@
+"""A search from its plan to its winner: one folder below the runs, which is all that a resume needs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kagglekit import progress
+from kagglekit.data.fingerprint import fingerprint
+from kagglekit.errors import RunError, UsageError
+from kagglekit.files import write_text
+from kagglekit.protocols import Dataset
+from kagglekit.recipe import Recipe, digest
+from kagglekit.runs import folder as folders
+from kagglekit.runs.identity import code_version, hardware
+from kagglekit.search.ladder import Ladder, Plan, retire_outside
+from kagglekit.search.space import to_json
+from kagglekit.search.storage import Storage
+from kagglekit.search.summary import summarize
+from kagglekit.search.trial import Place
+from kagglekit.search.trials import Trials
+from kagglekit.solution import Solution, resolve
+
+SEARCH, RESULT, WINNER, PAGE = "search.json", "result.json", "winner.toml", "report.html"
+FIXED = ("competition", "recipe", "rungs", "seed", "prior", "warm", "data")  # may not differ on a resume
+Executor = Callable[[Ladder, Place], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A plan on a data folder, as asked for; `limit` is in seconds of devices."""
+
+    plan: Plan
+    solution: Solution
+    data: Path
+    command: str = ""
+    resume: bool = False
+    limit: float | None = None
+    storage: str = ""
+
+
+def folder_of(name: str) -> Path:
+    """Where a search lies."""
+    return folders.home() / "searches" / name
+
+
+def default_name(plan: Plan, mark: str) -> str:
+    """A name that equal searches on equal data share."""
+    return f"{plan.recipe.competition}-{digest([describe(plan), mark])[:6]}"
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON-like values."""
+    return {
+        "competition": plan.recipe.competition,
+        "recipe": plan.recipe.model_dump(mode="json"),
+        "space": to_json(plan.space),
+        "rungs": [asdict(rung) for rung in plan.rungs],
+        **{
+            name: getattr(plan, name)
+            for name in ("trials", "promote", "controls", "seed", "repeats", "prior", "warm", "prune", "patience")
+        },
+    }
+
+
+def tune(search: Search, execute: Executor, dataset: Dataset | None = None) -> tuple[Path, dict[str, Any]]:
+    """Run the search, or go on with it; returns its folder and result. Raises KagglekitError."""
+    started, plan = time.time(), search.plan
+    dataset = dataset or search.solution.dataset(search.data)
+    mark = fingerprint(search.data, dataset.files, folders.cache(), progress.track)
+    plan = replace(plan, name=plan.name or default_name(plan, mark))
+    folder, code = folder_of(plan.name), code_version(search.solution)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        storage = Storage(search.storage, folder) if search.storage else None
+        if storage:
+            storage.open()
+        before = claim(folder, search, plan, mark, code)
+        kept = digest([code, mark, plan.recipe.identity(), [asdict(rung) for rung in plan.rungs], plan.seed, plan.warm])
+        trials = Trials(folder, kept)
+        try:
+            if before:
+                say_what_changed(before, plan, code, trials)
+            ladder = Ladder(plan, trials, limit=search.limit)
+            if storage:
+                ladder.after = lambda: storage.push(trials.connection)
+            execute(ladder, Place(search.data.absolute(), search.command))
+            result = conclude(folder, ladder, search, time.time() - started)
+            runs = folders.home() / search.solution.competition.id
+            drop_losers(ladder, runs)
+            if storage:
+                storage.push(trials.connection, now=True)
+                if result["winner"]:
+                    storage.push_run(runs / result["winner"]["run"])
+        finally:
+            trials.close()
+    return folder, result
+
+
+@contextmanager
+def alone(folder: Path):
+    """Hold the search of a folder; raises RunError while another living process does."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = f"search {folder.name} is under way in another process"
+        raise RunError(f"{who}; wait for it, or choose a --name") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def claim(folder: Path, search: Search, plan: Plan, mark: str, code: str) -> dict[str, Any] | None:
+    """Write what the search is, or compare it with what lies there, which is returned; UsageError where they differ."""
+    content = describe(plan) | {"data": mark, "code": code, "folder": str(search.data), "command": search.command}
+    content = {**content, "name": plan.name, "hardware": hardware(), "metric": search.solution.competition.metric.name}
+    path = folder / SEARCH
+    before = folders.read_json(path) if path.exists() else None
+    if before is None:
+        if search.resume:
+            raise UsageError(f"--resume: there is no search {plan.name}; leave --resume out to begin")
+        folders.write_json(path, content)
+        return None
+    other = [name for name in FIXED if before[name] != content[name]]
+    if other:
+        raise UsageError(
+            f"search {plan.name} exists and is another one (its {' and '.join(other)} differ); choose another --name"
+        )
+    loose = [name for name in ("space", "trials", "promote", "controls", "repeats") if before[name] != content[name]]
+    if loose and not search.resume:
+        raise UsageError(
+            f"search {plan.name} exists with other {' and '.join(loose)}; --resume goes on with the new ones, "
+            "or choose another --name"
+        )
+    folders.write_json(path, {**content, "started": before.get("started")})
+    return before
+
+
+def say_what_changed(before: dict[str, Any], plan: Plan, code: str, trials: Trials) -> None:
+    """Say what is no longer as it was when trials ran, and keep those out that it makes stale."""
+    now = describe(plan)
+    if before["code"] != code:
+        stale = trials.stale()
+        progress.say(f"the code has changed since: {len(stale)} finished trial(s) are stale and run again"
+                     + "".join(f"\n  rung {rung + 1}, trial {number}" for rung, number, _ in stale[:20]))  # fmt: skip
+    if before["space"] != now["space"]:
+        outside = retire_outside(trials, plan.space, plan.prior)
+        progress.say(f"the space has changed since: {len(outside)} trial(s) lie outside it and no longer count"
+                     + "".join(f"\n  trial {number}" for number in outside[:20]))  # fmt: skip
+    if any(before[name] != now[name] for name in ("trials", "promote", "controls")):
+        trials.forget_climbs()
+        progress.say("the size of the search has changed since: promotions are decided anew")
+    elif not (folders.read_json(trials.folder / SEARCH).get("done")):
+        progress.say(f"search {trials.folder.name}: going on after {len(trials.light())} finished trial(s)")
+
+
+def conclude(folder: Path, ladder: Ladder, search: Search, seconds: float) -> dict[str, Any]:
+    """Write result, the winner's recipe and the page; returns the result."""
+    from kagglekit.report.tune_page import write_tune_page
+
+    competition = search.solution.competition
+    result = {
+        "name": ladder.plan.name,
+        "competition": competition.id,
+        "title": competition.title,
+        "metric": competition.metric.name,
+        "greater_is_better": competition.metric.greater_is_better,
+        "command": search.command,
+        "data": str(search.data),
+        "clock_seconds": round(seconds, 1),
+        "hardware": hardware(),
+        "plan": describe(ladder.plan),
+        "complete": ladder.finished,
+        **summarize(ladder),
+    }
+    if result["winner"]:
+        write_text(folder / WINNER, winning_recipe(ladder, result["winner"]["number"], search.solution))
+        result["winner"]["recipe"] = str(folder / WINNER)
+    write_tune_page(folder, result)
+    folders.write_json(folder / RESULT, result)
+    return result
+
+
+def winning_recipe(ladder: Ladder, number: int, solution: Solution) -> str:
+    """The TOML text of a recipe that `kk run` takes: exactly what ran on the last rung."""
+    task = ladder.task((len(ladder.plan.rungs) - 1, number, 0))
+    tree = task.recipe | ({"encoder_weights": task.warm} if task.warm else {})
+    return resolve(Recipe.model_validate(tree), solution.registry).recipe.to_toml()
+
+
+def drop_losers(ladder: Ladder, runs: Path) -> None:
+    """Remove the weights and probabilities of trials that won nothing; scores, curves and recipes stay.
+
+    Runs that are finished, by `kk run`, are left alone. The last rung is kept: it is what one would ensemble.
+    """
+    last = len(ladder.plan.rungs) - 1
+    kept = {
+        Path(ladder.task(key).warm).parts[-3:-2] for key in ladder.results if key[0] == last
+    }  # they are its weights
+    for (rung, _, _), outcome in ladder.results.items():
+        folder = runs / outcome.run
+        if rung == last or (outcome.run,) in kept or not outcome.run or outcome.shared or folders.is_done(folder):
+            continue
+        for part in ("checkpoints", "validation"):
+            shutil.rmtree(folder / part, ignore_errors=True)

@@ -1,0 +1,57 @@
+"""Promotion: merit, diversity, the recipe, controls."""
+
+from collections import Counter
+
+from kagglekit.search.promote import Candidate, kind_of, merit, promote
+
+
+def ranked(count: int, kinds: str = "") -> list[Candidate]:
+    """Candidates 0, 1, ... from the best down."""
+    return [Candidate(i, -float(i), kinds[i] if kinds else str(i)) for i in range(count)]
+
+
+def test_the_best_climb_in_their_order():
+    assert promote(ranked(8), 3, 0, [0]) == {0: "merit", 1: "merit", 2: "merit"}
+
+
+def test_equal_merits_are_decided_by_number():
+    assert list(promote([Candidate(2, 1.0, "a"), Candidate(1, 1.0, "b")], 1, 0, [0])) == [1]
+
+
+def test_of_one_kind_at_most_half_climb_unless_others_run_out():
+    assert list(promote(ranked(6, "aaaabb"), 4, 0, [0])) == [0, 1, 4, 5]
+    assert list(promote(ranked(6, "aaaaab"), 4, 0, [0])) == [0, 1, 2, 5]
+    assert list(promote(ranked(3, "aaa"), 3, 0, [0])) == [0, 1, 2]
+
+
+def test_the_recipe_climbs_whatever_it_scored():
+    assert promote(ranked(8), 1, 0, [0], always=[6]) == {0: "merit", 6: "recipe"}
+    assert promote(ranked(8), 1, 0, [0], always=[0]) == {0: "merit"}
+    assert promote(ranked(8), 1, 0, [0], always=[99]) == {0: "merit"}  # it failed
+
+
+def test_controls_are_drawn_evenly_from_those_left():
+    drawn = Counter()
+    for seed in range(600):
+        climbing = promote(ranked(6), 2, 1, [seed])
+        [control] = [n for n, why in climbing.items() if why == "control"]
+        drawn[control] += 1
+    assert set(drawn) == {2, 3, 4, 5} and min(drawn.values()) > 110
+
+
+def test_controls_depend_on_the_seed_alone_and_end_with_the_candidates():
+    assert promote(ranked(9), 2, 3, [5, 1]) == promote(list(reversed(ranked(9))), 2, 3, [5, 1])
+    assert len(promote(ranked(3), 2, 9, [0])) == 3
+    assert promote([], 2, 2, [0]) == {}
+
+
+def test_promise_counts_what_the_last_epoch_still_gained():
+    assert merit([0.2, 0.5], 0.5, 1, 0.0) == 0.5
+    assert merit([0.2, 0.5], 0.5, 1, 2.0) == 0.5 + 2 * 0.3
+    assert merit([0.6, 0.5], 0.5, 1, 2.0) == 0.5
+    assert merit([0.5], 0.5, 1, 2.0) == 0.5
+    assert merit([0.5, 0.2], 0.2, -1, 1.0) == -0.2 + 0.3  # less is better, and it fell
+
+
+def test_trials_of_a_kind_share_encoder_and_decoder():
+    assert kind_of({"lr": 1, "decoder": "fpn", "encoder": "e"}) == "e fpn" and kind_of({"lr": 1}) == ""

@@ -1,0 +1,168 @@
+"""A whole search, in-process: its folder, its winner, its resume, what changed since, a second home."""
+
+import json
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.distributions import FloatDistribution
+
+from kagglekit.errors import RunError, UsageError
+from kagglekit.plugins import discover
+from kagglekit.recipe import compose, load
+from kagglekit.search import tune as tuning
+from kagglekit.search.ladder import Plan
+from kagglekit.search.local import climb
+from kagglekit.search.rungs import parse_rungs
+from kagglekit.search.space import default_space
+from kagglekit.search.tune import Search, folder_of, tune
+from kagglekit.solution import resolve
+from tests.search.planted import objective
+
+
+def wanted(data: Path, resume: bool = False, storage: str = "", **changes) -> Search:
+    """A search of the toy competition."""
+    registry = discover()
+    recipe, _ = compose([("", {"competition": "discs"}), ("", registry.competition("discs")[1].recipe)])
+    solution = resolve(recipe, registry)
+    space = {key: d for key, d in default_space(solution).items() if key in ("lr", "loss.dice")}
+    facts = {"name": "mine", "trials": 6, "rungs": parse_rungs("32:50%:1,64:100%:2"), "space": space}
+    return Search(
+        Plan(recipe=solution.recipe, **facts | changes), solution, data, "kk tune discs", resume, storage=storage
+    )
+
+
+def planted(ladder, place):
+    """Runs no training."""
+
+    def quick(task, report):
+        outcome = objective(Fake(task), report)
+        return replace(outcome, run=f"run{task.key}")
+
+    climb(ladder, quick)
+
+
+class Fake:
+    """A task as the planted objective wants it."""
+
+    def __init__(self, task):
+        self.key, self.recipe = task.key, task.recipe | {"decoder": "unet"}
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr(tuning.progress, "say", lines.append)
+    return lines
+
+
+def test_a_search_ends_with_a_recipe_a_page_and_a_result(toy):
+    folder, result = tune(wanted(toy), planted)
+    assert folder == folder_of("mine") and (folder / "report.html").stat().st_size > 5000
+    assert json.loads((folder / "result.json").read_text())["winner"]["number"] == result["winner"]["number"]
+    layer = load(folder / "winner.toml")
+    recipe, _ = compose([("file", layer)])
+    assert resolve(recipe, discover()).recipe.lr == result["winner"]["params"]["lr"]
+    assert (recipe.fidelity.image_size, recipe.fidelity.epochs) == (64, 2)
+
+
+def test_the_same_search_is_not_run_twice(toy, said):
+    _, first = tune(wanted(toy), planted)
+
+    def nobody(ladder, place):
+        climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
+
+    _, second = tune(wanted(toy), nobody)
+    assert first["trials"] == second["trials"] and any("going on after" in line for line in said)
+
+
+def test_a_name_that_another_search_has_is_refused(toy):
+    tune(wanted(toy), planted)
+    with pytest.raises(UsageError, match=r"search mine exists and is another one \(its rungs differ\); choose another"):
+        tune(wanted(toy, rungs=parse_rungs("32:50%:1,64:100%:3")), planted)
+    with pytest.raises(UsageError, match="its seed differ"):
+        tune(wanted(toy, seed=3), planted)
+    with pytest.raises(UsageError, match="exists with other trials; --resume goes on with the new ones"):
+        tune(wanted(toy, trials=8), planted)
+
+
+def test_resume_without_a_search_says_so(toy):
+    with pytest.raises(UsageError, match="--resume: there is no search mine"):
+        tune(wanted(toy, resume=True), planted)
+
+
+def test_two_processes_cannot_be_at_one_search(toy):
+    folder_of("mine").mkdir(parents=True)
+    with tuning.alone(folder_of("mine")), pytest.raises(RunError, match="under way in another process; wait"):
+        tune(wanted(toy), planted)
+
+
+def test_a_search_grows_by_resume(toy, said):
+    tune(wanted(toy), planted)
+    _, result = tune(wanted(toy, resume=True, trials=10, promote=2), planted)
+    assert result["rungs"][0]["done"] == 10 and any("promotions are decided anew" in line for line in said)
+
+
+def test_changed_code_is_said_stale_trials_are_listed_and_run_again(toy, said, monkeypatch):
+    _, first = tune(wanted(toy), planted)
+    monkeypatch.setattr(tuning, "code_version", lambda solution: "another")
+    _, result = tune(wanted(toy), planted)
+    [line] = [line for line in said if "the code has changed" in line]
+    finished = sum(rung["done"] for rung in first["rungs"])
+    assert f"{finished} finished trial(s) are stale" in line and "rung 1, trial 0" in line
+    assert len(result["stale"]) == finished and result["rungs"][0]["done"] == 6
+
+
+def test_a_changed_space_is_said_and_keeps_what_still_lies_in_it(toy, said):
+    tune(wanted(toy, trials=12), planted)
+    space = wanted(toy).plan.space | {"lr": FloatDistribution(5e-3, 5e-2, log=True)}
+    _, result = tune(wanted(toy, resume=True, trials=12, space=space), planted)
+    [line] = [line for line in said if "the space has changed" in line]
+    outside = int(line.split(": ")[1].split()[0])
+    assert 0 < outside < 12 and f"{outside} trial(s) lie outside it" in line
+    lrs = [t["params"]["lr"] for t in result["trials"]]
+    assert len(lrs) == 12 and all(5e-3 <= lr <= 5e-2 for lr in lrs)
+
+
+def test_weights_of_losers_are_removed_and_those_of_the_last_rung_kept(toy):
+    from kagglekit.runs import folder as folders
+    from kagglekit.search.local import objective_at
+
+    def really(ladder, place):
+        climb(ladder, objective_at(place))
+
+    _, result = tune(wanted(toy, trials=4, controls=0), really)
+    kept = {f.parent.name for f in (folders.home() / "discs").glob("*/checkpoints")}
+    last = {s["run"] for t in result["trials"] for s in t["steps"] if s["rung"] == 1}
+    assert kept == last and last
+    assert all((folders.home() / "discs" / s["run"] / "validated.json").exists()
+               for t in result["trials"] for s in t["steps"])  # fmt: skip
+
+
+def test_a_storage_holds_enough_to_go_on_elsewhere(toy, tmp_path, monkeypatch):
+    storage = tmp_path / "bucket"
+    _, first = tune(wanted(toy, storage=str(storage)), planted)
+    with sqlite3.connect(storage / "mine" / "trials.db") as copy:
+        assert copy.execute("select count(*) from trials").fetchone()[0] == sum(r["trials"] for r in first["rungs"])
+    assert (storage / "mine" / "winner.toml").exists()
+    monkeypatch.setenv("KAGGLEKIT_RUNS", str(tmp_path / "another machine"))
+
+    def nobody(ladder, place):
+        climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
+
+    _, second = tune(wanted(toy, resume=True, storage=f"file://{storage}"), nobody)
+    assert second["winner"]["score"] == first["winner"]["score"]
+
+
+def test_a_storage_in_memory_works_as_any_url_does(toy):
+    import fsspec
+
+    tune(wanted(toy, storage="memory://searches"), planted)
+    assert fsspec.filesystem("memory").exists("/searches/mine/result.json")
+
+
+@pytest.mark.parametrize("storage", ["nosuch://bucket", "/proc/nothing/here"])
+def test_a_storage_that_cannot_be_written_is_refused_first(toy, storage):
+    with pytest.raises((UsageError, RunError), match=f"--storage {storage}: "):
+        tune(wanted(toy, storage=storage), lambda ladder, place: pytest.fail("trained before"))
