@@ -99,7 +99,7 @@ def validated(
     request: Request, judged: Judged, history: Sequence[dict], seconds: Mapping[str, float], weights: str
 ) -> dict[str, Any]:
     """What a search wants to know of an experiment: its score, picture by picture too, its curve and its cost."""
-    from kagglekit.data.fingerprint import hash_file
+    from kagglekit.train.checkpoint import hash_weights
 
     metric = request.solution.competition.metric
     return {
@@ -109,7 +109,7 @@ def validated(
         "pictures": [s.id for s in judged.predictions.samples],
         "scores": [metric.reduce(one[None]) for one in judged.counts],
         "history": list(history),
-        "members": [hash_file(member.path) for part in judged.by_fold.values() for member, _ in part],
+        "members": [hash_weights(member.path) for part in judged.by_fold.values() for member, _ in part],
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "weights": weights,
         "seen": request.seen,

@@ -30,8 +30,8 @@ UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 @click.option(
     "--controls",
     type=click.IntRange(0),
-    help="Trials that climb at random, which shows whether cheap rungs tell the truth. Default: 1 of two rungs; of more, "
-    "2 to each but the last.",
+    help="Trials that climb at random, which shows whether cheap rungs tell the truth. Default: 1 of two rungs; of "
+    "more, 2 to each but the last.",
 )
 @click.option(
     "--rungs",
@@ -63,8 +63,8 @@ def tune_command(target, data, as_json, **options):
     """Search the settings of competition ID (or of a RECIPE file) on a ladder of rungs, cheap ones first.
 
     The best of each rung climb to the next; the recipe itself is the first trial, so that the winner is never worse
-    than it on validation. Ends with a recipe that `kk run` takes and a page. The same command goes on with an interrupted
-    search.
+    than it on validation. Ends with a recipe that `kk run` takes and a page. The same command goes on with an
+    interrupted search.
     """
     from kagglekit import progress
 

@@ -54,6 +54,21 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         ) from error
 
 
+def hash_weights(path: Path) -> str:
+    """16 hex digits of the tensors of a checkpoint alone: times in its header differ from one training to the next."""
+    import hashlib
+
+    import torch
+
+    state = hashlib.blake2b(digest_size=8)
+    weights, _ = read_weights(path)
+    for key in sorted(weights):
+        tensor = weights[key].contiguous()
+        state.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        state.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return state.hexdigest()
+
+
 def is_checkpoint(name: str) -> bool:
     """Is this a file that `save_weights` wrote of a whole network?"""
     from safetensors import SafetensorError, safe_open

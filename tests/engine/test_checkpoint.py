@@ -10,7 +10,15 @@ from torch import nn
 
 from kagglekit.errors import RunError
 from kagglekit.train import checkpoint
-from kagglekit.train.checkpoint import STATE, epoch_path, load_state, read_weights, save_state, save_weights
+from kagglekit.train.checkpoint import (
+    STATE,
+    epoch_path,
+    hash_weights,
+    load_state,
+    read_weights,
+    save_state,
+    save_weights,
+)
 from kagglekit.train.fit import make_optimizer
 from tests.worlds import recipe, same_tensors, tiny_network
 
@@ -171,3 +179,12 @@ def test_other_programs_can_read_the_metadata(tmp_path):
     with safe_open(tmp_path / "w.safetensors", "pt") as file:
         assert json.loads(file.metadata()["kagglekit"]) == {"valid_score": 0.5}
     assert checkpoint.read_weights(tmp_path / "w.safetensors")[1]["valid_score"] == 0.5
+
+
+def test_the_hash_of_weights_knows_the_tensors_and_nothing_of_the_header(tmp_path):
+    weights = {"a": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}
+    save_weights(tmp_path / "one", weights, {"seconds": 1})
+    save_weights(tmp_path / "two", dict(reversed(weights.items())), {"seconds": 2})
+    save_weights(tmp_path / "other", weights | {"n": torch.tensor(4)}, {"seconds": 1})
+    one, two, other = (hash_weights(tmp_path / name) for name in ("one", "two", "other"))
+    assert one == two != other and len(one) == 16
