@@ -33,6 +33,7 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
     base = folders.home() / solution.competition.id / identity(solution, mark, code)
     with folders.held(base, progress.say):
         folder = choose_folder(base, request)
+        request.seen["run"] = folder.name
         ledger = Ledger(folders.home())
         if request.only_validation and (folder / folders.VALIDATED).exists():
             return folder, folders.read_json(folder / folders.VALIDATED), False

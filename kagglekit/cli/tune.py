@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry, table
-from kagglekit.errors import UsageError
+from kagglekit.errors import RunError, UsageError
 
 UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -51,7 +51,7 @@ UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
     "--storage",
     metavar="FOLDER|URL",
     default="",
-    help="Keep a copy of the search there (any fsspec URL); --resume begins from it.",
+    help="Keep a copy of the search there (any fsspec URL); another machine can go on from it.",
 )
 @click.option("--local", is_flag=True, help="In this process, without Ray.")
 @click.option("--name", default="", help="Of the search; without it, made of what is searched.")
@@ -75,6 +75,8 @@ def tune_command(target, data, as_json, **options):
         result = run(search, dataset, options, as_json)
     if as_json:
         print_json(result)
+    if result.get("winner", True) is None:
+        raise RunError("no trial reached the last rung; the page says what became of each")
 
 
 def ask_competition(found, data: Path | None) -> str:
@@ -112,6 +114,8 @@ def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
     for text in options["overrides"]:  # what the user sets is set
         space.pop(text.partition("=")[0].strip(), None)
     check_space(space, solution.recipe, found)
+    if options["rungs"] and (named := [t for t in options["overrides"] if t.lstrip().startswith("fidelity.")]):
+        raise UsageError(f"-o {named[0]} and --rungs both say how much a trial costs; give one of them")
     parsed = ladders.parse_rungs(options["rungs"]) if options["rungs"] else None
     steps = parsed or ladders.default_rungs(solution.competition, solution.recipe)
     metric = solution.competition.metric
@@ -133,10 +137,17 @@ def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
 def run(search, dataset, options: dict[str, Any], as_json: bool) -> dict[str, Any]:
     """Show the plan, then do it (unless only the plan was asked for)."""
     from kagglekit.search.estimate import estimate, fit_budget, probe
-    from kagglekit.search.tune import tune
+    from kagglekit.search.ladder import wave_of
+    from kagglekit.search.storage import Storage
+    from kagglekit.search.tune import folder_of, tune
 
     plan = search.plan
+    if search.storage:
+        Storage(search.storage, folder_of(plan.name or "new")).check()
     with executor(plan, options) as (slots, execute):
+        if slots > wave_of(plan):  # else most of the workers would wait for the slowest of a few trials
+            plan = replace(plan, eager=True)
+            search = replace(search, plan=plan)
         probed = probe(search.solution, dataset, plan.rungs[-1])
         if options["budget"]:
             limit = seconds_of(options["budget"])
@@ -175,14 +186,13 @@ class executor:
             return 1, execute
         from kagglekit.cluster import connected
         from kagglekit.search import on_ray
-        from kagglekit.search.ladder import SMALLEST
+        from kagglekit.search.ladder import wave_of
 
-        wave = max(SMALLEST, self.plan.trials // 4)
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         self.ray = connected(self.options["address"])
         self.ray.__enter__()
         try:
-            part, slots = on_ray.share(on_ray.nodes(), wave, self.options["gpus_per_trial"])
+            part, slots = on_ray.share(on_ray.nodes(), wave_of(self.plan), self.options["gpus_per_trial"])
         except BaseException:
             self.ray.__exit__(None, None, None)
             raise
@@ -211,12 +221,12 @@ def plan_text(plan, costs: dict[str, Any]) -> str:
     from kagglekit.report.run_page import duration_text, size_text
 
     rows = [[i + 1, r["text"], r["trials"], duration_text(r["seconds"])] for i, r in enumerate(costs["rungs"])]
-    saved = costs["full_seconds"] / max(costs["device_seconds"], 1e-9)
+    part = 100 * costs["device_seconds"] / max(costs["full_seconds"], 1e-9)
     lines = [
         f"search of {len(plan.space)} settings: {', '.join(sorted(plan.space))}",
         table(["rung", "size:pictures:epochs", "trials", "each about"], rows),
-        f"about {duration_text(costs['seconds'])} with {costs['slots']} at once, {saved:.1f} times less than all "
-        f"{plan.trials} at the last rung ({duration_text(costs['full_seconds'])} of devices)",
+        f"about {duration_text(costs['seconds'])} with {costs['slots']} at once, {part:.0f}% of what all "
+        f"{plan.trials} take at the last rung ({duration_text(costs['full_seconds'])} of devices)",
         f"memory about {size_text(costs['memory'])}, disk about {size_text(costs['disk'])}",
     ]
     return "\n".join(lines)
@@ -241,7 +251,7 @@ def summary(folder: Path, result: dict[str, Any]) -> str:
         lines.append(f"  ahead of trial {second['number']} by {lead['value']:+.4f} "
                      f"(95% {lead['low']:+.4f} .. {lead['high']:+.4f}): {verdict}")  # fmt: skip
     lines += [f"  warning     {text}" for text in result["warnings"]]
-    share = f", {1 / cost['share']:.1f} times less than all at the last rung" if cost["share"] else ""
+    share = f", {100 * cost['share']:.0f}% of what all at the last rung would take" if cost["share"] else ""
     lines += [
         f"  cost        {duration_text(cost['seconds'])} of devices{share}",
         f"  next        kk run {shlex.quote(winner['recipe'])} --data {shlex.quote(result['data'])}",

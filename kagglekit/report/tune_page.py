@@ -63,7 +63,7 @@ def page_context(result: Result) -> dict[str, Any]:
         "result": result,
         "rungs": rungs,
         "winner": winner,
-        "command": run_command(winner),
+        "command": run_command(winner, result.get("data")),
         "cost": cost_words(result.get("cost") or {}, len(rungs)),
         "rows": rows,
         "recipe_is_first": bool(trials) and trials[0].get("origin") == "recipe",
@@ -126,9 +126,10 @@ def around(estimate: Result | None) -> dict[str, float] | None:
     return span(estimate, -reach, reach)
 
 
-def run_command(winner: Result | None) -> str | None:
+def run_command(winner: Result | None, data: str | None) -> str | None:
     """Give the command that runs the winner's recipe, or None without one."""
-    return f"kk run {shlex.quote(str(winner['recipe']))}" if winner and winner.get("recipe") else None
+    place = f" --data {shlex.quote(str(data))}" if data else ""
+    return f"kk run {shlex.quote(str(winner['recipe']))}{place}" if winner and winner.get("recipe") else None
 
 
 def cost_words(cost: Result, rungs: int) -> dict[str, Any]:

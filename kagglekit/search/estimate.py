@@ -39,7 +39,7 @@ def probe(solution: Solution, dataset: Dataset, rung: Rung) -> Probe:
     network = prepare(solution.model(intake.channels, pretrained=False), intake, device)
     optimizer, loss, dtype = solution.optimizer(network.body), solution.loss(), pick_dtype(recipe, device)
     shape = (recipe.batch_size, dataset.channels, rung.image_size, rung.image_size)
-    images = torch.zeros(shape, dtype=getattr(torch, dataset.depth), device=device)
+    images = torch.randint(0, 256, shape, device=device).to(getattr(torch, dataset.depth))
     planes = (len(solution.competition.classes),) if task == "multilabel" else ()
     masks = torch.zeros((shape[0], *planes, *shape[2:]), dtype=torch.uint8, device=device)
     before, started, done = _memory(device), time.perf_counter(), 0

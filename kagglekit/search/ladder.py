@@ -111,11 +111,6 @@ class Ladder:
         """1 where a higher score is better, else -1."""
         return 1 if self.plan.greater_is_better else -1
 
-    @property
-    def wave(self) -> int:
-        """How many trials are proposed at once."""
-        return max(SMALLEST, -(-self.plan.trials // WAVES))
-
     def next(self) -> Task | None:
         """A trial to run now; None while others have to end first, or when all is done (`finished`)."""
         if not self.queue and not self.running and not self.finished:
@@ -145,7 +140,7 @@ class Ladder:
         rung, number, _ = key
         if not self.plan.prune or rung or (self.plan.prior and number == 0):
             return ()
-        earlier = number - number % self.wave
+        earlier = number - number % wave_of(self.plan)
         curves = [o.curve for (r, n, _), o in self.results.items() if r == 0 and n < earlier and o.status == "done"]
         if len(curves) < SMALLEST:
             return ()
@@ -168,11 +163,9 @@ class Ladder:
         }
         if recipe.horizon:
             changes["horizon"] = recipe.horizon * step.epochs / top.epochs
-        warm = ""
-        if self.plan.warm and rung:
-            below = self.results.get((rung - 1, number, 0))
-            warm = below.checkpoint if below else ""
-        tree = recipe.model_dump(mode="json") | changes
+        below = self.results.get((rung - 1, number, 0))
+        warm = below.checkpoint if below and self.plan.warm else ""
+        tree = recipe.model_dump(mode="json") | changes | (below.changes if below else {})
         return Task(key, tree, params, warm, rung == len(self.plan.rungs) - 1, self.sign, self.bars(key))
 
     def scores(self, rung: int) -> dict[int, float]:
@@ -212,7 +205,7 @@ class Ladder:
             return False
         start = values_of(self.plan.recipe, self.plan.space) if self.plan.prior else None
         scores = {number: self.sign * score for number, score in self.scores(0).items()}
-        new = propose(self.plan.space, start, self.configs, scores, min(self.wave, left), self.plan.seed)
+        new = propose(self.plan.space, start, self.configs, scores, min(wave_of(self.plan), left), self.plan.seed)
         self.trials.add_configs(new)
         self.configs += new
         self._enter([(0, c.number, 0) for c in new])
@@ -247,6 +240,11 @@ class Ladder:
                 self.trials.add_climbs(rung, new)
                 self._enter(self._keys(rung, new))
                 return
+
+
+def wave_of(plan: Plan) -> int:
+    """How many trials are proposed at once."""
+    return max(SMALLEST, -(-plan.trials // WAVES))
 
 
 def retire_outside(trials: Trials, space: Space, prior: bool) -> list[int]:

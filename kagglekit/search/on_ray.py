@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def climb(ladder: Ladder, place: Place, part: Share, slots: int, watcher: Watche
     from ray import tune
 
     feed = make_feed(ladder, watcher or Nobody())
-    where = {"data": str(place.data), "command": place.command}
+    where = {"data": str(place.data), "command": place.command, "environment": worker_environment(part)}
     trainable = tune.with_resources(tune.with_parameters(train, place=where), part.resources)
     with tempfile.TemporaryDirectory(prefix="kagglekit-tune-") as scratch:
         tuner = tune.Tuner(
@@ -98,7 +99,7 @@ def climb(ladder: Ladder, place: Place, part: Share, slots: int, watcher: Watche
         )  # fmt: skip
         tuner.fit()
     if not ladder.finished:
-        raise RunError("Ray ended before the search did; the same command with --resume goes on with it")
+        raise RunError("Ray ended before the search did; the same command goes on with it")
 
 
 def worker_environment(part: Share) -> dict[str, str]:
@@ -115,8 +116,9 @@ def worker_environment(part: Share) -> dict[str, str]:
     }
 
 
-def train(config: dict[str, Any], place: dict[str, str]) -> None:
+def train(config: dict[str, Any], place: dict[str, Any]) -> None:
     """One trial in a worker: names and numbers in, rows and at last the outcome out."""
+    os.environ.update(place["environment"])  # before torch is imported, which reads it
     from ray import tune
 
     from kagglekit import progress
@@ -138,23 +140,20 @@ def make_feed(ladder: Ladder, watcher: Watcher):
     """A Tune searcher that asks the ladder. Made here because its base class takes seconds to import."""
     from ray.tune.search import Searcher
 
-    class Feed(Searcher):
+    class Feed(forgetful(Searcher)):
         """Suggests what the ladder has next, and tells it how trials end."""
 
         def __init__(self):
             super().__init__(metric="score", mode="max")
             self.tasks: dict[str, Task] = {}
-
-        def set_search_properties(self, metric, mode, config, **spec) -> bool:
-            """The ladder knows what it searches."""
-            return True
+            self.since: dict[str, float] = {}
 
         def suggest(self, trial_id: str):
             """A task, None to be asked again, or the end."""
             task = ladder.next()
             if task is None:
                 return Searcher.FINISHED if ladder.finished else None
-            self.tasks[trial_id] = task
+            self.tasks[trial_id], self.since[trial_id] = task, time.perf_counter()
             watcher.began(task)
             return {"task": json.dumps(asdict(task))}
 
@@ -166,29 +165,48 @@ def make_feed(ladder: Ladder, watcher: Watcher):
         def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
             """The outcome, or what is known of a worker that died too often."""
             key, said = self.tasks.pop(trial_id).key, (result or {}).get("outcome")
-            if said:
-                content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(said).items()}
-                outcome = Outcome(**content)
-            else:
-                outcome = Outcome("failed", error=f"its worker died {RETRIES + 1} times, often for want of memory")
+            elapsed = time.perf_counter() - self.since.pop(trial_id)
+            outcome = ended(said, elapsed)
             ladder.take(key, outcome)
             watcher.ended(key, outcome)
 
-        def __deepcopy__(self, memo: dict) -> Feed:
-            """Itself: Tune works on copies of what it is given, but there is one ladder."""
+    return Feed()
+
+
+def ended(said: str | None, elapsed: float) -> Outcome:
+    """The outcome that a worker told, with what Ray added to its time; or that of a worker that told nothing."""
+    if not said:
+        return Outcome("failed", error=f"its worker died {RETRIES + 1} times, often for want of memory")
+    content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(said).items()}
+    outcome = Outcome(**content)
+    return replace(outcome, overhead=round(max(0.0, elapsed - outcome.wall), 3))
+
+
+def forgetful(base: type) -> type:
+    """A kind of searcher that Tune can neither copy nor write to disk: there is one ladder, and it keeps the record."""
+
+    class Forgetful(base):
+        """Keeps nothing of its own."""
+
+        def __deepcopy__(self, memo: dict):
+            """Itself: Tune works on copies of what it is given."""
             return self
 
         def __reduce__(self):
-            """Nothing: Tune would write its searcher to disk, to restore what the ladder's record restores."""
+            """Nothing worth keeping."""
             return dict, ()
 
+        def set_search_properties(self, metric, mode, config, **spec) -> bool:
+            """The ladder knows what it searches."""
+            return True
+
         def save(self, checkpoint_path: str) -> None:
-            """Nothing: the ladder keeps the record."""
+            """Nothing."""
 
         def restore(self, checkpoint_path: str) -> None:
-            """Nothing: the ladder keeps the record."""
+            """Nothing."""
 
         def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-            """Nothing: the ladder keeps the record."""
+            """Nothing."""
 
-    return Feed()
+    return Forgetful

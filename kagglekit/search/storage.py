@@ -33,19 +33,27 @@ class Storage:
             raise UsageError(f"--storage {self.url}: {error}") from error
         self._root = f"{root.rstrip('/')}/{self.folder.name}"
 
-    def open(self) -> None:
-        """Fetch the search if it is there and not here; raises RunError where the storage cannot be written."""
+    def check(self) -> None:
+        """Raise RunError where the storage cannot be written."""
+        probe = f"{self._root.rpartition('/')[0]}/.kagglekit-probe"
+        try:
+            self._files.makedirs(probe.rpartition("/")[0], exist_ok=True)
+            with self._files.open(probe, "wb") as file:
+                file.write(b"kagglekit")
+            self._files.rm(probe)
+        except Exception as error:  # every file system has errors of its own
+            raise RunError(f"--storage {self.url}: cannot be written: {type(error).__name__}: {error}") from error
+
+    def fetch(self) -> None:
+        """Copy the search here if it is there and not here; raises RunError where that fails."""
         try:
             self._files.makedirs(self._root, exist_ok=True)
-            with self._files.open(f"{self._root}/.probe", "wb") as file:
-                file.write(b"kagglekit")
-            self._files.rm(f"{self._root}/.probe")
             if not (self.folder / "search.json").exists() and self._files.exists(f"{self._root}/search.json"):
                 for name in (*FILES, "trials.db"):
                     if self._files.exists(f"{self._root}/{name}"):
                         self._files.get(f"{self._root}/{name}", str(self.folder / name))
         except Exception as error:  # every file system has errors of its own
-            raise RunError(f"--storage {self.url}: cannot be written: {type(error).__name__}: {error}") from error
+            raise RunError(f"--storage {self.url}: cannot be used: {type(error).__name__}: {error}") from error
 
     def push(self, connection: sqlite3.Connection, now: bool = False) -> None:
         """Copy the record, at most every half minute unless it must be `now`; whoever reads it finds a whole one."""

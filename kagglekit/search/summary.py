@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -179,12 +180,12 @@ def _cost(ladder: Ladder, outcomes: dict[Key, Outcome]) -> dict[str, Any]:
     tried = len({number for _, number, _ in outcomes})
     everything = tried * ladder.plan.repeats * sum(full) / len(full) if full else None
     spent = sum(o.seconds for o in outcomes.values() if not o.shared)  # of others, somebody else has paid
-    extra = [o.overhead for o in outcomes.values() if o.status == "done" and not o.shared]
+    extra = [o.overhead for o in outcomes.values() if o.overhead is not None]
     return {
         "seconds": spent,
         "full_seconds": everything,
         "share": spent / everything if everything else None,
         "tried": tried,
         "shared": sum(o.shared for o in outcomes.values()),
-        "overhead": sum(extra[1:]) / len(extra[1:]) if extra[1:] else None,
+        "overhead": statistics.median(extra) if len(extra) > 2 else None,  # the first of each worker starts it
     }

@@ -41,8 +41,16 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
     (the batch is halved, the step keeps its size by accumulating), a fault of a plugin.
     """
     started, notes, curve, recipe = time.perf_counter(), [], [], dict(task.recipe)
+    seen: dict[str, Any] = {}
     if task.warm and Path(task.warm).exists():
         recipe["encoder_weights"] = task.warm
+    elif task.warm:
+        notes.append("the weights of the rung below are gone: began without them")
+
+    def ended(status: str, error: str = "") -> Outcome:
+        seconds = round(time.perf_counter() - started, 3)
+        kept = tuple(score for score in curve if score is not None)
+        return Outcome(status, None, seconds, kept, seen.get("run", ""), error=error, notes=tuple(notes), wall=seconds)
 
     def row(history: dict[str, Any]) -> None:
         curve.append(history["valid_score"])
@@ -52,23 +60,24 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
 
     while True:
         try:
-            folder, record, new = _attempt(task, recipe, place, row)
+            folder, record, new = _attempt(task, recipe, place, row, seen)
             break
         except Stopped:
-            return _ended("pruned", started, curve, notes)
+            return ended("pruned")
         except Exception as error:
             if not is_out_of_memory(error):
                 said = str(error) if isinstance(error, KagglekitError) else f"{type(error).__name__}: {error}"
-                return _ended("failed", started, curve, notes, said)
+                return ended("failed", said)
             if recipe["batch_size"] < 2:
-                return _ended("failed", started, curve, notes, "out of memory even with one picture at a time")
+                return ended("failed", "out of memory even with one picture at a time")
             recipe |= {"batch_size": recipe["batch_size"] // 2, "accumulate": recipe["accumulate"] * 2}
             notes.append(f"out of memory: went on with batch_size={recipe['batch_size']}, "
                          f"accumulate={recipe['accumulate']}")  # fmt: skip
             progress.say(f"{task.name}: {notes[-1]}")
             curve.clear()
             _free_memory()
-    return _outcome(task, folder, record, new, notes, time.perf_counter() - started)
+    changes = {name: recipe[name] for name in ("batch_size", "accumulate") if recipe[name] != task.recipe[name]}
+    return _outcome(task, folder, record, new, notes, changes, time.perf_counter() - started)
 
 
 def below(task: Task, curve: list[float | None]) -> bool:
@@ -77,7 +86,7 @@ def below(task: Task, curve: list[float | None]) -> bool:
     return len(curve) <= len(task.bars) and bool(reached) and max(reached) < task.bars[len(curve) - 1]
 
 
-def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict], None]):
+def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict], None], seen: dict[str, Any]):
     recipe = Watched.model_validate(tree)
     solution = resolve(recipe, discover())
     asked: set[str] = set()
@@ -88,7 +97,6 @@ def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict
 
     solution.manager.add_hookcall_monitoring(before, lambda outcome, hook_name, methods, arguments: None)
     solution.recipe.forget()
-    seen: dict[str, Any] = {}
     request = Request(solution, place.data, "", place.command, only_validation=True, report=row, seen=seen)
     folder, record, new = run(request)
     if new:  # an experiment that is known was checked when it ran, or was never a trial
@@ -102,7 +110,9 @@ def _arrived(task: Task, tree: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in task.params.items() if key not in changed}
 
 
-def _outcome(task: Task, folder: Path, record: dict[str, Any], new: bool, notes: list[str], seconds: float) -> Outcome:
+def _outcome(
+    task: Task, folder: Path, record: dict, new: bool, notes: list[str], changes: dict[str, Any], seconds: float
+) -> Outcome:
     from kagglekit.train.checkpoint import epoch_path
 
     cost = sum(record["seconds"].get(part, 0.0) for part in ("train", "predict"))
@@ -118,14 +128,10 @@ def _outcome(task: Task, folder: Path, record: dict[str, Any], new: bool, notes:
         checkpoint=str(last.absolute()) if last.is_file() else "",
         pictures=tuple(record["scores"]) if task.last else (),
         notes=tuple(notes),
+        changes=changes,
         shared=not new,
-        overhead=round(max(0.0, seconds - cost - record["seconds"].get("data", 0.0)), 3) if new else 0.0,
+        wall=round(seconds, 3),
     )
-
-
-def _ended(status: str, started: float, curve: list, notes: list[str], error: str = "") -> Outcome:
-    kept = tuple(score for score in curve if score is not None)
-    return Outcome(status, None, round(time.perf_counter() - started, 3), kept, error=error, notes=tuple(notes))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

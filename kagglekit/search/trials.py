@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kagglekit.errors import RunError
 from kagglekit.search.propose import Config
@@ -32,7 +32,8 @@ class Outcome:
     """How a trial ended. `seconds` of the device; `curve` the validation score of each epoch while training.
 
     `score` is that of the whole solution on validation, None for a failed trial. `pictures` are the scores of single
-    validation pictures, kept on the last rung only.
+    validation pictures, kept on the last rung only. `wall` is all the time that the trial took, `overhead` what its
+    executor added to that, both in seconds.
     """
 
     status: Status
@@ -45,8 +46,10 @@ class Outcome:
     pictures: tuple[float, ...] = ()
     error: str = ""
     notes: tuple[str, ...] = ()
+    changes: dict[str, Any] = field(default_factory=dict)  # what the trial had to change of its recipe
     shared: bool = False
-    overhead: float = 0.0
+    wall: float = 0.0
+    overhead: float | None = None
 
     def light(self) -> Outcome:
         """The same without what only reports need."""

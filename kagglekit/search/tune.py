@@ -28,6 +28,7 @@ from kagglekit.solution import Solution, resolve
 
 SEARCH, RESULT, WINNER, PAGE = "search.json", "result.json", "winner.toml", "report.html"
 FIXED = ("competition", "recipe", "rungs", "seed", "prior", "warm", "data")  # may not differ on a resume
+LOOSE = {"space": "space", "trials": "trials", "promote": "promote", "controls": "controls", "repeats": "seeds"}
 Executor = Callable[[Ladder, Place], None]
 
 
@@ -50,8 +51,9 @@ def folder_of(name: str) -> Path:
 
 
 def default_name(plan: Plan, mark: str) -> str:
-    """A name that equal searches on equal data share."""
-    return f"{plan.recipe.competition}-{digest([describe(plan), mark])[:6]}"
+    """A name shared by searches that differ in nothing that would make their trials incomparable."""
+    kept = {name: value for name, value in describe(plan).items() if name not in LOOSE}
+    return f"{plan.recipe.competition}-{digest([kept, mark])[:6]}"
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -75,12 +77,14 @@ def tune(search: Search, execute: Executor, dataset: Dataset | None = None) -> t
     mark = fingerprint(search.data, dataset.files, folders.cache(), progress.track)
     plan = replace(plan, name=plan.name or default_name(plan, mark))
     folder, code = folder_of(plan.name), code_version(search.solution)
-    folder.mkdir(parents=True, exist_ok=True)
     with alone(folder):
         storage = Storage(search.storage, folder) if search.storage else None
         if storage:
-            storage.open()
+            storage.check()
+            storage.fetch()
         before = claim(folder, search, plan, mark, code)
+        if before and search.limit is not None:  # what a budget suffices for is decided once, not by each probe
+            plan = replace(plan, trials=before["trials"])
         kept = digest([code, mark, plan.recipe.identity(), [asdict(rung) for rung in plan.rungs], plan.seed, plan.warm])
         trials = Trials(folder, kept)
         try:
@@ -89,7 +93,12 @@ def tune(search: Search, execute: Executor, dataset: Dataset | None = None) -> t
             ladder = Ladder(plan, trials, limit=search.limit)
             if storage:
                 ladder.after = lambda: storage.push(trials.connection)
-            execute(ladder, Place(search.data.absolute(), search.command))
+            try:
+                execute(ladder, Place(search.data.absolute(), search.command))
+            except KeyboardInterrupt:
+                conclude(folder, ladder, search, time.time() - started)
+                progress.say(f"search {plan.name} was interrupted; the same command goes on with it")
+                raise
             result = conclude(folder, ladder, search, time.time() - started)
             runs = folders.home() / search.solution.competition.id
             drop_losers(ladder, runs)
@@ -107,6 +116,7 @@ def alone(folder: Path):
     """Hold the search of a folder; raises RunError while another living process does."""
     from filelock import FileLock, Timeout
 
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -117,6 +127,8 @@ def alone(folder: Path):
         yield
     finally:
         lock.release()
+        if not (folder / SEARCH).exists():  # refused before it began
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def claim(folder: Path, search: Search, plan: Plan, mark: str, code: str) -> dict[str, Any] | None:
@@ -133,15 +145,17 @@ def claim(folder: Path, search: Search, plan: Plan, mark: str, code: str) -> dic
     other = [name for name in FIXED if before[name] != content[name]]
     if other:
         raise UsageError(
-            f"search {plan.name} exists and is another one (its {' and '.join(other)} differ); choose another --name"
+            f"search {plan.name} exists and is another one, with other {' and '.join(other)}; choose another --name"
         )
-    loose = [name for name in ("space", "trials", "promote", "controls", "repeats") if before[name] != content[name]]
+    if search.limit is not None:
+        content["trials"] = before["trials"]
+    loose = [said for name, said in LOOSE.items() if before[name] != content[name]]
     if loose and not search.resume:
         raise UsageError(
             f"search {plan.name} exists with other {' and '.join(loose)}; --resume goes on with the new ones, "
             "or choose another --name"
         )
-    folders.write_json(path, {**content, "started": before.get("started")})
+    folders.write_json(path, {**content, "done": before.get("done", False) and not loose})
     return before
 
 
@@ -149,6 +163,7 @@ def say_what_changed(before: dict[str, Any], plan: Plan, code: str, trials: Tria
     """Say what is no longer as it was when trials ran, and keep those out that it makes stale."""
     now = describe(plan)
     if before["code"] != code:
+        trials.forget_climbs()
         stale = trials.stale()
         progress.say(f"the code has changed since: {len(stale)} finished trial(s) are stale and run again"
                      + "".join(f"\n  rung {rung + 1}, trial {number}" for rung, number, _ in stale[:20]))  # fmt: skip
@@ -159,7 +174,9 @@ def say_what_changed(before: dict[str, Any], plan: Plan, code: str, trials: Tria
     if any(before[name] != now[name] for name in ("trials", "promote", "controls")):
         trials.forget_climbs()
         progress.say("the size of the search has changed since: promotions are decided anew")
-    elif not (folders.read_json(trials.folder / SEARCH).get("done")):
+    elif before.get("done"):
+        progress.say(f"search {trials.folder.name} was done before; this is its result")
+    else:
         progress.say(f"search {trials.folder.name}: going on after {len(trials.light())} finished trial(s)")
 
 
@@ -187,13 +204,15 @@ def conclude(folder: Path, ladder: Ladder, search: Search, seconds: float) -> di
         result["winner"]["recipe"] = str(folder / WINNER)
     write_tune_page(folder, result)
     folders.write_json(folder / RESULT, result)
+    folders.write_json(folder / SEARCH, {**folders.read_json(folder / SEARCH), "done": ladder.finished})
     return result
 
 
 def winning_recipe(ladder: Ladder, number: int, solution: Solution) -> str:
     """The TOML text of a recipe that `kk run` takes: exactly what ran on the last rung."""
     task = ladder.task((len(ladder.plan.rungs) - 1, number, 0))
-    tree = task.recipe | ({"encoder_weights": task.warm} if task.warm else {})
+    changes = ladder.results[task.key].changes
+    tree = task.recipe | changes | ({"encoder_weights": task.warm} if task.warm else {})
     return resolve(Recipe.model_validate(tree), solution.registry).recipe.to_toml()
 
 
@@ -208,7 +227,8 @@ def drop_losers(ladder: Ladder, runs: Path) -> None:
     }  # they are its weights
     for (rung, _, _), outcome in ladder.results.items():
         folder = runs / outcome.run
-        if rung == last or (outcome.run,) in kept or not outcome.run or outcome.shared or folders.is_done(folder):
+        won = rung == last and outcome.status == "done"
+        if won or (outcome.run,) in kept or not outcome.run or outcome.shared or folders.is_done(folder):
             continue
         for part in ("checkpoints", "validation"):
             shutil.rmtree(folder / part, ignore_errors=True)

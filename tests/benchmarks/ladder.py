@@ -70,11 +70,10 @@ def report(ladder: Ladder, taken: set) -> None:
     final, work = ladder.scores(last), [rung.work / ladder.plan.rungs[-1].work for rung in ladder.plan.rungs]
     best = max(final.values())
     winner = max((n for r, n, _ in taken if r == last), key=final.get)
-    print(json.dumps({"rungs": [str(r) for r in ladder.plan.rungs], "work": work, "best": best, "final": final}))
+    print(f"rungs {[str(r) for r in ladder.plan.rungs]}, work {work}, best {best:.4f}")
+    print("final " + json.dumps(final))
     spent = sum(seconds[key] for key in taken)
-    print(
-        f"the search: missed {best - final[winner]:.4f} at {spent / full:.3f} of the cost of all ({spent:.0f} of {full:.0f} s)"
-    )
+    print(f"the search: missed {best - final[winner]:.4f} at {spent / full:.3f} of the {full:.0f} s that all take")
     for rung in range(last):
         low = ladder.scores(rung)
         numbers = list(low)

@@ -52,6 +52,47 @@ def test_the_readme_names_every_verb_and_no_other():
     assert named == set(VERBS)
 
 
+def test_the_spaces_that_the_page_on_tuning_shows_can_be_searched(tmp_path):
+    from kagglekit.cli.common import solution_of
+    from kagglekit.plugins import discover
+    from kagglekit.search.space import check_space, default_space, read_space
+
+    solution = solution_of(discover(), "hair-seg")
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "tune.md").read_text(), re.S)
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(block)
+        check_space(read_space(path, default_space(solution)), solution.recipe, solution.registry)
+    assert len(blocks) >= 2
+
+
+def test_the_ladder_that_the_page_on_tuning_shows_is_the_default_one():
+    from kagglekit.cli.common import solution_of
+    from kagglekit.plugins import discover
+    from kagglekit.search.estimate import counts
+    from kagglekit.search.ladder import Plan
+    from kagglekit.search.rungs import default_rungs
+
+    solution = solution_of(discover(), "hair-seg")
+    rungs = default_rungs(solution.competition, solution.recipe)
+    held = counts(Plan("", solution.recipe, {}, rungs))
+    work = [rung.work / rungs[-1].work for rung in rungs]
+    text = (ROOT / "docs" / "tune.md").read_text()
+    shown = re.findall(r"^\| (\d) \| `(.*?)` \| ([\d.]+) \| (\d+) \|", text, re.M)
+    assert [(rung, int(trials)) for _, rung, _, trials in shown] == list(zip(map(str, rungs), held, strict=True))
+    assert [float(part) for _, _, part, _ in shown] == pytest.approx(work, abs=0.006)
+    instead = f"does {sum(w * n for w, n in zip(work, held, strict=True)):.1f} units of work instead of {held[0]}"
+    assert instead in " ".join(text.split())
+
+
+def test_the_page_on_tuning_names_every_option_and_no_other():
+    from kagglekit.cli.tune import tune_command
+
+    real = {name for option in tune_command.params for name in option.opts if name.startswith("-")}
+    named = set(re.findall(r"(?<![\w-])(--[a-z-]+|-o)\b", (ROOT / "docs" / "tune.md").read_text()))
+    assert named == real | {"--help"}
+
+
 def test_local_links_and_pictures_exist():
     checked = 0
     for page in PAGES:

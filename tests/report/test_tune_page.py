@@ -109,7 +109,7 @@ CASES = {
                                 "No trial ran on two rungs", "Too few trials have a score", "no score on the last"]),
     "one rung": (one_rung, ["This search has one rung", "every trial ran at full fidelity", "in the order they were"]),
     "smaller is better": (smaller_is_better, ["error, lower is better"]),
-    "interrupted": (lambda: make_result(complete=False), ["interrupted", "--resume", "so far"]),
+    "interrupted": (lambda: make_result(complete=False), ["interrupted", "the same command goes on", "so far"]),
     "tie": (lambda: make_result(runner_up={"number": 3, "score": 0.9, "lead": None, "tie": True}),
             ["A tie: within the noise", "No scores of single pictures"]),
     "no runner-up": (lambda: make_result(runner_up=None), ["No runner-up", "No other trial finished"]),

@@ -74,14 +74,16 @@ def test_the_same_search_is_not_run_twice(toy, said):
         climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
 
     _, second = tune(wanted(toy), nobody)
-    assert first["trials"] == second["trials"] and any("going on after" in line for line in said)
+    assert first["trials"] == second["trials"] and any("was done before" in line for line in said)
 
 
 def test_a_name_that_another_search_has_is_refused(toy):
     tune(wanted(toy), planted)
-    with pytest.raises(UsageError, match=r"search mine exists and is another one \(its rungs differ\); choose another"):
+    with pytest.raises(
+        UsageError, match="search mine exists and is another one, with other rungs; choose another --name"
+    ):
         tune(wanted(toy, rungs=parse_rungs("32:50%:1,64:100%:3")), planted)
-    with pytest.raises(UsageError, match="its seed differ"):
+    with pytest.raises(UsageError, match="with other seed; choose"):
         tune(wanted(toy, seed=3), planted)
     with pytest.raises(UsageError, match="exists with other trials; --resume goes on with the new ones"):
         tune(wanted(toy, trials=8), planted)
