@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -82,41 +83,59 @@ def test_ray_comes_to_the_same_table_as_one_process(undisturbed, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_search_whose_driver_or_workers_are_killed_ends_with_the_same_table(undisturbed, tmp_path):
-    env, rng, kills = prepared(tmp_path), random.Random(5), []
-    for attempt in range(12):
-        driver = subprocess.Popen(command(tmp_path), cwd=tmp_path, env=env, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
-        victim = "driver" if attempt % 2 else "worker"
-        deadline = time.monotonic() + rng.uniform(6, 25)
-        while time.monotonic() < deadline and driver.poll() is None:
-            time.sleep(0.1)
-        if driver.poll() is None and len(kills) < 5:
-            kills.append(victim)
-            if victim == "worker":
-                strike(driver.pid, "ray::ImplicitFunc")
-            else:
-                os.killpg(driver.pid, signal.SIGKILL)
-                driver.wait()
-                continue
-        out, err = driver.communicate(timeout=400)
-        assert driver.returncode == 0, err
-        break
-    result = json.loads(out)
-    assert kills and table(result) == table(undisturbed)
+def test_a_search_whose_driver_and_worker_are_killed_ends_with_the_same_table(undisturbed, tmp_path):
+    env, rng = prepared(tmp_path, "import time; time.sleep(0.3)"), random.Random(5)  # long enough to be struck
+    driver = begun(tmp_path, env)
+    record = tmp_path / "runs/searches/one/trials.db"
+    wait_until(lambda: record.exists() and recorded(record) >= 2, driver)
+    time.sleep(rng.uniform(0, 3))
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    done = recorded(record)
+    again = begun(tmp_path, env)
+    assert strike(again.pid, time.monotonic() + 120), "no worker was seen training"
+    out, err = again.communicate(timeout=400)
+    assert again.returncode == 0, err
+    assert f"going on after {done} finished trial(s)" in err and done < recorded(record) == 9
+    assert table(json.loads(out)) == table(undisturbed)
 
 
-def strike(driver: int, name: str) -> None:
-    """Kill -9 one of the workers of a driver."""
+def begun(folder: Path, env: dict[str, str], *words: str) -> subprocess.Popen:
+    """A search under way, in a process group of its own."""
+    return subprocess.Popen(
+        command(folder, *words), cwd=folder, env=env, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def recorded(record: Path) -> int:
+    """Trials in the record."""
+    with sqlite3.connect(record) as connection:
+        return connection.execute("select count(*) from trials").fetchone()[0]
+
+
+def wait_until(true, process: subprocess.Popen, seconds: float = 240) -> None:
+    """Wait until something is true of a process that must not end before."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.1)
+
+
+def strike(parent: int, until: float) -> bool:
+    """Kill -9 one of the workers that train below a process; False if none did until then."""
     import psutil
 
-    for process in psutil.Process(driver).children(recursive=True):
-        try:
-            if any(name in part for part in process.cmdline()):
-                process.kill()
-                return
-        except psutil.Error:
-            continue
+    while time.monotonic() < until:
+        for process in psutil.Process(parent).children(recursive=True):
+            try:
+                if any("ray::ImplicitFunc.train" in part for part in process.cmdline()):
+                    process.kill()
+                    return True
+            except psutil.Error:
+                continue
+        time.sleep(0.05)
+    return False
 
 
 FALLS_ONCE = """
@@ -162,19 +181,17 @@ cluster.shutdown()
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_cluster_that_loses_a_node_comes_to_the_same_table(undisturbed, tmp_path):
-    env = prepared(tmp_path)
+    env = prepared(tmp_path, "import time; time.sleep(0.3)")
     cluster = subprocess.Popen([sys.executable, "-c", CLUSTER], env=env | {"RAY_USAGE_STATS_ENABLED": "0"}, text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
     try:
         address = cluster.stdout.readline().strip()
-        driver = subprocess.Popen(command(tmp_path, "--address", address), cwd=tmp_path, env=env, text=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-        time.sleep(25)
-        still = driver.poll() is None
+        driver = begun(tmp_path, env, "--address", address)
+        record = tmp_path / "runs/searches/one/trials.db"
+        wait_until(lambda: record.exists() and recorded(record) >= 1, driver)
         print("remove", file=cluster.stdin, flush=True)
         out, err = driver.communicate(timeout=400)
         assert driver.returncode == 0, err
-        assert still, "the search ended before the node was removed"
         assert table(json.loads(out)) == table(undisturbed)
     finally:
         if cluster.poll() is None:
