@@ -101,8 +101,8 @@ def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
 
     is_file = Path(target).suffix in (".toml", ".json")
     fidelity = options["fidelity"]
-    if data is None and fidelity is None and not is_file and "demo" in found.competition(target)[1].presets:
-        fidelity = "demo"
+    if fidelity is None and not is_file:
+        fidelity = usual_preset(found.competition(target)[1], data)
     changes = options["with_"], options["without"], options["overrides"], options["seed"]
     recipe, _, _ = compose_recipe(found, target, fidelity, *changes)
     if not isinstance(recipe.fold, int):
@@ -132,6 +132,20 @@ def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
         plan, solution, data, "kk " + shlex.join(sys.argv[1:]), options["resume"], storage=options["storage"]
     )
     return search, solution.dataset(data)
+
+
+def usual_preset(competition, data: Path | None) -> str | None:
+    """The preset to search around: the demo on sample data and, with a word on it, where there is no GPU."""
+    from kagglekit import progress
+    from kagglekit.train.network import pick_device
+
+    if "demo" not in competition.presets:
+        return None
+    if data is not None and pick_device() != "cpu":
+        return None
+    if data is not None:
+        progress.say("no GPU here: searching around the demo's recipe (--fidelity full for the full solution)")
+    return "demo"
 
 
 def run(search, dataset, options: dict[str, Any], as_json: bool) -> dict[str, Any]:
