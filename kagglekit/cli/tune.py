@@ -30,8 +30,8 @@ UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 @click.option(
     "--controls",
     type=click.IntRange(0),
-    help="Trials that climb at random, which shows whether cheap rungs tell the truth. Default: 1 of two rungs; of "
-    "more, 2 to each but the last.",
+    help="Trials that climb at random, which shows whether cheap rungs tell the truth. Default: 1, but none to the "
+    "last of three rungs or more.",
 )
 @click.option(
     "--rungs",

@@ -77,8 +77,8 @@ def counts(plan: Plan) -> list[int]:
     """Trials that each rung will hold, the controls, the recipe and further seeds included."""
     found = []
     for rung, merit in enumerate(plan.climbers):
-        extra = (plan.random_climbers(rung) + plan.prior) if rung else 0
-        repeats = plan.repeats if rung == len(plan.rungs) - 1 else 1
+        extra = plan.random_climbers(rung) + (plan.prior and plan.is_last(rung)) if rung else 0
+        repeats = plan.repeats if plan.is_last(rung) else 1
         found.append(min(plan.trials, merit + extra) * repeats)
     return found
 

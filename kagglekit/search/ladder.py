@@ -53,14 +53,16 @@ class Plan:
     def random_climbers(self, rung: int) -> int:
         """How many controls a rung takes.
 
-        Unless said otherwise two where rungs are cheap, and none on the last of three rungs or more: the few trials
-        that a default search brings there could not tell how rungs agree, and each costs a whole run.
+        Unless said otherwise one, and none on the last of three rungs or more: the few trials that a default search
+        brings there could not tell how rungs agree, and each costs a whole run.
         """
         if self.controls is not None:
             return self.controls
-        if len(self.rungs) == 2:
-            return 1
-        return 0 if rung == len(self.rungs) - 1 else 2
+        return 0 if len(self.rungs) > 2 and self.is_last(rung) else 1
+
+    def is_last(self, rung: int) -> bool:
+        """Is this the rung of full fidelity?"""
+        return rung == len(self.rungs) - 1
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Ladder:
         below = self.results.get((rung - 1, number, 0))
         warm = below.checkpoint if below and self.plan.warm else ""
         tree = recipe.model_dump(mode="json") | changes | (below.changes if below else {})
-        return Task(key, tree, params, warm, rung == len(self.plan.rungs) - 1, self.sign, self.bars(key))
+        return Task(key, tree, params, warm, self.plan.is_last(rung), self.sign, self.bars(key))
 
     def scores(self, rung: int) -> dict[int, float]:
         """The score of every configuration that ended well on a rung, the mean over its seeds."""
@@ -177,7 +179,7 @@ class Ladder:
         return {number: sum(scores) / len(scores) for number, scores in sorted(found.items())}
 
     def _keys(self, rung: int, numbers) -> list[Key]:
-        repeats = self.plan.repeats if rung == len(self.plan.rungs) - 1 else 1
+        repeats = self.plan.repeats if self.plan.is_last(rung) else 1
         return [(rung, number, repeat) for repeat in range(repeats) for number in numbers]
 
     def _enter(self, keys: list[Key]) -> None:
@@ -212,10 +214,15 @@ class Ladder:
         return bool(new)
 
     def _promotion(self, rung: int) -> dict[int, str]:
-        candidates = self._candidates(rung - 1)
-        count = self.plan.climbers[rung]
-        always = [0] if self.plan.prior else []
-        return promote(candidates, count, self.plan.random_climbers(rung), [self.plan.seed, rung], always)
+        candidates, seed = self._candidates(rung - 1), [self.plan.seed, rung]
+        count, controls = self.plan.climbers[rung], self.plan.random_climbers(rung)
+        if not self.plan.prior:
+            return promote(candidates, count, controls, seed)
+        if self.plan.is_last(rung) or all(c.number for c in candidates):
+            return promote(candidates, count, controls, seed, always=[0])
+        # Between the ends the recipe takes one of the seats, so that it costs nothing there.
+        others = [c for c in candidates if c.number]
+        return {0: "recipe"} | promote(others, max(1, count - 1), controls, seed)
 
     def _candidates(self, rung: int) -> list[Candidate]:
         return [
