@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.common import json_option, print_json, registry, solution_of
+from kagglekit.cli.common import json_option, print_json, recipe_options, registry, solution_of
 
 
 @click.group("data", context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,10 +18,13 @@ def data_command():
 @data_command.command("check")
 @click.argument("id")
 @click.argument("folder", type=click.Path(path_type=Path))
+@recipe_options
 @json_option
 @click.pass_context
-def check_command(ctx, id, folder, as_json):
+def check_command(ctx, id, folder, fidelity, overrides, with_, without, seed, as_json):
     """Find what is wrong with data FOLDER of competition ID: every label is read, every picture decoded.
+
+    Settings of the competition (-o settings.KEY=VALUE) decide how labels are read.
 
     Exit code 0: nothing is damaged; 1: something is.
     """
@@ -29,7 +32,8 @@ def check_command(ctx, id, folder, as_json):
     from kagglekit.data.check import check
 
     with progress.console(progress.Console()):
-        dataset, problems = check(solution_of(registry(), id), folder)
+        solution = solution_of(registry(), id, fidelity, with_, without, overrides, seed)
+        dataset, problems = check(solution, folder)
     bad = [p for p in problems if p.damaged]
     if as_json:
         print_json(

@@ -68,9 +68,21 @@ def bridge(rings: Sequence[np.ndarray], worth: Sequence[float] | None = None) ->
         corner = _corner(here, there)
         loop = np.concatenate([corner, ring[start:], ring[: start + 1], corner])
         joined = np.concatenate([joined[: at + 1], loop, joined[at:]])
-        fresh = [(*_nearest(tree, other, loop), value) for _, tree, other, _, _, value in waiting]
-        waiting = [min(old, new, key=lambda w: w[0]) for old, new in zip(waiting, fresh, strict=True)]
+        waiting = [_nearer(old, loop) for old in waiting]
     return joined
+
+
+def _nearer(old: tuple, loop: np.ndarray) -> tuple:
+    """What is known of a waiting ring once `loop` has joined: the old bridge unless the loop offers a shorter one."""
+    import numpy as np
+
+    distance, tree, ring, *_, value = old
+    # Their boxes are never farther apart than they: most rings of a ragged mask need no search.
+    apart = np.maximum(0, np.maximum(tree.mins - loop.max(0), loop.min(0) - tree.maxes))
+    if math.hypot(*apart) >= distance:
+        return old
+    new = (*_nearest(tree, ring, loop), value)
+    return min(old, new, key=lambda w: w[0])
 
 
 def _nearest(tree, ring: np.ndarray, joined: np.ndarray) -> tuple:

@@ -210,6 +210,15 @@ def test_sample_data_are_drawn_checked_and_reported_as_json(id, tmp_path):
     assert text.startswith(f"{report['train']} training and {report['test']} test pictures, ")
 
 
+def test_a_check_takes_the_settings_that_decide_how_labels_are_read(tmp_path):
+    folder = tmp_path / "sample"
+    answer("data", "sample", "hair-seg", str(folder), "--count", "8")
+    alike = answer("data", "check", "hair-seg", str(folder), "-o", "settings.group_regex=(.)")
+    assert ", 1 groups" in alike and ", 1 groups" not in answer("data", "check", "hair-seg", str(folder))
+    refused = CliRunner().invoke(kk, ["data", "check", "hair-seg", str(folder), "-o", "settings.none=1"])
+    assert "settings.none is not a setting" in str(refused.exception)
+
+
 def test_a_table_is_aligned_and_shows_none_as_nothing():
     assert table(["a", "long header"], [["wide cell", None], [1, 2.5]]).splitlines() == [
         "a          long header",
