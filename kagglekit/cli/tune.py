@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -178,48 +179,36 @@ def run(search, dataset, options: dict[str, Any], as_json: bool) -> dict[str, An
     return result | {"folder": str(folder)}
 
 
-class executor:
-    """Inside the block: how many trials run at once, and what runs a ladder. With Ray, unless --local."""
+@contextmanager
+def executor(plan, options: dict[str, Any]):
+    """Inside the block: (how many trials run at once, what runs a ladder). On Ray, unless --local."""
+    from kagglekit.cli.tune_table import Table
 
-    def __init__(self, plan, options: dict[str, Any]):
-        self.plan, self.options = plan, options
-        if options["local"] and (options["address"] or options["gpus_per_trial"]):
+    watcher = Table(plan)
+    if options["local"]:
+        if options["address"] or options["gpus_per_trial"]:
             raise UsageError("--local trains in this process; leave out --address and --gpus-per-trial, or --local")
+        from kagglekit.search.local import climb, objective_at
 
-    def __enter__(self):
-        from kagglekit.cli.tune_table import Table
+        def in_process(ladder, place):
+            with watcher.shown(ladder):
+                climb(ladder, objective_at(place), watcher)
 
-        watcher = Table(self.plan)
-        if self.options["local"]:
-            from kagglekit.search.local import climb, objective_at
+        yield 1, in_process
+        return
+    from kagglekit.cluster import connected
+    from kagglekit.search import on_ray
+    from kagglekit.search.ladder import wave_of
 
-            def execute(ladder, place):
-                with watcher.shown(ladder):
-                    climb(ladder, objective_at(place), watcher)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the probe should see what a trial will get
+    with connected(options["address"]):
+        part, slots = on_ray.share(on_ray.nodes(), wave_of(plan), options["gpus_per_trial"])
 
-            return 1, execute
-        from kagglekit.cluster import connected
-        from kagglekit.search import on_ray
-        from kagglekit.search.ladder import wave_of
-
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        self.ray = connected(self.options["address"])
-        self.ray.__enter__()
-        try:
-            part, slots = on_ray.share(on_ray.nodes(), wave_of(self.plan), self.options["gpus_per_trial"])
-        except BaseException:
-            self.ray.__exit__(None, None, None)
-            raise
-
-        def execute(ladder, place):
+        def on_workers(ladder, place):
             with watcher.shown(ladder):
                 on_ray.climb(ladder, place, part, slots, watcher)
 
-        return slots, execute
-
-    def __exit__(self, *error):
-        if hasattr(self, "ray"):
-            self.ray.__exit__(*error)
+        yield slots, on_workers
 
 
 def seconds_of(text: str) -> float:
