@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from kagglekit.errors import RunError, UsageError
+from kagglekit.runs import folder as folders
 
 QUIET = {  # read by Ray when it is imported or started
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -90,6 +92,23 @@ def connected(address: str = "") -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def nodes() -> list[dict[str, float]]:
+    """Resources of the living machines of the Ray that this process is connected to."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def worker_environment(cores: float) -> dict[str, str]:
+    """What the process of a worker must find: its threads, and the places of kagglekit as absolute paths."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith("KAGGLEKIT_")}
+    if "KAGGLEKIT_SAMPLES" in kept:
+        kept["KAGGLEKIT_SAMPLES"] = str(Path(kept["KAGGLEKIT_SAMPLES"]).resolve())
+    kept |= {"KAGGLEKIT_RUNS": str(folders.home().resolve()), "KAGGLEKIT_CACHE": str(folders.cache().resolve())}
+    # A spinning thread takes the core from another worker.
+    return kept | {"OMP_NUM_THREADS": str(max(1, int(cores))), "GOMP_SPINCOUNT": "1000"}
 
 
 def own_cores() -> int:

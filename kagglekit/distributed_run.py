@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
-from kagglekit.cluster import share_of
+from kagglekit.cluster import nodes, share_of, worker_environment
 from kagglekit.data.prepare import Data, Split, store_of
 from kagglekit.errors import KagglekitError, RunError
 from kagglekit.files import remove_unfinished
 from kagglekit.pipeline import Request, job_of
 from kagglekit.plugins import blaming, discover
-from kagglekit.runs import folder as folders
 from kagglekit.solution import resolve
 from kagglekit.types import Member
 
@@ -37,10 +36,7 @@ def train_by_workers(request: Request, data: Data, part: Split, place: Path) -> 
     A lost worker is replaced once, and training goes on after the last whole epoch. Raises the KagglekitError of a
     worker, RunError when workers get lost again, UsageError for more workers than GPUs.
     """
-    import ray
-
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cores, gpu = share_of(nodes, request.workers)
+    cores, gpu = share_of(nodes(), request.workers)
     progress.say(f"{request.workers} workers, each with {'a GPU and ' if gpu else ''}{cores:g} cores")
     place.mkdir(parents=True, exist_ok=True)
     brief = brief_of(request, data, part, place)
@@ -83,15 +79,6 @@ def brief_of(request: Request, data: Data, part: Split, place: Path) -> dict[str
     }
 
 
-def environment(cores: float) -> dict[str, str]:
-    """The environment of a worker: its threads, and the places of kagglekit as absolute paths."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("KAGGLEKIT_")}
-    if "KAGGLEKIT_SAMPLES" in kept:
-        kept["KAGGLEKIT_SAMPLES"] = str(Path(kept["KAGGLEKIT_SAMPLES"]).resolve())
-    kept |= {"KAGGLEKIT_RUNS": str(folders.home().resolve()), "KAGGLEKIT_CACHE": str(folders.cache().resolve())}
-    return kept | {"OMP_NUM_THREADS": str(max(1, int(cores))), "GOMP_SPINCOUNT": "1000"}
-
-
 def launch(brief: Mapping[str, Any], workers: int, cores: float, gpu: bool) -> dict[str, Any]:
     """Run `work` on all workers and return what the first one returns; raises its errors, or Lost."""
     from ray.train import RunConfig, ScalingConfig
@@ -107,7 +94,7 @@ def launch(brief: Mapping[str, Any], workers: int, cores: float, gpu: bool) -> d
         run_config=RunConfig(
             name="train",
             storage_path=str(Path(brief["place"]) / SCRATCH),
-            worker_runtime_env={"env_vars": environment(cores)},
+            worker_runtime_env={"env_vars": worker_environment(cores)},
             logging_config=LoggingConfig(log_level="CRITICAL"),
         ),
     )

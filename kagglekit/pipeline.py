@@ -28,7 +28,8 @@ class Request:
     """A solution on a data folder, as asked for; `fidelity` is the preset's name, `command` what was typed.
 
     `only_validation`: the test part is left for later, as trials of a search do. `report` gets each epoch's row of the
-    history; it may raise to end the run. `seen` is filled with what live objects say of the recipe's settings.
+    history; it may raise to end the run. `seen` is filled with what live objects say of the recipe's settings;
+    `approve` may raise after validation, and then no result is written.
     More than one of `workers` train through Ray, at `address` or on this machine; `report` then hears of all epochs at
     the end.
     """
@@ -43,6 +44,7 @@ class Request:
     workers: int = 1
     address: str = ""
     report: Callable[[dict], None] = lambda row: None
+    approve: Callable[[], None] = lambda: None
     seen: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,6 +66,7 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
     seconds["train"] = max(trained, sum(row["seconds"] for row in history))
     judged = judge(solution, data, members, folder)
     seconds["predict"] = time.perf_counter() - started - trained - seconds["data"]
+    request.approve()
     record = validated(request, judged, history, seconds, weights)
     folders.write_json(folder / folders.VALIDATED, record)
     if request.only_validation:

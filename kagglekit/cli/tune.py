@@ -72,10 +72,12 @@ def tune_command(target, data, as_json, **options):
     found = registry()
     with progress.console(progress.Console()):
         target = target or ask_competition(found, data)
-        search, dataset = prepare(found, target, data, options)
-        result = run(search, dataset, options, as_json)
+        search = prepare(found, target, data, options)
+        result = run(search, options)
     if as_json:
         print_json(result)
+    elif not options["plan_only"]:
+        click.echo(summary(search.folder, result))
     if result.get("winner", True) is None:
         raise RunError("no trial reached the last rung; the page says what became of each")
 
@@ -92,14 +94,18 @@ def ask_competition(found, data: Path | None) -> str:
 
 
 def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
-    """(search, data set) of what was typed; everything that can be wrong with it is an error here."""
+    """The search that was typed; everything that can be wrong with it is an error here."""
     from kagglekit.samples import sample_folder
     from kagglekit.search import rungs as ladders
     from kagglekit.search.ladder import Plan
     from kagglekit.search.space import check_space, default_space, read_space
-    from kagglekit.search.tune import Search
+    from kagglekit.search.tune import search_of
     from kagglekit.solution import resolve
 
+    if options["budget"]:
+        seconds_of(options["budget"])
+    if options["local"] and (options["address"] or options["gpus_per_trial"]):
+        raise UsageError("--local trains in this process; leave out --address and --gpus-per-trial, or --local")
     is_file = Path(target).suffix in (".toml", ".json")
     fidelity = options["fidelity"]
     if fidelity is None and not is_file:
@@ -118,21 +124,28 @@ def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
     if options["rungs"] and (named := [t for t in options["overrides"] if t.lstrip().startswith("fidelity.")]):
         raise UsageError(f"-o {named[0]} and --rungs both say how much a trial costs; give one of them")
     parsed = ladders.parse_rungs(options["rungs"]) if options["rungs"] else None
-    steps = parsed or ladders.default_rungs(solution.competition, solution.recipe)
-    metric = solution.competition.metric
     plan = Plan(
-        options["name"], solution.recipe, space, steps, options["trials"], options["promote"], options["controls"],
-        solution.recipe.seed, options["seeds"], not options["no_prior"], options["warm"], options["prune"],
-        options["eager"], greater_is_better=metric.greater_is_better,
-    )  # fmt: skip
+        name=options["name"],
+        recipe=solution.recipe,
+        space=space,
+        rungs=parsed or ladders.default_rungs(solution.competition, solution.recipe),
+        trials=options["trials"],
+        promote=options["promote"],
+        controls=options["controls"],
+        seed=solution.recipe.seed,
+        repeats=options["seeds"],
+        prior=not options["no_prior"],
+        warm=options["warm"],
+        prune=options["prune"],
+        eager=options["eager"],
+        greater_is_better=solution.competition.metric.greater_is_better,
+    )
     _ = plan.climbers  # raises for more promotions than trials
     if options["name"] and not re.fullmatch(r"[A-Za-z0-9][\w.-]*", options["name"]):
         raise UsageError(f"--name {options['name']}: use letters, digits, dots and dashes")
     data = data or sample_folder(solution, solution.competition.sample_count, 0)
-    search = Search(
-        plan, solution, data, "kk " + shlex.join(sys.argv[1:]), options["resume"], storage=options["storage"]
-    )
-    return search, solution.dataset(data)
+    command = "kk " + shlex.join(sys.argv[1:])
+    return search_of(plan, solution, data, command=command, resume=options["resume"], storage=options["storage"])
 
 
 def usual_preset(competition, data: Path | None) -> str | None:
@@ -149,34 +162,34 @@ def usual_preset(competition, data: Path | None) -> str | None:
     return "demo"
 
 
-def run(search, dataset, options: dict[str, Any], as_json: bool) -> dict[str, Any]:
-    """Show the plan, then do it (unless only the plan was asked for)."""
+def run(search, options: dict[str, Any]) -> dict[str, Any]:
+    """Show the plan, then do it, unless only the plan was asked for or the result is there; returns it."""
+    from kagglekit import progress
     from kagglekit.search.estimate import estimate, fit_budget, probe
     from kagglekit.search.ladder import wave_of
     from kagglekit.search.storage import Storage
-    from kagglekit.search.tune import folder_of, tune
+    from kagglekit.search.tune import known, tune
 
-    plan = search.plan
+    if not options["plan_only"] and (result := known(search)):
+        progress.say(f"search {search.plan.name} was done before; this is its result")
+        return result | {"folder": str(search.folder)}
     if search.storage:
-        Storage(search.storage, folder_of(plan.name or "new")).check()
-    with executor(plan, options) as (slots, execute):
+        Storage(search.storage, search.folder).check()
+    with executor(search.plan, options) as (slots, execute):
+        plan, solution, dataset = search.plan, search.solution, search.dataset
         if slots > wave_of(plan):  # else most of the workers would wait for the slowest of a few trials
             plan = replace(plan, eager=True)
-            search = replace(search, plan=plan)
-        probed = probe(search.solution, dataset, plan.rungs[-1])
+        probed, limit = probe(solution, dataset, plan.rungs[-1]), None
         if options["budget"]:
-            limit = seconds_of(options["budget"])
-            trials = fit_budget(plan, search.solution, dataset, slots, probed, limit)
-            plan = replace(plan, trials=trials)
-            search = replace(search, plan=plan, limit=limit * slots)
-        costs = estimate(plan, search.solution, dataset, slots, probed)
+            budget = seconds_of(options["budget"])
+            plan = replace(plan, trials=fit_budget(plan, solution, dataset, slots, probed, budget))
+            limit = budget * slots
+        costs = estimate(plan, solution, dataset, slots, probed)
         click.echo(plan_text(plan, costs), err=True)
         if options["plan_only"]:
             return {"plan": costs}
-        folder, result = tune(search, execute, dataset)
-    if not as_json:
-        click.echo(summary(folder, result))
-    return result | {"folder": str(folder)}
+        result = tune(replace(search, plan=plan, limit=limit), execute)
+    return result | {"folder": str(search.folder)}
 
 
 @contextmanager
@@ -186,8 +199,6 @@ def executor(plan, options: dict[str, Any]):
 
     watcher = Table(plan)
     if options["local"]:
-        if options["address"] or options["gpus_per_trial"]:
-            raise UsageError("--local trains in this process; leave out --address and --gpus-per-trial, or --local")
         from kagglekit.search.local import climb, objective_at
 
         def in_process(ladder, place):
@@ -196,11 +207,13 @@ def executor(plan, options: dict[str, Any]):
 
         yield 1, in_process
         return
+    from kagglekit import progress
     from kagglekit.cluster import connected
     from kagglekit.search import on_ray
     from kagglekit.search.ladder import wave_of
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the probe should see what a trial will get
+    progress.say(f"joining Ray at {options['address']}" if options["address"] else "starting Ray on this machine")
     with connected(options["address"]):
         part, slots = on_ray.share(on_ray.nodes(), wave_of(plan), options["gpus_per_trial"])
 

@@ -31,20 +31,19 @@ class Table:
         from rich.console import Console
         from rich.live import Live
 
-        with Live(self.table(), console=Console(stderr=True), refresh_per_second=2, transient=True) as self.live:
+        screen = Console(stderr=True)  # drawn anew twice a second, from what is known then
+        with Live(get_renderable=self.table, console=screen, refresh_per_second=2, transient=True) as self.live:
             yield
         self.live = None
 
     def began(self, task: Task) -> None:
         """A trial begins."""
         self.running[task.key] = {"task": task, "since": time.monotonic(), "epoch": 0, "score": None}
-        self._draw()
 
     def epoch(self, key: Key, row: dict[str, Any]) -> None:
         """A trial has done one more epoch."""
         if key in self.running:
             self.running[key] |= {"epoch": row["epoch"] + 1, "score": row["valid_score"]}
-        self._draw()
 
     def ended(self, key: Key, outcome: Outcome) -> None:
         """A trial is over."""
@@ -53,7 +52,6 @@ class Table:
             said = f"{outcome.score:.4f}" if outcome.score is not None else f"{outcome.status}: {outcome.error}"
             cost = "known already" if outcome.shared else f"{outcome.seconds:.0f} s"
             progress.say(f"{task.name}: {said}  ({cost}; {len(self.ladder.results)} done)")
-        self._draw()
 
     def table(self):
         """What is shown: running trials, then finished ones, the highest rung and the best score first."""
@@ -69,7 +67,7 @@ class Table:
                 overflow="ellipsis",
                 no_wrap=True,
             )
-        for key, state in self.running.items():
+        for key, state in list(self.running.items()):  # the other thread goes on meanwhile
             epochs = self.plan.rungs[key[0]].epochs
             drawn.add_row(
                 str(key[1]), str(self.plan.rungs[key[0]]), f"{state['epoch']}/{epochs}", _score(state["score"]),
@@ -77,7 +75,7 @@ class Table:
             )  # fmt: skip
         sign = self.ladder.sign
         done = sorted(
-            self.ladder.results.items(), key=lambda p: (-p[0][0], p[1].score is None, -sign * (p[1].score or 0))
+            self.ladder.results.copy().items(), key=lambda p: (-p[0][0], p[1].score is None, -sign * (p[1].score or 0))
         )
         for key, outcome in done[:SHOWN]:
             said = _score(outcome.score) if outcome.status == "done" else outcome.status
@@ -91,10 +89,6 @@ class Table:
         if config.origin == "recipe":
             return "the recipe"
         return ", ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in sorted(config.params.items()))
-
-    def _draw(self) -> None:
-        if self.live is not None:
-            self.live.update(self.table())
 
 
 def _score(value: float | None) -> str:

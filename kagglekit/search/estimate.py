@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from kagglekit import progress
 from kagglekit.errors import KagglekitError, UsageError
 from kagglekit.protocols import Dataset
 from kagglekit.search.ladder import Plan
@@ -44,7 +45,7 @@ def probe(solution: Solution, dataset: Dataset, rung: Rung) -> Probe:
     masks = torch.zeros((shape[0], *planes, *shape[2:]), dtype=torch.uint8, device=device)
     before, started, done = _memory(device), time.perf_counter(), 0
     try:
-        for step in range(STEPS + 1):
+        for step in progress.track(range(STEPS + 1), STEPS + 1, "timing training steps"):
             with autocast(device, dtype):
                 output = network(images)
             loss(full_precision(output), to_target(masks, task)).backward()
@@ -115,7 +116,7 @@ def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probe
 
 def fit_budget(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probed: Probe, budget: float) -> int:
     """The most trials, up to the plan's, whose whole ladder fits `budget` seconds of clock; raises UsageError."""
-    from dataclasses import replace
+    from kagglekit.report.run_page import duration_text
 
     trials = plan.trials
     while trials >= plan.promote:
@@ -125,16 +126,6 @@ def fit_budget(plan: Plan, solution: Solution, dataset: Dataset, slots: int, pro
         trials -= max(1, trials // 10)
     least = estimate(replace(plan, trials=plan.promote), solution, dataset, slots, probed)
     raise UsageError(
-        f"--budget: {_hours(budget)} do not suffice for a single trial promoted through {len(plan.rungs)} rungs: "
-        f"that takes about {_hours(least['seconds'])}; allow that much, or choose smaller --rungs"
-    )
-
-
-def _hours(seconds: float) -> str:
-    return (
-        f"{seconds / 3600:.1f} h"
-        if seconds >= 5400
-        else f"{seconds / 60:.1f} min"
-        if seconds >= 90
-        else f"{seconds:.0f} s"
+        f"--budget: {duration_text(budget)} is too little for {plan.promote} trial(s) on {len(plan.rungs)} rung(s), "
+        f"which take about {duration_text(least['seconds'])}; allow that much, or choose smaller --rungs"
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kagglekit.recipe import Recipe
-from kagglekit.search.promote import Candidate, kind_of, merit, promote
+from kagglekit.search.promote import Candidate, kind_of, promote
 from kagglekit.search.propose import Config, propose
 from kagglekit.search.rungs import Rung, climbers
 from kagglekit.search.space import Params, Space, apply, contains, values_of
@@ -42,7 +42,6 @@ class Plan:
     warm: bool = False
     prune: bool = False
     eager: bool = False
-    patience: float = 0.0  # how much of a curve's last gain counts as promise
     greater_is_better: bool = True
 
     @property
@@ -226,12 +225,9 @@ class Ladder:
 
     def _candidates(self, rung: int) -> list[Candidate]:
         return [
-            Candidate(
-                number, merit(self.results[rung, number, 0].curve, score, self.sign, self.plan.patience),
-                kind_of(self.configs[number].params),
-            )
+            Candidate(number, self.sign * score, kind_of(self.configs[number].params))
             for number, score in self.scores(rung).items()
-        ]  # fmt: skip
+        ]
 
     def _hurry(self) -> None:
         """Fill idle workers: the next wave before this one ends, or the climb of those who are sure to."""

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kagglekit.cluster import worker_environment
 from kagglekit.errors import RunError, UsageError
-from kagglekit.runs import folder as folders
 from kagglekit.search.ladder import Ladder, Task
 from kagglekit.search.local import Nobody, Watcher
 from kagglekit.search.trial import Place
@@ -71,20 +71,13 @@ def share(nodes: list[dict[str, float]], wave: int, gpus_per_trial: float | None
     return Share(float(cpus), 0.0), sum(node // cpus for node in cores)
 
 
-def nodes() -> list[dict[str, float]]:
-    """Resources of the living machines of the Ray that this process is connected to."""
-    import ray
-
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
 def climb(ladder: Ladder, place: Place, part: Share, slots: int, watcher: Watcher | None = None) -> None:
     """Run the ladder to its end on the Ray that this process is connected to."""
     os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
     from ray import tune
 
     feed = make_feed(ladder, watcher or Nobody())
-    where = {"data": str(place.data), "command": place.command, "environment": worker_environment(part)}
+    where = {"data": str(place.data), "command": place.command, "environment": worker_environment(part.cpus)}
     trainable = tune.with_resources(tune.with_parameters(train, place=where), part.resources)
     with tempfile.TemporaryDirectory(prefix="kagglekit-tune-") as scratch:
         tuner = tune.Tuner(
@@ -101,20 +94,6 @@ def climb(ladder: Ladder, place: Place, part: Share, slots: int, watcher: Watche
         tuner.fit()
     if not ladder.finished:
         raise RunError("Ray ended before the search did; the same command goes on with it")
-
-
-def worker_environment(part: Share) -> dict[str, str]:
-    """What a worker's processes must find: their threads, and the folders of whoever began the search."""
-    places = {"KAGGLEKIT_RUNS": folders.home(), "KAGGLEKIT_CACHE": folders.cache()}
-    named = {name: value for name, value in os.environ.items() if name.startswith("KAGGLEKIT_")}
-    threads = str(max(1, int(part.cpus)))
-    return {
-        **named,
-        **{name: str(Path(path).absolute()) for name, path in places.items()},
-        "OMP_NUM_THREADS": threads,
-        "GOMP_SPINCOUNT": "1000",  # a spinning thread takes the core from another trial
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
 
 
 def train(config: dict[str, Any], place: dict[str, Any]) -> None:

@@ -48,12 +48,3 @@ def promote(
 def kind_of(params: Mapping[str, Any]) -> str:
     """What trials of a kind share: encoder and decoder, which decide more than any number does."""
     return " ".join(str(params[key]) for key in ("encoder", "decoder") if key in params)
-
-
-def merit(curve: Sequence[float], score: float, sign: int, patience: float) -> float:
-    """What a trial promises: its score, and `patience` times what its last epoch still gained.
-
-    Short runs favour who learns fast; a curve that still climbs is worth more than its last value.
-    """
-    gain = sign * (curve[-1] - curve[-2]) if len(curve) > 1 else 0.0
-    return sign * score + patience * max(0.0, gain)

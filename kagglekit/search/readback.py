@@ -41,18 +41,24 @@ class Watched(Recipe):
         self._looked.clear()
 
 
-def check(solution: Solution, params: Params, looked: set[str], asked: set[str], seen: Mapping[str, Any]) -> None:
+def check(
+    solution: Solution,
+    params: Params,
+    seen: Mapping[str, Any],
+    looked: set[str] | None = None,
+    asked: set[str] | None = None,
+) -> None:
     """Raise SettingLost, naming it, for a sampled setting that did not arrive.
 
-    `looked`: fields of the recipe that were read; `asked`: techniques of which a hook was called; `seen`: what live
-    objects said of settings while training (`Job.seen`).
+    `seen`: what live objects said of settings while training (`Job.seen`); `looked`: fields of the recipe that were
+    read; `asked`: techniques of which a hook was called. What is None is not known, of another process.
     """
     recipe, techniques = solution.recipe, {technique.name: technique for technique in solution.techniques}
     for key, value in params.items():
         head = key.partition(".")[0]
         if head == "techniques":
             _check_technique(key, value, techniques, asked)
-        elif head not in looked:
+        elif looked is not None and head not in looked:
             raise SettingLost(f"{key}: sampled {value!r}, but nothing ever read it; {_blame(solution, head)}")
     expected = {
         "lr": recipe.lr,
@@ -69,14 +75,14 @@ def check(solution: Solution, params: Params, looked: set[str], asked: set[str],
             raise SettingLost(f"{key}: the recipe says {value:g}, training has {seen[key]:g}; {_blame(solution, key)}")
 
 
-def _check_technique(key: str, value: Any, techniques: Mapping[str, Any], asked: set[str]) -> None:
+def _check_technique(key: str, value: Any, techniques: Mapping[str, Any], asked: set[str] | None) -> None:
     _, name, *setting = key.split(".")
     if not setting:
         if bool(value) != (name in techniques):
             raise SettingLost(
                 f"{key}: sampled {value!r}, but the technique is {'' if name in techniques else 'not '}there"
             )
-        if value and name not in asked:
+        if value and asked is not None and name not in asked:
             raise SettingLost(f"{key}: the technique is on, but none of its hooks was ever called")
     elif name in techniques:
         there = getattr(techniques[name], setting[0])

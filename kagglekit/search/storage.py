@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kagglekit import progress
 from kagglekit.errors import RunError, UsageError
 
 EVERY = 30.0  # seconds between two copies of the record
-FILES = ("search.json", "result.json", "winner.toml", "report.html")
+SEARCH, RESULT, WINNER, PAGE, RECORD = "search.json", "result.json", "winner.toml", "report.html", "trials.db"
 
 
 @dataclass
@@ -48,30 +50,44 @@ class Storage:
         """Copy the search here if it is there and not here; raises RunError where that fails."""
         try:
             self._files.makedirs(self._root, exist_ok=True)
-            if not (self.folder / "search.json").exists() and self._files.exists(f"{self._root}/search.json"):
-                for name in (*FILES, "trials.db"):
+            if not (self.folder / SEARCH).exists() and self._files.exists(f"{self._root}/{SEARCH}"):
+                for name in (SEARCH, RESULT, WINNER, PAGE, RECORD):
                     if self._files.exists(f"{self._root}/{name}"):
                         self._files.get(f"{self._root}/{name}", str(self.folder / name))
         except Exception as error:  # every file system has errors of its own
             raise RunError(f"--storage {self.url}: cannot be used: {type(error).__name__}: {error}") from error
 
-    def push(self, connection: sqlite3.Connection, now: bool = False) -> None:
-        """Copy the record, at most every half minute unless it must be `now`; whoever reads it finds a whole one."""
-        if not now and time.monotonic() - self._pushed < EVERY:
+    def push_soon(self, connection: sqlite3.Connection) -> None:
+        """Copy the record, at most every half minute; a storage that cannot be reached now does not end a search."""
+        if time.monotonic() - self._pushed < EVERY:
             return
+        try:
+            self.push(connection)
+        except Exception as error:  # every file system has errors of its own
+            self._pushed = time.monotonic()
+            progress.say(f"--storage {self.url}: {type(error).__name__}: {error}; tried again later")
+
+    def push(self, connection: sqlite3.Connection, run: Path | None = None) -> None:
+        """Copy the record, whole whenever somebody reads it, what was made of it, and a run folder with its weights."""
         copy = self.folder / ".trials.copy"
-        with sqlite3.connect(copy) as target:
+        with contextlib.closing(sqlite3.connect(copy)) as target:
             connection.backup(target)
-        target.close()
-        self._files.put(str(copy), f"{self._root}/trials.db.new")
-        self._files.mv(f"{self._root}/trials.db.new", f"{self._root}/trials.db")
+        self._files.put(str(copy), f"{self._root}/{RECORD}.new")
+        self._files.mv(f"{self._root}/{RECORD}.new", f"{self._root}/{RECORD}")
         copy.unlink()
-        for name in FILES:
+        for name in (SEARCH, RESULT, WINNER, PAGE):
             if (self.folder / name).exists():
                 self._files.put(str(self.folder / name), f"{self._root}/{name}")
+        if run and run.is_dir():
+            self._files.put(str(run), f"{self._root}/runs/{run.name}", recursive=True)
         self._pushed = time.monotonic()
 
-    def push_run(self, run: Path) -> None:
-        """Copy a run folder, its weights included."""
-        if run.is_dir():
-            self._files.put(str(run), f"{self._root}/runs/{run.name}", recursive=True)
+    def push_last(self, connection: sqlite3.Connection, run: Path | None) -> None:
+        """`push` at the end of a search; raises RunError where it fails, since nobody would try again."""
+        try:
+            self.push(connection, run)
+        except Exception as error:  # every file system has errors of its own
+            raise RunError(
+                f"--storage {self.url}: the search is done and lies in {self.folder}, but could not be copied: "
+                f"{type(error).__name__}: {error}; the same command tries again"
+            ) from error

@@ -54,6 +54,7 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
 
     def row(history: dict[str, Any]) -> None:
         curve.append(history["valid_score"])
+        seen["trained"] = True
         report(history)
         if below(task, curve):
             raise Stopped
@@ -97,10 +98,18 @@ def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict
 
     solution.manager.add_hookcall_monitoring(before, lambda outcome, hook_name, methods, arguments: None)
     solution.recipe.forget()
-    request = Request(solution, place.data, "", place.command, only_validation=True, report=row, seen=seen)
+    params = _arrived(task, tree)
+
+    def approve() -> None:
+        # Whoever goes on after the last epoch reads no setting of training any more.
+        check(solution, params, seen, solution.recipe.looked() if seen.get("trained") else None, asked)
+
+    request = Request(
+        solution, place.data, command=place.command, only_validation=True, report=row, approve=approve, seen=seen
+    )
     folder, record, new = run(request)
-    if new:  # an experiment that is known was checked when it ran, or was never a trial
-        check(solution, _arrived(task, tree), solution.recipe.looked(), asked, seen)
+    if not new:  # perhaps by `kk run`, which samples nothing and so checks nothing
+        check(solution, params, record["seen"])
     return folder, record, new
 
 

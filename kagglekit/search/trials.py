@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from kagglekit.errors import RunError
 from kagglekit.search.propose import Config
+from kagglekit.search.storage import RECORD
 
 Status = Literal["done", "pruned", "failed"]
 Key = tuple[int, int, int]  # rung, number of the configuration, repeat (the seed is the search's seed plus it)
@@ -65,7 +66,7 @@ class Trials:
     connection: sqlite3.Connection = field(init=False, repr=False)
 
     def __post_init__(self):
-        path = Path(self.folder) / "trials.db"
+        path = Path(self.folder) / RECORD
         try:
             self.connection = sqlite3.connect(path, timeout=60)
             self.connection.execute("pragma journal_mode=wal")
@@ -116,11 +117,6 @@ class Trials:
     def light(self) -> dict[Key, Outcome]:
         """All trials that count, without the details that fill memory."""
         return {key: outcome.light() for key, outcome in self._read("stale = 0 and code = ?", (self.code,))}
-
-    def get(self, key: Key) -> Outcome:
-        """One trial with all its details."""
-        found = dict(self._read("rung = ? and number = ? and repeat = ? and code = ?", (*key, self.code)))
-        return found[key]
 
     def all(self) -> dict[Key, Outcome]:
         """All trials that count, whole."""

@@ -20,13 +20,12 @@ from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
 from kagglekit.search.ladder import Ladder, Plan, retire_outside
 from kagglekit.search.space import to_json
-from kagglekit.search.storage import Storage
+from kagglekit.search.storage import RESULT, SEARCH, WINNER, Storage
 from kagglekit.search.summary import summarize
 from kagglekit.search.trial import Place
 from kagglekit.search.trials import Trials
 from kagglekit.solution import Solution, resolve
 
-SEARCH, RESULT, WINNER, PAGE = "search.json", "result.json", "winner.toml", "report.html"
 FIXED = ("competition", "recipe", "rungs", "seed", "prior", "warm", "data")  # may not differ on a resume
 LOOSE = {"space": "space", "trials": "trials", "promote": "promote", "controls": "controls", "repeats": "seeds"}
 Executor = Callable[[Ladder, Place], None]
@@ -34,26 +33,32 @@ Executor = Callable[[Ladder, Place], None]
 
 @dataclass(frozen=True)
 class Search:
-    """A plan on a data folder, as asked for; `limit` is in seconds of devices."""
+    """A named plan on data that are indexed; `mark` is their fingerprint, `limit` is in seconds of devices."""
 
     plan: Plan
     solution: Solution
     data: Path
+    dataset: Dataset
+    mark: str
     command: str = ""
     resume: bool = False
     limit: float | None = None
     storage: str = ""
 
+    @property
+    def folder(self) -> Path:
+        """Where the search lies."""
+        return folders.home() / "searches" / self.plan.name
 
-def folder_of(name: str) -> Path:
-    """Where a search lies."""
-    return folders.home() / "searches" / name
 
-
-def default_name(plan: Plan, mark: str) -> str:
-    """A name shared by searches that differ in nothing that would make their trials incomparable."""
+def search_of(plan: Plan, solution: Solution, data: Path, **more: Any) -> Search:
+    """A search of the data folder `data`; without a name of its own it has one that equal searches share."""
+    dataset = solution.dataset(data)
+    mark = fingerprint(data, dataset.files, folders.cache(), progress.track)
+    # Sizes and space may change on a resume, so that they are no part of the name.
     kept = {name: value for name, value in describe(plan).items() if name not in LOOSE}
-    return f"{plan.recipe.competition}-{digest([kept, mark])[:6]}"
+    plan = replace(plan, name=plan.name or f"{plan.recipe.competition}-{digest([kept, mark])[:6]}")
+    return Search(plan, solution, data, dataset, mark, **more)
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -65,50 +70,54 @@ def describe(plan: Plan) -> dict[str, Any]:
         "rungs": [asdict(rung) for rung in plan.rungs],
         **{
             name: getattr(plan, name)
-            for name in ("trials", "promote", "controls", "seed", "repeats", "prior", "warm", "prune", "patience")
+            for name in ("trials", "promote", "controls", "seed", "repeats", "prior", "warm", "prune")
         },
     }
 
 
-def tune(search: Search, execute: Executor, dataset: Dataset | None = None) -> tuple[Path, dict[str, Any]]:
-    """Run the search, or go on with it; returns its folder and result. Raises KagglekitError."""
-    started, plan = time.time(), search.plan
-    dataset = dataset or search.solution.dataset(search.data)
-    mark = fingerprint(search.data, dataset.files, folders.cache(), progress.track)
-    plan = replace(plan, name=plan.name or default_name(plan, mark))
-    folder, code = folder_of(plan.name), code_version(search.solution)
+def tune(search: Search, execute: Executor) -> dict[str, Any]:
+    """Run the search, or go on with it; returns its result. Raises KagglekitError."""
+    started, folder, code = time.time(), search.folder, code_version(search.solution)
     with alone(folder):
         storage = Storage(search.storage, folder) if search.storage else None
         if storage:
-            storage.check()
             storage.fetch()
-        before = claim(folder, search, plan, mark, code)
+        before = claim(search, code)
         if before and search.limit is not None:  # what a budget suffices for is decided once, not by each probe
-            plan = replace(plan, trials=before["trials"])
-        kept = digest([code, mark, plan.recipe.identity(), [asdict(rung) for rung in plan.rungs], plan.seed, plan.warm])
-        trials = Trials(folder, kept)
+            search = replace(search, plan=replace(search.plan, trials=before["trials"]))
+        plan = search.plan
+        fixed = [code, search.mark, plan.recipe.identity(), [asdict(rung) for rung in plan.rungs], plan.seed, plan.warm]
+        trials = Trials(folder, digest(fixed))
         try:
             if before:
                 say_what_changed(before, plan, code, trials)
             ladder = Ladder(plan, trials, limit=search.limit)
             if storage:
-                ladder.after = lambda: storage.push(trials.connection)
+                ladder.after = lambda: storage.push_soon(trials.connection)
             try:
                 execute(ladder, Place(search.data.absolute(), search.command))
             except KeyboardInterrupt:
-                conclude(folder, ladder, search, time.time() - started)
+                conclude(ladder, search, time.time() - started)
                 progress.say(f"search {plan.name} was interrupted; the same command goes on with it")
                 raise
-            result = conclude(folder, ladder, search, time.time() - started)
+            result = conclude(ladder, search, time.time() - started)
             runs = folders.home() / search.solution.competition.id
             drop_losers(ladder, runs)
             if storage:
-                storage.push(trials.connection, now=True)
-                if result["winner"]:
-                    storage.push_run(runs / result["winner"]["run"])
+                storage.push_last(trials.connection, runs / result["winner"]["run"] if result["winner"] else None)
         finally:
             trials.close()
-    return folder, result
+    return result
+
+
+def known(search: Search) -> dict[str, Any] | None:
+    """The result of the search if it was done before, by the same code; None if there is anything to do."""
+    path = search.folder / SEARCH
+    if not path.exists():
+        return None
+    before, now = folders.read_json(path), contents(search, code_version(search.solution))
+    same = all(before[name] == now[name] for name in ("code", *FIXED, *LOOSE))
+    return folders.read_json(search.folder / RESULT) if same and before.get("done") else None
 
 
 @contextmanager
@@ -131,28 +140,40 @@ def alone(folder: Path):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def claim(folder: Path, search: Search, plan: Plan, mark: str, code: str) -> dict[str, Any] | None:
+def contents(search: Search, code: str) -> dict[str, Any]:
+    """What a search says of itself in its folder."""
+    return {
+        "name": search.plan.name,
+        **describe(search.plan),
+        "data": search.mark,
+        "code": code,
+        "folder": str(search.data),
+        "command": search.command,
+        "hardware": hardware(),
+        "metric": search.solution.competition.metric.name,
+    }
+
+
+def claim(search: Search, code: str) -> dict[str, Any] | None:
     """Write what the search is, or compare it with what lies there, which is returned; UsageError where they differ."""
-    content = describe(plan) | {"data": mark, "code": code, "folder": str(search.data), "command": search.command}
-    content = {**content, "name": plan.name, "hardware": hardware(), "metric": search.solution.competition.metric.name}
-    path = folder / SEARCH
+    content, path, name = contents(search, code), search.folder / SEARCH, search.plan.name
     before = folders.read_json(path) if path.exists() else None
     if before is None:
         if search.resume:
-            raise UsageError(f"--resume: there is no search {plan.name}; leave --resume out to begin")
+            raise UsageError(f"--resume: there is no search {name}; leave --resume out to begin")
         folders.write_json(path, content)
         return None
-    other = [name for name in FIXED if before[name] != content[name]]
+    other = [key for key in FIXED if before[key] != content[key]]
     if other:
         raise UsageError(
-            f"search {plan.name} exists and is another one, with other {' and '.join(other)}; choose another --name"
+            f"search {name} exists and is another one, with other {' and '.join(other)}; choose another --name"
         )
     if search.limit is not None:
         content["trials"] = before["trials"]
-    loose = [said for name, said in LOOSE.items() if before[name] != content[name]]
+    loose = [said for key, said in LOOSE.items() if before[key] != content[key]]
     if loose and not search.resume:
         raise UsageError(
-            f"search {plan.name} exists with other {' and '.join(loose)}; --resume goes on with the new ones, "
+            f"search {name} exists with other {' and '.join(loose)}; --resume goes on with the new ones, "
             "or choose another --name"
         )
     folders.write_json(path, {**content, "done": before.get("done", False) and not loose})
@@ -174,17 +195,15 @@ def say_what_changed(before: dict[str, Any], plan: Plan, code: str, trials: Tria
     if any(before[name] != now[name] for name in ("trials", "promote", "controls")):
         trials.forget_climbs()
         progress.say("the size of the search has changed since: promotions are decided anew")
-    elif before.get("done"):
-        progress.say(f"search {trials.folder.name} was done before; this is its result")
     else:
         progress.say(f"search {trials.folder.name}: going on after {len(trials.light())} finished trial(s)")
 
 
-def conclude(folder: Path, ladder: Ladder, search: Search, seconds: float) -> dict[str, Any]:
+def conclude(ladder: Ladder, search: Search, seconds: float) -> dict[str, Any]:
     """Write result, the winner's recipe and the page; returns the result."""
     from kagglekit.report.tune_page import write_tune_page
 
-    competition = search.solution.competition
+    folder, competition = search.folder, search.solution.competition
     result = {
         "name": ladder.plan.name,
         "competition": competition.id,
@@ -219,16 +238,17 @@ def winning_recipe(ladder: Ladder, number: int, solution: Solution) -> str:
 def drop_losers(ladder: Ladder, runs: Path) -> None:
     """Remove the weights and probabilities of trials that won nothing; scores, curves and recipes stay.
 
-    Runs that are finished, by `kk run`, are left alone. The last rung is kept: it is what one would ensemble.
+    Runs that `kk run` finished, or is at, are left alone. The last rung is kept: it is what one would ensemble.
     """
     last = len(ladder.plan.rungs) - 1
-    kept = {
-        Path(ladder.task(key).warm).parts[-3:-2] for key in ladder.results if key[0] == last
-    }  # they are its weights
+    # Runs whose weights those of the last rung began with: what `kk run` needs to repeat them.
+    kept = {Path(ladder.task(key).warm).parts[-3:-2] for key in ladder.results if key[0] == last}
     for (rung, _, _), outcome in ladder.results.items():
         folder = runs / outcome.run
         won = rung == last and outcome.status == "done"
-        if won or (outcome.run,) in kept or not outcome.run or outcome.shared or folders.is_done(folder):
+        if won or (outcome.run,) in kept or not outcome.run or outcome.shared:
+            continue
+        if folders.is_done(folder) or folders.is_running(folder):
             continue
         for part in ("checkpoints", "validation"):
             shutil.rmtree(folder / part, ignore_errors=True)

@@ -52,9 +52,8 @@ class Job:
     say: Callable[[str], None] = lambda text: None
     make_optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None = None
     report: Callable[[dict], None] = lambda row: None
-    team: Team = field(
-        default_factory=Team
-    )  # the processes that train together; the first validates, writes and speaks
+    # The processes that train together; the first validates, writes and speaks.
+    team: Team = field(default_factory=Team)
     seen: dict[str, Any] = field(default_factory=dict)  # filled in: what live objects say of the recipe's settings
 
 

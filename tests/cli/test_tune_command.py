@@ -10,7 +10,7 @@ from kagglekit.search.estimate import Probe, counts, estimate, fit_budget
 from tests.helpers import kk as program
 from tests.helpers import toy
 from tests.search.planted import plan
-from tests.search.world import install, path_of
+from tests.search.world import data_at, install, path_of
 from tests.worlds import discs
 
 
@@ -18,8 +18,7 @@ from tests.worlds import discs
 def kk(tmp_path):
     """`kk` in a folder of its own, the toy competition installed and its data in `data`."""
     install(tmp_path / "plugins")
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "discs.txt").write_text("32 0")
+    data_at(tmp_path)
     paths = {"KAGGLEKIT_PLUGINS": "discs", "PYTHONPATH": path_of(tmp_path / "plugins")}
     return lambda *words, **changes: program(tmp_path, *words, **paths | changes)
 
@@ -56,7 +55,7 @@ def test_the_only_competition_need_not_be_named_and_the_search_ends_with_a_recip
         (["--rungs", "64:100%:2,32:50%:1"], "--rungs: 32:50%:1 after 64:100%:2: image size must not fall; order rungs"),
         (["--promote", "5"], "--promote 5: there are only 4 trials; promote fewer, or try more (--trials)"),
         (["--budget", "soon"], "--budget soon: expected a time such as 8h, 30min or 90s"),
-        (["--budget", "1s"], "do not suffice for a single trial promoted through 2 rungs: that takes about"),
+        (["--budget", "1s"], "is too little for 1 trial(s) on 2 rung(s), which take about"),
         (["--space", "none.toml"], "--space none.toml: cannot be read: No such file"),
         (["--space", "empty.toml"], "the search space is empty: nothing would vary; add settings with --space FILE"),
         (["--space", "wide.toml"], "space: lr = 100.0: recipe: lr: Input should be less than or equal to 10"),

@@ -11,7 +11,7 @@ import pytest
 
 from kagglekit.report import run_page
 from kagglekit.report.run_page import Example, write_run_page
-from tests.browser import look_at, open_browser
+from tests.browser import look_at
 
 RESULT = {
     "status": "done", "competition": "hair-seg", "title": "Korean Hair Segmentation", "run": "3f2a91c0d4e5",
@@ -266,12 +266,6 @@ def test_the_scale_holds_the_interval_and_marks_it_with_true_numbers(low, value,
     assert 2 <= len(scale["ticks"]) <= 6
     for text, percent in scale["ticks"]:
         assert scale["place"](float(text)) == pytest.approx(percent, abs=0.5)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as driver:
-        yield driver
 
 
 @pytest.mark.browser

@@ -10,7 +10,7 @@ import pytest
 
 from kagglekit.report import charts, tune_page
 from kagglekit.report.tune_page import write_tune_page
-from tests.browser import look_at, open_browser
+from tests.browser import look_at
 from tests.report.test_run_page import HOSTILE, Page
 
 RUNGS = ((128, 0.25, 3), (192, 0.5, 5), (256, 1.0, 8))
@@ -264,12 +264,6 @@ def test_a_failing_page_leaves_the_old_one_untouched(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         write_tune_page(tmp_path, all_failed())
     assert page.read_bytes() == before
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as driver:
-        yield driver
 
 
 @pytest.mark.browser

@@ -15,7 +15,7 @@ import pytest
 from kagglekit.errors import RunError, UsageError
 from kagglekit.search.on_ray import Share, share
 from tests.helpers import KK, environment
-from tests.search.world import install, path_of
+from tests.search.world import data_at, install, path_of
 
 RUNGS = "32:50%:1,64:100%:2"
 
@@ -41,8 +41,7 @@ def test_cores_are_dealt_out_among_a_wave_of_trials():
 def prepared(folder: Path, model: str = "", more: str = "") -> dict[str, str]:
     """Environment of a `kk` that finds the toy competition, its data in `folder`/data."""
     install(folder / "plugins", model, more)
-    (folder / "data").mkdir()
-    (folder / "data" / "discs.txt").write_text("32 0")
+    data_at(folder)
     return environment(folder, KAGGLEKIT_PLUGINS="discs", PYTHONPATH=path_of(folder / "plugins"))
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from kagglekit.search.promote import Candidate, kind_of, merit, promote
+from kagglekit.search.promote import Candidate, kind_of, promote
 
 
 def ranked(count: int, kinds: str = "") -> list[Candidate]:
@@ -43,14 +43,6 @@ def test_controls_depend_on_the_seed_alone_and_end_with_the_candidates():
     assert promote(ranked(9), 2, 3, [5, 1]) == promote(list(reversed(ranked(9))), 2, 3, [5, 1])
     assert len(promote(ranked(3), 2, 9, [0])) == 3
     assert promote([], 2, 2, [0]) == {}
-
-
-def test_promise_counts_what_the_last_epoch_still_gained():
-    assert merit([0.2, 0.5], 0.5, 1, 0.0) == 0.5
-    assert merit([0.2, 0.5], 0.5, 1, 2.0) == 0.5 + 2 * 0.3
-    assert merit([0.6, 0.5], 0.5, 1, 2.0) == 0.5
-    assert merit([0.5], 0.5, 1, 2.0) == 0.5
-    assert merit([0.5, 0.2], 0.2, -1, 1.0) == -0.2 + 0.3  # less is better, and it fell
 
 
 def test_trials_of_a_kind_share_encoder_and_decoder():

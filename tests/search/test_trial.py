@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from kagglekit.experiment import run
 from kagglekit.pipeline import Request
 from kagglekit.plugins import discover
@@ -14,7 +12,7 @@ from kagglekit.search.ladder import Task
 from kagglekit.search.readback import Watched
 from kagglekit.search.trial import Place, is_out_of_memory, run_trial
 from kagglekit.solution import resolve
-from tests.search.world import install
+from tests.search.world import at_hand
 
 
 def task(params: dict | None = None, warm: str = "", **changes) -> Task:
@@ -108,29 +106,8 @@ MODEL_THAT_NEEDS_MEMORY = """
 """
 
 
-def installed(tmp_path, monkeypatch, model: str = "", more: str = "") -> Path:
-    """The data folder of a changed toy competition."""
-    install(tmp_path / "plugins", model.strip(), more)
-    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
-    monkeypatch.setenv("KAGGLEKIT_PLUGINS", "discs")
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "discs.txt").write_text("32 0")
-    return data
-
-
-@pytest.fixture(autouse=True)
-def fresh_module():
-    """Each test imports its own toy competition."""
-    import sys
-
-    sys.modules.pop("toy_discs", None)
-    yield
-    sys.modules.pop("toy_discs", None)
-
-
 def test_without_enough_memory_the_batch_is_halved_and_the_step_keeps_its_size(tmp_path, monkeypatch):
-    data = installed(tmp_path, monkeypatch, MODEL_THAT_NEEDS_MEMORY)
+    data = at_hand(tmp_path, monkeypatch, MODEL_THAT_NEEDS_MEMORY.strip())
     outcome = outcome_of(data, task())
     assert outcome.status == "done"
     assert outcome.notes == (
@@ -148,7 +125,7 @@ def kk_loss():
 
 
 def test_a_loss_that_is_no_number_fails_the_trial_and_says_what_to_do(tmp_path, monkeypatch):
-    outcome = outcome_of(installed(tmp_path, monkeypatch, more=NO_NUMBER), task())
+    outcome = outcome_of(at_hand(tmp_path, monkeypatch, more=NO_NUMBER), task())
     assert outcome.status == "failed" and "the loss became nan in epoch 1; lower the learning rate" in outcome.error
 
 
@@ -171,12 +148,25 @@ def kk_optimizer(recipe, model):
 
 
 def test_a_plugin_that_ignores_the_learning_rate_is_caught(tmp_path, monkeypatch):
-    data = installed(tmp_path, monkeypatch, more=OWN_RATE)
+    data = at_hand(tmp_path, monkeypatch, more=OWN_RATE)
     outcome = outcome_of(data, task({"lr": 0.005}, lr=0.005))
     assert outcome.status == "failed"
     assert outcome.error == (
         "lr: the recipe says 0.005, training has 0.02; kk_optimizer() is answered by discs, defaults"
     )
+
+
+def test_a_trial_that_was_refused_is_refused_again_and_leaves_no_result_behind(tmp_path, monkeypatch):
+    data, chosen = at_hand(tmp_path, monkeypatch, more=OWN_RATE), task({"lr": 0.005}, lr=0.005)
+    first, again = outcome_of(data, chosen), outcome_of(data, chosen)
+    assert first.run and not (folders.home() / "discs" / first.run / "validated.json").exists()
+    assert again.status == "failed" and again.error == first.error
+
+
+def test_an_experiment_that_a_run_has_computed_is_checked_before_a_search_takes_it(tmp_path, monkeypatch):
+    data, chosen = at_hand(tmp_path, monkeypatch, more=OWN_RATE), task({"lr": 0.005}, lr=0.005)
+    run(Request(resolve(Recipe.model_validate(chosen.recipe), discover()), data))
+    assert outcome_of(data, chosen).error.startswith("lr: the recipe says 0.005, training has 0.02")
 
 
 def test_a_setting_that_nobody_reads_is_caught_by_its_name(toy):

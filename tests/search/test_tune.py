@@ -11,12 +11,13 @@ from optuna.distributions import FloatDistribution
 from kagglekit.errors import RunError, UsageError
 from kagglekit.plugins import discover
 from kagglekit.recipe import compose, load
+from kagglekit.runs import folder as folders
 from kagglekit.search import tune as tuning
 from kagglekit.search.ladder import Plan
 from kagglekit.search.local import climb
 from kagglekit.search.rungs import parse_rungs
 from kagglekit.search.space import default_space
-from kagglekit.search.tune import Search, folder_of, tune
+from kagglekit.search.tune import Search, known, tune
 from kagglekit.solution import resolve
 from tests.search.planted import objective
 
@@ -28,9 +29,8 @@ def wanted(data: Path, resume: bool = False, storage: str = "", **changes) -> Se
     solution = resolve(recipe, registry)
     space = {key: d for key, d in default_space(solution).items() if key in ("lr", "loss.dice")}
     facts = {"name": "mine", "trials": 6, "rungs": parse_rungs("32:50%:1,64:100%:2"), "space": space}
-    return Search(
-        Plan(recipe=solution.recipe, **facts | changes), solution, data, "kk tune discs", resume, storage=storage
-    )
+    plan = Plan(recipe=solution.recipe, **facts | changes)
+    return search_of(plan, solution, data, command="kk tune discs", resume=resume, storage=storage)
 
 
 def planted(ladder, place):
@@ -58,8 +58,9 @@ def said(monkeypatch) -> list[str]:
 
 
 def test_a_search_ends_with_a_recipe_a_page_and_a_result(toy):
-    folder, result = tune(wanted(toy), planted)
-    assert folder == folder_of("mine") and (folder / "report.html").stat().st_size > 5000
+    search = wanted(toy)
+    result, folder = tune(search, planted), search.folder
+    assert folder == folders.home() / "searches" / "mine" and (folder / "report.html").stat().st_size > 5000
     assert json.loads((folder / "result.json").read_text())["winner"]["number"] == result["winner"]["number"]
     layer = load(folder / "winner.toml")
     recipe, _ = compose([("file", layer)])
@@ -68,13 +69,15 @@ def test_a_search_ends_with_a_recipe_a_page_and_a_result(toy):
 
 
 def test_the_same_search_is_not_run_twice(toy, said):
-    _, first = tune(wanted(toy), planted)
+    first = tune(wanted(toy), planted)
+
+    assert known(wanted(toy)) == json.loads(json.dumps(first))
+    assert known(wanted(toy, trials=7)) is None and known(wanted(toy, name="another")) is None
 
     def nobody(ladder, place):
         climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
 
-    _, second = tune(wanted(toy), nobody)
-    assert first["trials"] == second["trials"] and any("was done before" in line for line in said)
+    assert tune(wanted(toy), nobody)["trials"] == first["trials"]
 
 
 def test_a_name_that_another_search_has_is_refused(toy):
@@ -95,21 +98,20 @@ def test_resume_without_a_search_says_so(toy):
 
 
 def test_two_processes_cannot_be_at_one_search(toy):
-    folder_of("mine").mkdir(parents=True)
-    with tuning.alone(folder_of("mine")), pytest.raises(RunError, match="under way in another process; wait"):
+    with tuning.alone(wanted(toy).folder), pytest.raises(RunError, match="under way in another process; wait"):
         tune(wanted(toy), planted)
 
 
 def test_a_search_grows_by_resume(toy, said):
     tune(wanted(toy), planted)
-    _, result = tune(wanted(toy, resume=True, trials=10, promote=2), planted)
+    result = tune(wanted(toy, resume=True, trials=10, promote=2), planted)
     assert result["rungs"][0]["done"] == 10 and any("promotions are decided anew" in line for line in said)
 
 
 def test_changed_code_is_said_stale_trials_are_listed_and_run_again(toy, said, monkeypatch):
-    _, first = tune(wanted(toy), planted)
+    first = tune(wanted(toy), planted)
     monkeypatch.setattr(tuning, "code_version", lambda solution: "another")
-    _, result = tune(wanted(toy), planted)
+    result = tune(wanted(toy), planted)
     [line] = [line for line in said if "the code has changed" in line]
     finished = sum(rung["done"] for rung in first["rungs"])
     assert f"{finished} finished trial(s) are stale" in line and "rung 1, trial 0" in line
@@ -119,7 +121,7 @@ def test_changed_code_is_said_stale_trials_are_listed_and_run_again(toy, said, m
 def test_a_changed_space_is_said_and_keeps_what_still_lies_in_it(toy, said):
     tune(wanted(toy, trials=12), planted)
     space = wanted(toy).plan.space | {"lr": FloatDistribution(5e-3, 5e-2, log=True)}
-    _, result = tune(wanted(toy, resume=True, trials=12, space=space), planted)
+    result = tune(wanted(toy, resume=True, trials=12, space=space), planted)
     [line] = [line for line in said if "the space has changed" in line]
     outside = int(line.split(": ")[1].split()[0])
     assert 0 < outside < 12 and f"{outside} trial(s) lie outside it" in line
@@ -128,13 +130,12 @@ def test_a_changed_space_is_said_and_keeps_what_still_lies_in_it(toy, said):
 
 
 def test_weights_of_losers_are_removed_and_those_of_the_last_rung_kept(toy):
-    from kagglekit.runs import folder as folders
     from kagglekit.search.local import objective_at
 
     def really(ladder, place):
         climb(ladder, objective_at(place))
 
-    _, result = tune(wanted(toy, trials=4, controls=0), really)
+    result = tune(wanted(toy, trials=4, controls=0), really)
     kept = {f.parent.name for f in (folders.home() / "discs").glob("*/checkpoints")}
     last = {s["run"] for t in result["trials"] for s in t["steps"] if s["rung"] == 1}
     assert kept == last and last
@@ -144,7 +145,7 @@ def test_weights_of_losers_are_removed_and_those_of_the_last_rung_kept(toy):
 
 def test_a_storage_holds_enough_to_go_on_elsewhere(toy, tmp_path, monkeypatch):
     storage = tmp_path / "bucket"
-    _, first = tune(wanted(toy, storage=str(storage)), planted)
+    first = tune(wanted(toy, storage=str(storage)), planted)
     with sqlite3.connect(storage / "mine" / "trials.db") as copy:
         assert copy.execute("select count(*) from trials").fetchone()[0] == sum(r["trials"] for r in first["rungs"])
     assert (storage / "mine" / "winner.toml").exists()
@@ -153,7 +154,7 @@ def test_a_storage_holds_enough_to_go_on_elsewhere(toy, tmp_path, monkeypatch):
     def nobody(ladder, place):
         climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
 
-    _, second = tune(wanted(toy, resume=True, storage=f"file://{storage}"), nobody)
+    second = tune(wanted(toy, resume=True, storage=f"file://{storage}"), nobody)
     assert second["winner"]["score"] == first["winner"]["score"]
 
 
@@ -162,6 +163,21 @@ def test_a_storage_in_memory_works_as_any_url_does(toy):
 
     tune(wanted(toy, storage="memory://searches"), planted)
     assert fsspec.filesystem("memory").exists("/searches/mine/result.json")
+
+
+def test_a_storage_that_fails_in_the_middle_does_not_end_the_search_but_a_missing_copy_is_no_success(
+    toy, tmp_path, monkeypatch, said
+):
+    def full(self, *words, **more):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.put", full)
+    with pytest.raises(
+        RunError, match=r"the search is done and lies in .*, but could not be copied: OSError: no space"
+    ):
+        tune(wanted(toy, storage=str(tmp_path / "bucket")), planted)
+    assert any("no space left; tried again later" in line for line in said)
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("storage", ["nosuch://bucket", "/proc/nothing/here"])

@@ -1,5 +1,6 @@
 """A toy competition as an installed plugin, fast enough to be searched for real: discs, two convolutions."""
 
+import sys
 from pathlib import Path
 
 from tests.helpers import ROOT, write_plugin
@@ -95,6 +96,23 @@ def kk_techniques():
 def install(folder: Path, model: str = "", more: str = "") -> Path:
     """Install the toy competition below `folder`, which belongs on the path; `model` runs in kk_model."""
     return write_plugin(folder, "discs", SOURCE.replace("MODEL", model or "pass") + more, module_name="toy_discs")
+
+
+def at_hand(tmp_path: Path, monkeypatch, model: str = "", more: str = "") -> Path:
+    """The toy competition, installed for this process; returns its data folder."""
+    install(tmp_path / "plugins", model, more)
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    monkeypatch.setenv("KAGGLEKIT_PLUGINS", "discs")
+    sys.modules.pop("toy_discs", None)  # each test imports its own
+    return data_at(tmp_path)
+
+
+def data_at(folder: Path) -> Path:
+    """The data folder of the toy competition, made in `folder`."""
+    data = folder / "data"
+    data.mkdir()
+    (data / "discs.txt").write_text("32 0")
+    return data
 
 
 def path_of(folder: Path) -> str:

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from kagglekit import cluster, progress
-from kagglekit.cluster import check_workers, share_of
+from kagglekit.cluster import check_workers, share_of, worker_environment
 from kagglekit.data.prepare import prepare
-from kagglekit.distributed_run import NEWS, SCRATCH, Lost, brief_of, environment, listen, needs, reason_of
+from kagglekit.distributed_run import NEWS, SCRATCH, Lost, brief_of, listen, needs, reason_of
 from kagglekit.errors import PluginError, RunError, UsageError
 from kagglekit.pipeline import Request
 from kagglekit.plugins import discover
@@ -110,17 +110,18 @@ def test_a_worker_is_told_of_its_threads_and_of_all_places_as_absolute_paths(mon
     monkeypatch.chdir(tmp_path)
     for name, value in {"RUNS": "r", "CACHE": "c", "SAMPLES": "s", "PLUGINS": "hair-seg"}.items():
         monkeypatch.setenv(f"KAGGLEKIT_{name}", value)
-    told = environment(3.0)
+    told = worker_environment(3.0)
     assert {k: v for k, v in told.items() if k.startswith("KAGGLEKIT_")} == {
         "KAGGLEKIT_RUNS": f"{tmp_path}/r", "KAGGLEKIT_CACHE": f"{tmp_path}/c", "KAGGLEKIT_SAMPLES": f"{tmp_path}/s",
         "KAGGLEKIT_PLUGINS": "hair-seg",
     }  # fmt: skip
     assert (told["OMP_NUM_THREADS"], told["GOMP_SPINCOUNT"]) == ("3", "1000")
-    assert environment(0.45)["OMP_NUM_THREADS"] == "1"
+    assert worker_environment(0.45)["OMP_NUM_THREADS"] == "1"
     for name in ("RUNS", "CACHE", "SAMPLES"):
         monkeypatch.delenv(f"KAGGLEKIT_{name}")
     assert (
-        environment(1)["KAGGLEKIT_RUNS"] == f"{tmp_path}/runs" and Path(environment(1)["KAGGLEKIT_CACHE"]).is_absolute()
+        worker_environment(1)["KAGGLEKIT_RUNS"] == f"{tmp_path}/runs"
+        and Path(worker_environment(1)["KAGGLEKIT_CACHE"]).is_absolute()
     )
 
 
