@@ -17,7 +17,7 @@ from kagglekit.search.ladder import Plan
 from kagglekit.search.local import climb
 from kagglekit.search.rungs import parse_rungs
 from kagglekit.search.space import default_space
-from kagglekit.search.tune import Search, known, tune
+from kagglekit.search.tune import Search, known, search_of, tune
 from kagglekit.solution import resolve
 from tests.search.planted import objective
 
