@@ -38,8 +38,13 @@ def kk_dataset(root, recipe):
 
 
 @hookspec(firstresult=True)
-def kk_clean(dataset, recipe):
-    """Which labels do you distrust? Returns a list of `Finding`. Nothing is deleted. Default: none."""
+def kk_clean(dataset, recipe, competition):
+    """Which labels do you distrust? Returns a list of `Finding`, the same for the same data and settings.
+
+    Nothing is deleted: a run leaves out the training samples of findings with the action "drop", and never changes what
+    it is validated on. The answer is kept and used again, so that it may depend on the data, the settings of those who
+    clean, and of the recipe on `seed` and `settings` alone. Default: none.
+    """
 
 
 @hookspec(firstresult=True)

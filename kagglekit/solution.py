@@ -59,7 +59,7 @@ class Solution:
 
     def clean(self, dataset: Dataset) -> Sequence[Finding]:
         """What the recipe distrusts of the labels."""
-        return self._ask("kk_clean", dataset=dataset, recipe=self.recipe)
+        return self._ask("kk_clean", dataset=dataset, recipe=self.recipe, competition=self.competition)
 
     def sampler(self, dataset: Dataset, samples: Sequence[Sample], store: Store) -> Sampler:
         """What an epoch draws of `samples`."""

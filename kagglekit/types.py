@@ -91,12 +91,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Finding:
-    """A label that a rule of `kk_clean` distrusts; `action` is "drop" or "keep", `score` grows with suspicion."""
+    """A label that a rule of `kk_clean` distrusts; `action` is "drop" or "keep", `score` grows with suspicion.
+
+    `detail` says to a person what was found, `related` names other samples that it has to do with (its duplicates).
+    """
 
     sample: str
     rule: str
     score: float
     action: Literal["drop", "keep"] = "drop"
+    detail: str = ""
+    related: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def bringing(id: str, name: str = "", **contents) -> types.ModuleType:
 
 def techniques_of(*kinds: type, name: str = "made_techniques") -> types.ModuleType:
     """A plugin module that brings these techniques."""
-    return module(name, kk_techniques=answer(list(kinds), "kk_techniques"))
+    return module(name, kk_techniques=answer(list(kinds), "kk_techniques"), __file__=__file__)
 
 
 def build(**modules):

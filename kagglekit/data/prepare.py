@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit import progress
 from kagglekit.data.check import unreadable_pictures
+from kagglekit.data.findings import findings_of
 from kagglekit.data.folds import split, subset
 from kagglekit.data.store import Store, open_store
 from kagglekit.errors import DataError
@@ -65,7 +66,8 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     recipe = solution.recipe
     skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
     damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
-    dropped = {f.sample: f"{f.rule} (score {f.score:.3g})" for f in solution.clean(dataset) if f.action == "drop"}
+    findings = findings_of(solution, dataset, mark)
+    dropped = {f.sample: f"{f.rule}: {f.detail or f'score {f.score:.3g}'}" for f in findings if f.action == "drop"}
     named = {"all": range(recipe.folds), "refit": (0, EVERYTHING)}
     wanted = named.get(recipe.fold, (recipe.fold,))
     splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]

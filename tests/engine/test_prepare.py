@@ -84,6 +84,22 @@ def test_distrusted_samples_leave_training_and_stay_in_validation():
     assert all("digit" in found.skipped[i] for i in gone)
 
 
+def test_rules_are_asked_once_for_the_same_data_and_again_for_other_settings():
+    asked = []
+
+    @dataclass(frozen=True)
+    class Counted(Distrust):
+        @hookimpl(wrapper=True)
+        def kk_clean(self, dataset):
+            asked.append(self.digit)
+            return [*(yield), Finding("s003", "digit", 1.0, detail="ends badly", related=("s004",))]
+
+    first, again = prepared(discs(40), Counted), prepared(discs(40), Counted, lr=0.5)
+    assert asked == ["3"] and first.skipped == again.skipped == {"s003": "digit: ends badly"}
+    prepared(discs(40), Counted, seed=1)
+    assert asked == ["3", "3"]
+
+
 def test_a_damaged_picture_is_left_out_with_its_reason_and_many_stop_the_run():
     data = Discs(discs(40).samples, damaged=("s007",))
     found = prepared(data, max_damaged=0.05)

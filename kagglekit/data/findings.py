@@ -1,0 +1,32 @@
+"""Which labels a solution distrusts: asked once for the same data, rules and code, and kept in the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from kagglekit.files import write_text
+from kagglekit.protocols import Dataset
+from kagglekit.recipe import digest
+from kagglekit.runs import folder as folders
+from kagglekit.runs.identity import code_version
+from kagglekit.solution import Solution
+from kagglekit.types import Finding
+
+
+def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Finding]:
+    """The findings of the recipe's rules on a data set with the fingerprint `mark`."""
+    if len(solution.who_answers("kk_clean")) == 1:  # the engine alone, which distrusts nothing
+        return solution.clean(dataset)
+    rules = [[t.name, dataclasses.asdict(t)] for t in solution.techniques if hasattr(t, "kk_clean")]
+    recipe = solution.recipe
+    key = digest([mark, code_version(solution), recipe.competition, recipe.seed, recipe.settings, rules])
+    path = folders.cache() / "findings" / f"{key}.json"
+    try:
+        return [Finding(**one | {"related": tuple(one["related"])}) for one in json.loads(path.read_text("utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # not there yet, or of no use
+    found = list(solution.clean(dataset))
+    write_text(path, json.dumps([dataclasses.asdict(one) for one in found]))
+    return found
