@@ -57,7 +57,7 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
     from kagglekit.train.checkpoint import STATE
 
     solution = request.solution
-    data = prepare(solution, dataset, mark)
+    data = prepare(solution, dataset, mark, test=not request.only_validation)
     seconds = {"data": time.perf_counter() - started}
     members, history, weights = train(request, data, folder)
     write_history(folder, history)

@@ -175,7 +175,7 @@ def run(search, options: dict[str, Any]) -> dict[str, Any]:
         return result | {"folder": str(search.folder)}
     if search.storage:
         Storage(search.storage, search.folder).check()
-    with executor(search.plan, options) as (slots, execute):
+    with executor(search.plan, wave_of(search.plan), options) as (slots, execute):
         plan, solution, dataset = search.plan, search.solution, search.dataset
         if slots > wave_of(plan):  # else most of the workers would wait for the slowest of a few trials
             plan = replace(plan, eager=True)
@@ -193,8 +193,11 @@ def run(search, options: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def executor(plan, options: dict[str, Any]):
-    """Inside the block: (how many trials run at once, what runs a ladder). On Ray, unless --local."""
+def executor(plan, wave: int, options: dict[str, Any]):
+    """Inside the block: (how many trials run at once, what runs a ladder or a study). On Ray, unless --local.
+
+    At most `wave` trials can run at once.
+    """
     from kagglekit.cli.tune_table import Table
 
     watcher = Table(plan)
@@ -210,12 +213,11 @@ def executor(plan, options: dict[str, Any]):
     from kagglekit import progress
     from kagglekit.cluster import connected
     from kagglekit.search import on_ray
-    from kagglekit.search.ladder import wave_of
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the probe should see what a trial will get
     progress.say(f"joining Ray at {options['address']}" if options["address"] else "starting Ray on this machine")
     with connected(options["address"]):
-        part, slots = on_ray.share(on_ray.nodes(), wave_of(plan), options["gpus_per_trial"])
+        part, slots = on_ray.share(on_ray.nodes(), wave, options["gpus_per_trial"])
 
         def on_workers(ladder, place):
             with watcher.shown(ladder):

@@ -61,8 +61,11 @@ class Data:
         }
 
 
-def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
-    """Clean, split, take the fidelity's subset and decode it once; raises DataError for too much damage."""
+def prepare(solution: Solution, dataset: Dataset, mark: str, test: bool = True) -> Data:
+    """Clean, split, take the fidelity's subset and decode it once; raises DataError for too much damage.
+
+    Test pictures are looked at too, unless `test` is off: trials have no use for them.
+    """
     recipe = solution.recipe
     skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
     damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
@@ -72,11 +75,7 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
     wanted = named.get(recipe.fold, (recipe.fold,))
     splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]
     intake = solution.intake(dataset.channels, dataset.depth)
-    # What the index shows need not wait for decoding.
-    lost = {p.sample: p.detail for p in dataset.problems if p.damaged and not p.skip}
-    present = [s for s in dataset.test if s.id not in lost]
-    lost |= unreadable_pictures(dataset, present, progress.track)
-    refuse_damage("test pictures", lost, len(lost) / max(1, len(dataset.test)), recipe.max_damaged)
+    lost = lost_pictures(dataset, recipe.max_damaged) if test else {}
     share = len(damaged) / max(1, len(dataset.train) + len(damaged))
     refuse_damage("training pictures or labels", damaged, share, recipe.max_damaged)
     store = store_of(solution, dataset, mark)
@@ -100,6 +99,16 @@ def prepare(solution: Solution, dataset: Dataset, mark: str) -> Data:
         )
     )
     return data
+
+
+def lost_pictures(dataset: Dataset, allowed: float) -> dict[str, str]:
+    """Sample id -> reason for the test pictures that cannot be read; raises DataError for too many of them."""
+    # What the index shows need not wait for decoding.
+    lost = {p.sample: p.detail for p in dataset.problems if p.damaged and not p.skip}
+    present = [s for s in dataset.test if s.id not in lost]
+    lost |= unreadable_pictures(dataset, present, progress.track)
+    refuse_damage("test pictures", lost, len(lost) / max(1, len(dataset.test)), allowed)
+    return lost
 
 
 def store_of(solution: Solution, dataset: Dataset, mark: str) -> Store:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Predictor:
     """Members of an ensemble on one device; call it with pictures as stored, `[B, C, H, W]`.
 
-    `chosen` are the members with their weights, `ensemble` says how their probabilities become one.
+    `chosen` are the members with their weights, `ensemble` says how their probabilities become one. With `apart` the
+    views are not blended: each pair of member and view, members first, stands for itself where a member stood.
     """
 
     def __init__(
@@ -37,12 +38,13 @@ class Predictor:
         views: Sequence[View],
         make_model: Callable[[], torch.nn.Module],
         intake: Intake,
+        apart: bool = False,
     ):
         import numpy as np
 
         self.device = pick_device()
         self.dtype = pick_dtype(recipe, self.device)
-        self.task, self.views, self.ensemble = task, views, ensemble
+        self.task, self.views, self.ensemble, self.apart = task, views, ensemble, apart
         self.weights = np.array([weight for _, weight in chosen])
         self.networks = []  # `make_model` may give random weights, the checkpoints hold them all
         for member, _ in chosen:
@@ -57,25 +59,38 @@ class Predictor:
     def __call__(self, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray | None]:
         """Probabilities of every member, blended over the views: float32 `[M, B, K, H, W]` of masks.
 
-        And `[M, B, K]` of classes, where the networks have a head for them.
+        And `[M, B, K]` of classes, where the networks have a head for them. With `apart` M counts pairs.
         """
         images = images.to(self.device, non_blocking=True)
         masks, classes = [], []
         for network in self.networks:
-            taken, blended, seen = network.take_in(images), 0, 0
-            for view in self.views:
-                with autocast(self.device, self.dtype):
-                    output = network.body(view.do(taken))
-                probs = view.undo(to_probs(mask_logits(output), self.task))
-                if probs.shape[-2:] != taken.shape[-2:]:
-                    probs = torch.nn.functional.interpolate(probs, taken.shape[-2:], mode="bilinear")
-                blended = blended + view.weight * probs
-                heads = getattr(output, "classes", None)
-                seen = None if heads is None else seen + view.weight * heads.float().sigmoid()
-            masks.append(blended)
-            classes.append(seen)
+            taken = network.take_in(images)
+            looks = [self._look(network, taken, view) for view in self.views]
+            if self.apart:
+                masks += [probs for probs, _ in looks]
+                classes += [seen for _, seen in looks]
+                continue
+            masks.append(self._blended([probs for probs, _ in looks]))
+            classes.append(None if looks[0][1] is None else self._blended([seen for _, seen in looks]))
         heads = None if classes[0] is None else torch.stack(classes).cpu().numpy()
         return torch.stack(masks).cpu().numpy(), heads
+
+    def _look(self, network, taken: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Probabilities of masks and classes that one member gives one view."""
+        with autocast(self.device, self.dtype):
+            output = network.body(view.do(taken))
+        probs = view.undo(to_probs(mask_logits(output), self.task))
+        if probs.shape[-2:] != taken.shape[-2:]:
+            probs = torch.nn.functional.interpolate(probs, taken.shape[-2:], mode="bilinear")
+        heads = getattr(output, "classes", None)
+        return probs, None if heads is None else heads.float().sigmoid()
+
+    def _blended(self, looks: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The mean over the views, by their weights."""
+        blended = self.views[0].weight * looks[0]
+        for view, one in zip(self.views[1:], looks[1:], strict=True):
+            blended = blended.add_(one, alpha=view.weight) if view.weight else blended
+        return blended
 
     def combine(self, probs: np.ndarray) -> np.ndarray:
         """`[M, ..., K, H, W]` of all members -> `[..., K, H, W]`."""

@@ -1,6 +1,7 @@
 """Validation probabilities of each member on disk, so that whatever acts after training costs no training.
 
-`index.json` names the samples and shapes; `epoch-NNN.f16` holds the probabilities one after the other.
+`index.json` names the samples and shapes; a `.f16` file per member, or per member and view where those are kept apart,
+holds the probabilities one after the other.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 BAND = 512  # rows of tiled pictures that are combined at once
 
 
-def member_path(folder: Path, member: Member) -> Path:
-    """Where the validation probabilities of a member lie."""
-    return folder / f"fold-{member.fold}-epoch-{member.epoch:03d}.f16"
+def member_path(folder: Path, member: Member, view: int | None = None) -> Path:
+    """Where the validation probabilities of a member lie, blended over the views or those of one view."""
+    part = "" if view is None else f"-view-{view}"
+    return folder / f"fold-{member.fold}-{member.path.stem}{part}.f16"
 
 
 def write_probs(
@@ -45,7 +47,11 @@ def write_probs(
     recipe: Recipe,
     track: Track = untracked,
 ) -> None:
-    """Predict every validation sample with every member of `predictor` and write the probabilities to `folder`."""
+    """Predict every validation sample with every member of `predictor` and write the probabilities to `folder`.
+
+    Those of each view go to a file of their own where the predictor keeps them apart.
+    """
+    views = range(len(predictor.views)) if predictor.apart else [None]
     ordered = sorted(samples, key=store.shape)  # neighbours of one size share batches
     classes: list[list | None] = []
 
@@ -63,9 +69,11 @@ def write_probs(
                 for file, probs in zip(files, look.probs, strict=True):
                     file.write(probs.astype("float16").tobytes())
 
-    _write_together([member_path(folder, member) for member in members], fill)
+    _write_together([member_path(folder, member, view) for member in members for view in views], fill)
     shapes = [store.shape(s) for s in ordered]
-    index = {"samples": [s.id for s in ordered], "shapes": shapes, "classes": classes}
+    names = [view.name for view in predictor.views] if predictor.apart else None
+    index = {"samples": [s.id for s in ordered], "shapes": shapes, "classes": classes,
+             "members": [member.path.stem for member in members], "views": names}  # fmt: skip
     write_text(folder / "index.json", json.dumps(index))
 
 
@@ -106,7 +114,8 @@ class ValidationProbs:
     """The predictions of the validation samples, members combined when indexed; a sequence of `Prediction`.
 
     Every sample is predicted by the members of the fold that held it out. A prediction of a tiled picture holds float16
-    and no image: both would fill the memory.
+    and no image: both would fill the memory. Where views were kept apart, `views` are those that count, by their names,
+    with weights that sum to 1.
     """
 
     folder: Path
@@ -114,6 +123,7 @@ class ValidationProbs:
     ensemble: Ensemble
     store: Store
     splits: Sequence[Split]
+    views: Mapping[str, float] | None = None
 
     def __post_init__(self):
         self.splits = [part for part in self.splits if part.validation]
@@ -143,6 +153,7 @@ class ValidationProbs:
                 self.ensemble,
                 {s.id: s for s in part.validation},
                 self.store,
+                self.views,
             )
             for part in self.splits
         ]
@@ -178,6 +189,7 @@ class FoldProbs:
         ensemble: Ensemble,
         samples: Mapping[str, Sample],
         store: Store,
+        views: Mapping[str, float] | None = None,
     ):
         import numpy as np
 
@@ -186,24 +198,59 @@ class FoldProbs:
         self.ids, self.classes = index["samples"], index["classes"]
         self.shapes = [(store.classes, *shape) for shape in index["shapes"]]
         self.offsets = np.concatenate([[0], np.cumsum([np.prod(shape) for shape in self.shapes])]).astype(int)
-        self.maps = [np.memmap(member_path(folder, m), np.float16, "r") for m, _ in chosen]
         self.weights = np.array([weight for _, weight in chosen])
+        places = {None: 1.0} if views is None else {index["views"].index(name): w for name, w in views.items()}
+        # Per member: what to add up, with which weight, and its row among the probabilities of classes.
+        self.looks = [
+            [
+                (np.memmap(member_path(folder, m, place), np.float16, "r"), weight, self._row(index, m, place))
+                for place, weight in places.items()
+            ]
+            for m, _ in chosen
+        ]
+
+    @staticmethod
+    def _row(index: Mapping, member: Member, view: int | None) -> int:
+        views = index["views"]
+        return index["members"].index(member.path.stem) * (len(views) if views else 1) + (view or 0)
 
     def prediction(self, i: int) -> Prediction:
         """The combined prediction of the i-th sample."""
         import numpy as np
 
         part, sample = slice(self.offsets[i], self.offsets[i + 1]), self.samples[self.ids[i]]
-        members = [m[part].reshape(self.shapes[i]) for m in self.maps]
+        members = [[(m[part].reshape(self.shapes[i]), weight) for m, weight, _ in looks] for looks in self.looks]
         if self.store.tiling is not None:
             whole = np.empty(self.shapes[i], np.float16)
             for top in range(0, whole.shape[1], BAND):
-                rows = np.stack([m[:, top : top + BAND].astype(np.float32) for m in members])
-                whole[:, top : top + BAND] = self.ensemble.combine(rows, self.weights)
+                rows = [_blend([(m[:, top : top + BAND], weight) for m, weight in looks]) for looks in members]
+                whole[:, top : top + BAND] = self.ensemble.combine(np.stack(rows), self.weights)
             return Prediction(whole, sample.truth_size, sample.id)
-        probs = self.ensemble.combine(np.stack([m.astype(np.float32) for m in members]), self.weights)
-        classes = self.classes[i] and weighted_mean(np.array(self.classes[i], np.float32), self.weights)
-        return Prediction(probs, sample.truth_size, sample.id, classes, self.store.read(sample)[0])
+        probs = self.ensemble.combine(np.stack([_blend(looks) for looks in members]), self.weights)
+        return Prediction(probs, sample.truth_size, sample.id, self._classes(i), self.store.read(sample)[0])
+
+    def _classes(self, i: int) -> np.ndarray | None:
+        """What the members say of whole classes, combined."""
+        import numpy as np
+
+        if self.classes[i] is None:
+            return None
+        said = np.array(self.classes[i], np.float32)
+        members = np.stack([_blend([(said[row], weight) for _, weight, row in looks]) for looks in self.looks])
+        return weighted_mean(members, self.weights)
+
+
+def _blend(looks: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
+    """The weighted sum of some views' probabilities, float32; one view is itself."""
+    import numpy as np
+
+    first, weight = looks[0]
+    if len(looks) == 1:
+        return first.astype(np.float32)
+    blended = first.astype(np.float32) * np.float32(weight)
+    for other, weight in looks[1:]:
+        blended += other.astype(np.float32) * np.float32(weight)
+    return blended
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Any
 from kagglekit import progress
 from kagglekit.errors import KagglekitError, UsageError
 from kagglekit.protocols import Dataset
+from kagglekit.search.ablation import AblationPlan
 from kagglekit.search.ladder import Plan
 from kagglekit.search.rungs import Rung
 from kagglekit.solution import Solution
@@ -128,4 +129,46 @@ def fit_budget(plan: Plan, solution: Solution, dataset: Dataset, slots: int, pro
     raise UsageError(
         f"--budget: {duration_text(budget)} is too little for {plan.promote} trial(s) on {len(plan.rungs)} rung(s), "
         f"which take about {duration_text(least['seconds'])}; allow that much, or choose smaller --rungs"
+    )
+
+
+def ablation_costs(
+    plan: AblationPlan, solution: Solution, dataset: Dataset, slots: int, probed: Probe
+) -> dict[str, Any]:
+    """Seconds of each training of an ablation, of all, and disk, JSON-like; `probed` at its fidelity."""
+    recipe, rung = plan.recipe, plan.rungs[0]
+    pictures = len(dataset.train)
+    held_out, views = pictures / recipe.folds, len(solution.views())
+    each = probed.seconds / recipe.batch_size
+    trained = (pictures - held_out) * rung.fraction * rung.epochs
+    looks = 3 * views  # members times views, once for the training's own score, once more for its variants
+    jobs = [
+        SETUP + each * (trained + held_out * LOOK * (rung.epochs + looks * (1 + (len(job) > 1)))) for job in plan.jobs()
+    ]
+    stored = pictures * rung.image_size**2 * (dataset.channels + 1)
+    probabilities = 2 * held_out * rung.image_size**2 * len(solution.competition.classes) * looks
+    trainings = len(jobs) * plan.seeds
+    return {
+        "jobs": jobs,
+        "trainings": trainings,
+        "slots": slots,
+        "seconds": sum(jobs) * plan.seeds / min(slots, trainings),
+        "disk": stored + trainings * (probed.parameters * 4 * (rung.epochs + 3) + probabilities),
+    }
+
+
+def fit_seeds(
+    plan: AblationPlan, solution: Solution, dataset: Dataset, slots: int, probed: Probe, budget: float
+) -> int:
+    """The most seeds, up to the plan's, that fit `budget` seconds of clock; raises UsageError that says what would."""
+    from kagglekit.report.run_page import duration_text
+
+    for seeds in range(plan.seeds, 0, -1):
+        costs = ablation_costs(replace(plan, seeds=seeds), solution, dataset, slots, probed)
+        if costs["seconds"] <= budget:
+            return seeds
+    raise UsageError(
+        f"--budget: {duration_text(budget)} is too little for the {costs['trainings']} trainings of one seed, which "
+        f"take about {duration_text(costs['seconds'])}; allow that much, leave out --technique or use --no-alone, or "
+        "a smaller -o fidelity.image_size or fidelity.epochs"
     )

@@ -66,7 +66,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """A trial to run: names and numbers only, so that it can travel."""
+    """A trial to run: names and numbers only, so that it can travel.
+
+    `variants` are further recipes, by name, that its network is judged with after training.
+    """
 
     key: Key
     recipe: dict[str, Any]
@@ -75,12 +78,14 @@ class Task:
     last: bool = False
     sign: int = 1
     bars: tuple[float, ...] = ()
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    label: str = ""
 
     @property
     def name(self) -> str:
         """How people call the trial."""
         rung, number, repeat = self.key
-        return f"trial {number} on rung {rung + 1}" + (f", seed {repeat + 1}" if repeat else "")
+        return (self.label or f"trial {number} on rung {rung + 1}") + (f", seed {repeat + 1}" if repeat else "")
 
 
 @dataclass

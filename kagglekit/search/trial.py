@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from kagglekit.errors import KagglekitError
 from kagglekit.experiment import run
 from kagglekit.pipeline import Request
 from kagglekit.plugins import discover
+from kagglekit.recipe import Recipe
+from kagglekit.runs import folder as folders
 from kagglekit.search.ladder import Task
 from kagglekit.search.readback import Watched, check
 from kagglekit.search.trials import Outcome
+from kagglekit.search.variants import judge_variants, lost_weights
 from kagglekit.solution import resolve
 
 
@@ -78,7 +81,22 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
             curve.clear()
             _free_memory()
     changes = {name: recipe[name] for name in ("batch_size", "accumulate") if recipe[name] != task.recipe[name]}
-    return _outcome(task, folder, record, new, notes, changes, time.perf_counter() - started)
+    outcome = _outcome(task, folder, record, new, notes, changes, time.perf_counter() - started)
+    return with_variants(task, recipe, place, folder, outcome) if task.variants else outcome
+
+
+def with_variants(task: Task, tree: dict[str, Any], place: Place, folder: Path, outcome: Outcome) -> Outcome:
+    """The outcome, and what the trial's network scores with the task's other recipes."""
+    started = time.perf_counter()
+    solution = resolve(Recipe.model_validate(tree), discover())
+    try:
+        record = folders.read_json(folder / folders.VALIDATED)
+        found = judge_variants(solution, place.data, folder, record, task.variants)
+    except Exception as error:
+        said = str(error) if isinstance(error, KagglekitError) else f"{type(error).__name__}: {error}"
+        return replace(outcome, status="failed", error=said)
+    after = time.perf_counter() - started
+    return replace(outcome, variants=found, after=round(after, 3), wall=round(outcome.wall + after, 3))
 
 
 def below(task: Task, curve: list[float | None]) -> bool:
@@ -108,6 +126,9 @@ def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict
         solution, place.data, command=place.command, only_validation=True, report=row, approve=approve, seen=seen
     )
     folder, record, new = run(request)
+    if task.variants and not new and lost_weights(folder, record):
+        (folder / folders.VALIDATED).unlink()  # nothing is lost: the same training gives the same weights
+        folder, record, new = run(request)
     if not new:  # perhaps by `kk run`, which samples nothing and so checks nothing
         check(solution, params, record["seen"])
     return folder, record, new
@@ -139,6 +160,7 @@ def _outcome(
         notes=tuple(notes),
         changes=changes,
         shared=not new,
+        train=round(record["seconds"].get("train", 0.0), 3),
         wall=round(seconds, 3),
     )
 

@@ -33,8 +33,9 @@ class Outcome:
     """How a trial ended. `seconds` of the device; `curve` the validation score of each epoch while training.
 
     `score` is that of the whole solution on validation, None for a failed trial. `pictures` are the scores of single
-    validation pictures, kept on the last rung only. `wall` is all the time that the trial took, `overhead` what its
-    executor added to that, both in seconds.
+    validation pictures, kept on the last rung only. `variants`: what its network scores in other ways, by their names;
+    `train` and `after` are the seconds of training and of judging those. `wall` is all the time that the trial took,
+    `overhead` what its executor added to that, both in seconds.
     """
 
     status: Status
@@ -48,13 +49,16 @@ class Outcome:
     error: str = ""
     notes: tuple[str, ...] = ()
     changes: dict[str, Any] = field(default_factory=dict)  # what the trial had to change of its recipe
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    train: float = 0.0
+    after: float = 0.0
     shared: bool = False
     wall: float = 0.0
     overhead: float | None = None
 
     def light(self) -> Outcome:
         """The same without what only reports need."""
-        return replace(self, pictures=(), notes=(), error=self.error[:200])
+        return replace(self, pictures=(), notes=(), variants={}, error=self.error[:200])
 
 
 @dataclass

@@ -121,8 +121,11 @@ def known(search: Search) -> dict[str, Any] | None:
 
 
 @contextmanager
-def alone(folder: Path):
-    """Hold the search of a folder; raises RunError while another living process does."""
+def alone(folder: Path, record: str = SEARCH):
+    """Hold the search of a folder; raises RunError while another living process does.
+
+    A folder without `record`, the file that says what lies there, goes away again.
+    """
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,13 +133,13 @@ def alone(folder: Path):
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        who = f"search {folder.name} is under way in another process"
+        who = f"{folder.name} is under way in another process"
         raise RunError(f"{who}; wait for it, or choose a --name") from None
     try:
         yield
     finally:
         lock.release()
-        if not (folder / SEARCH).exists():  # refused before it began
+        if not (folder / record).exists():  # refused before it began
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -258,6 +258,7 @@ def test_a_prediction_that_fails_midway_leaves_no_half_file(tmp_path):
             raise RuntimeError("out of memory")
         return np.zeros((2, len(images), 1, 32, 32), np.float32), None
 
+    dies.apart = False
     with pytest.raises(RuntimeError, match="out of memory"):
         write_probs(dies, members, store, data.train, tmp_path / "validation", recipe(batch_size=2))
     assert list((tmp_path / "validation").iterdir()) == []

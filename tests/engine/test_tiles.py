@@ -158,6 +158,8 @@ def test_a_tiled_validation_and_its_blocks_are_those_of_the_pictures(tmp_path):
     kept = ValidationProbs(tmp_path / "v", {0: [(member, 1.0)]}, LastEpochs(1), store, [Split(0, [], data.train)])
 
     class One(Pointwise):
+        apart = False
+
         def __call__(self, images):
             return super().__call__(images)[0][:1], None
 

@@ -1,0 +1,164 @@
+"""What each technique is worth: which variants of a recipe run, and what is left to do. No training, no clock.
+
+All techniques on, each left out, none, each alone: the same folds and seeds throughout. Variants that differ only in
+what follows training share one network, which is trained once per seed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from kagglekit.errors import UsageError, did_you_mean
+from kagglekit.recipe import Recipe
+from kagglekit.search.ladder import Task
+from kagglekit.search.propose import Config
+from kagglekit.search.rungs import Rung
+from kagglekit.search.trials import Key, Outcome, Trials
+from kagglekit.search.variants import acts_after_training
+from kagglekit.solution import Solution
+
+On = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One or more techniques that are switched together; `after`: they change nothing of what is trained."""
+
+    name: str
+    techniques: tuple[str, ...]
+    after: bool
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """Everything that decides what an ablation does, apart from the data and the code."""
+
+    name: str
+    recipe: Recipe
+    axes: tuple[Axis, ...]
+    seeds: int = 3
+    pairs: bool = False
+    alone: bool = True  # each technique alone too, not only left out
+    greater_is_better: bool = True
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The one fidelity, as searches have several."""
+        step = self.recipe.fidelity
+        return (Rung(step.image_size, step.fraction, step.epochs),)
+
+    @property
+    def everything(self) -> On:
+        """The variant with all techniques on."""
+        return frozenset(axis.name for axis in self.axes)
+
+    def variants(self) -> dict[On, str]:
+        """All variants, by the axes that are on, with what people call them."""
+        names = [axis.name for axis in self.axes]
+        found: dict[On, str] = {self.everything: "everything"}
+        for name in names:
+            found.setdefault(self.everything - {name}, f"without {name}")
+        for a, b in combinations(names, 2) if self.pairs else ():
+            found.setdefault(self.everything - {a, b}, f"without {a} and {b}")
+        if self.alone:
+            found.setdefault(frozenset(), "nothing")
+            for name in names:
+                found.setdefault(frozenset({name}), f"only {name}")
+        return found
+
+    def recipe_of(self, on: On) -> dict[str, Any]:
+        """The recipe of a variant."""
+        off = {technique for axis in self.axes if axis.name not in on for technique in axis.techniques}
+        kept = tuple(spec for spec in self.recipe.techniques if spec.name not in off)
+        return self.recipe.model_copy(update={"techniques": kept}).model_dump(mode="json")
+
+    def jobs(self) -> list[list[On]]:
+        """Variants that share a network, the first of each is what it is trained as."""
+        before = {axis.name for axis in self.axes if not axis.after}
+        jobs: dict[On, list[On]] = {}
+        for on in self.variants():
+            jobs.setdefault(on & before, []).append(on)
+        return list(jobs.values())
+
+
+def axes_of(solution: Solution, wanted: Sequence[str]) -> tuple[Axis, ...]:
+    """The axes named like `TECHNIQUE` or `NAME=TECHNIQUE+TECHNIQUE`, all of the recipe's if none is; UsageError."""
+    held = {technique.name: technique for technique in solution.techniques}
+    if not held:
+        raise UsageError(f"{solution.competition.id}: the recipe holds no technique to measure; add some with --with")
+    axes = []
+    for text in wanted or held:
+        name, equals, parts = text.partition("=")
+        members = tuple(part.strip() for part in (parts if equals else name).split("+"))
+        for one in members:
+            if one not in held:
+                raise UsageError(
+                    f"--technique {text}: the recipe does not hold {one or 'a technique without a name'}"
+                    f"{did_you_mean(one, held)}; it holds {', '.join(held)}; add more with --with"
+                )
+        axes.append(Axis(name.strip(), members, all(acts_after_training(held[one]) for one in members)))
+    named = [axis.name for axis in axes]
+    taken = [one for axis in axes for one in axis.techniques]
+    for what in (named, taken):
+        if twice := [one for one in what if what.count(one) > 1]:
+            raise UsageError(f"--technique: {twice[0]} is named twice")
+    return tuple(axes)
+
+
+@dataclass
+class Study:
+    """The state of an ablation, for the executors of searches: `next` gives tasks, `take` records how they ended."""
+
+    plan: AblationPlan
+    trials: Trials
+    results: dict[Key, Outcome] = field(init=False)
+    configs: list[Config] = field(init=False)
+    queue: deque[Key] = field(init=False)
+    running: set[Key] = field(default_factory=set, init=False)
+
+    def __post_init__(self):
+        jobs, names = self.plan.jobs(), self.plan.variants()
+        self.results = self.trials.light()
+        self.configs = [Config(number, {}, names[job[0]]) for number, job in enumerate(jobs)]
+        keys = [(0, number, seed) for seed in range(self.plan.seeds) for number in range(len(jobs))]
+        done = {key for key, outcome in self.results.items() if outcome.status == "done"}
+        self.queue = deque(key for key in keys if key not in done)
+
+    @property
+    def sign(self) -> int:
+        """1 where a higher score is better, else -1."""
+        return 1 if self.plan.greater_is_better else -1
+
+    @property
+    def finished(self) -> bool:
+        """Is nothing left to do?"""
+        return not self.queue and not self.running
+
+    def next(self) -> Task | None:
+        """A training to do now; None where none is left."""
+        if not self.queue:
+            return None
+        key = self.queue.popleft()
+        self.running.add(key)
+        return self.task(key)
+
+    def take(self, key: Key, outcome: Outcome) -> None:
+        """Record how a training ended."""
+        self.trials.add(key, outcome)
+        self.results[key] = outcome.light()
+        self.running.discard(key)
+
+    def task(self, key: Key) -> Task:
+        """What a worker needs: the variant to train, and all that share its network."""
+        _, number, seed = key
+        job, names = self.plan.jobs()[number], self.plan.variants()
+
+        def seeded(on: On) -> dict[str, Any]:
+            return self.plan.recipe_of(on) | {"seed": self.plan.recipe.seed + seed}
+
+        ways = {names[on]: seeded(on) for on in job}
+        return Task(key, seeded(job[0]), {}, last=False, sign=self.sign, variants=ways, label=names[job[0]])

@@ -1,0 +1,147 @@
+"""What acts after training, judged without training: one network, many ways to look, to blend and to cut.
+
+All that the ways need is predicted once, a file per member and view; each way then costs some arithmetic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kagglekit import progress
+from kagglekit.data.fingerprint import fingerprint
+from kagglekit.data.prepare import Data, prepare
+from kagglekit.errors import RunError
+from kagglekit.judging import Chosen, choose
+from kagglekit.plugins import SPECS
+from kagglekit.recipe import Recipe, digest
+from kagglekit.runs import folder as folders
+from kagglekit.solution import Solution, resolve
+from kagglekit.types import Member, View
+
+AFTER = {"kk_tta", "kk_ensemble", "kk_postprocess"}
+CACHE = "apart"  # below a run's folder
+WAYS = "variants.json"
+
+
+def acts_after_training(technique: Any) -> bool:
+    """Does a technique (class or instance) change nothing of what is trained, so that it can be judged afterwards?"""
+    return {name for name in SPECS if hasattr(technique, name)} <= AFTER
+
+
+def judge_variants(
+    solution: Solution, place: Path, folder: Path, record: Mapping[str, Any], recipes: Mapping[str, dict]
+) -> dict[str, dict]:
+    """Name -> counts of the metric by picture, score and cost, of recipes that differ in what follows training.
+
+    `folder` and `record` are those of a run that was trained by `solution` on the data at `place`. What was judged
+    before is read from the run's folder. Raises RunError where the run's checkpoints are gone.
+    """
+    ways = {name: resolve(Recipe.model_validate(tree), solution.registry) for name, tree in recipes.items()}
+    keys = {name: digest([way.recipe.identity(), record["members"]]) for name, way in ways.items()}
+    path = folder / WAYS
+    known = folders.read_json(path) if path.exists() else {}
+    missing = {name: way for name, way in ways.items() if keys[name] not in known}
+    if missing:
+        dataset = solution.dataset(place)
+        mark = fingerprint(place, dataset.files, folders.cache())
+        data = prepare(solution, dataset, mark, test=False)
+        members = members_of(folder, record, data.splits[0].fold)
+        for name, verdict in _judge(solution, data, members, folder, missing).items():
+            known[keys[name]] = verdict
+        folders.write_json(path, known)
+    return {name: known[key] for name, key in keys.items()}
+
+
+def members_of(folder: Path, record: Mapping[str, Any], fold: int) -> list[Member]:
+    """All checkpoints of a run with one fold held out, in order of epoch; raises RunError where one is gone."""
+    from kagglekit.train.checkpoint import epoch_path
+
+    found = [
+        Member(epoch_path(folder / "checkpoints", row["epoch"]), row["epoch"], fold, row["valid_score"])
+        for row in record["history"]
+    ]
+    if gone := [m for m in found if not m.path.is_file()]:
+        raise RunError(f"run {folder.name}: {gone[0].path.name} is gone; remove {folder} and repeat the command")
+    return found
+
+
+def lost_weights(folder: Path, record: Mapping[str, Any]) -> bool:
+    """Have checkpoints of a run been removed, as searches do with trials that won nothing?"""
+    try:
+        members_of(folder, record, 0)
+    except RunError:
+        return True
+    return False
+
+
+def _judge(
+    solution: Solution, data: Data, members: Sequence[Member], folder: Path, ways: Mapping[str, Solution]
+) -> dict[str, dict]:
+    metric, fold = solution.competition.metric, data.splits[0].fold
+    chosen = {name: choose(way.ensemble(), members, metric) for name, way in ways.items()}
+    views = {name: way.views() for name, way in ways.items()}
+    everyone = list({m.path: m for by_fold in chosen.values() for m, _ in by_fold[fold]}.values())
+    everywhere = list({view.name: view for some in views.values() for view in some}.values())
+    started = device_clock()
+    _predict(solution, data, everyone, everywhere, folder / CACHE)
+    looks = len(everyone) * len(everywhere) * max(1, len(data.validation))
+    each = (device_clock() - started) / looks
+    return {name: _verdict(way, data, chosen[name], views[name], folder, each) for name, way in ways.items()}
+
+
+def device_clock() -> float:
+    """Seconds that count as cost: of the clock on a GPU, of all cores elsewhere, so that neighbours do not count."""
+    from kagglekit.train.network import pick_device
+
+    return time.process_time() if pick_device() == "cpu" else time.perf_counter()
+
+
+def _predict(solution: Solution, data: Data, members: Sequence[Member], views: Sequence[View], folder: Path) -> None:
+    """Write the probabilities of all pairs of member and view."""
+    from kagglekit.predict.infer import Predictor
+    from kagglekit.predict.validation import ValidationProbs
+
+    recipe, competition = solution.recipe, solution.competition
+    ensemble, intake = solution.ensemble(), data.intake
+    equal: Chosen = [(member, 1 / len(members)) for member in members]
+
+    def make_model():
+        return solution.model(intake.channels, pretrained=False)
+
+    def predictor_of(some: Chosen) -> Predictor:
+        return Predictor(recipe, competition.task, some, ensemble, views, make_model, intake, apart=True)
+
+    probs = ValidationProbs(folder, {data.splits[0].fold: equal}, ensemble, data.store, data.splits)
+    probs.write(predictor_of, recipe, progress.track)
+
+
+def _verdict(
+    way: Solution, data: Data, chosen: dict[int, Chosen], views: Sequence[View], folder: Path, each: float
+) -> dict[str, Any]:
+    """Counts and cost of one way; `each` are the seconds of one member's look through one view at one picture."""
+    from kagglekit.predict.postprocess import describe
+    from kagglekit.predict.stages import choose_settings, score_validation
+    from kagglekit.predict.validation import ValidationProbs
+
+    metric, process = way.competition.metric, way.postprocess()
+    weights = {view.name: view.weight for view in views}
+    probs = ValidationProbs(folder / CACHE, chosen, way.ensemble(), data.store, data.splits, weights)
+    started = time.perf_counter()
+    gate = choose_settings(process, data, probs, metric)
+    fitted = device_clock()
+    process = gate.chosen if gate else process
+    counts = score_validation(data, probs, process, metric)
+    passes = sum(len(part) for part in chosen.values()) * len(views)
+    return {
+        "score": metric.reduce(counts),
+        "pictures": [sample.id for sample in probs.samples],
+        "counts": counts.tolist(),
+        "passes": passes,
+        "seconds": round(time.perf_counter() - started, 3),
+        "picture_seconds": round(passes * each + (device_clock() - fitted) / max(1, len(probs)), 5),
+        "postprocess": {"name": type(process).__name__, "settings": describe(process)},
+        "nested": gate.nested if gate else None,
+    }
