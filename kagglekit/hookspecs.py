@@ -104,12 +104,19 @@ def kk_optimizer(recipe, model):
 
 @hookspec(firstresult=True)
 def kk_tta(recipe):
-    """Which views at test time? Returns a tuple of `View`, identity first, weights summing to 1. Default: identity."""
+    """Which views at test time? Returns a tuple of `View`, identity first, weights summing to 1.
+
+    A `predict.views.Fitted` tuple has its weights fitted on validation. Default: identity.
+    """
 
 
 @hookspec(firstresult=True)
 def kk_ensemble(recipe):
-    """Which members, which weights? Returns an `Ensemble`. Default: the last epoch."""
+    """Which members, which weights? Returns an `Ensemble`.
+
+    If it has `fit(start, score) -> weights`, the engine fits the weights of the chosen members on validation; with
+    `merges = True` their weights are averaged to one network. Default: the last epoch.
+    """
 
 
 @hookspec(firstresult=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,12 @@ from kagglekit.types import Member, Score, View
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
+    from torch import nn
 
     from kagglekit.predict.infer import Predictor
     from kagglekit.predict.postprocess import Gate
+    from kagglekit.predict.self_check import SelfCheck
     from kagglekit.predict.validation import ValidationProbs
     from kagglekit.report.run_page import Example
 
@@ -59,32 +62,128 @@ class Judged:
     gate: Gate | None
     counts: np.ndarray
     validation: Score
+    fitted: dict[str, Any]
+    checked: SelfCheck
 
 
 def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> Judged:
     """Ensemble, views and post-processing on the validation part."""
+    from functools import partial
+
     from kagglekit.predict.infer import Predictor
+    from kagglekit.predict.self_check import check_run
     from kagglekit.predict.stages import choose_settings, score_validation
     from kagglekit.predict.validation import ValidationProbs
+    from kagglekit.predict.views import reweighted
 
     recipe, competition = solution.recipe, solution.competition
     ensemble, views, metric = solution.ensemble(), solution.views(), competition.metric
-    by_fold = choose(ensemble, members, metric)
+    by_fold = choose_members(solution, data, members)
+    apart = hasattr(views, "fit")
 
-    def predictor_of(some: Chosen) -> Predictor:
+    def predictor_of(some: Chosen, apart: bool = False) -> Predictor:
         def make_model():
             return solution.model(data.intake.channels, pretrained=False)
 
-        return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.intake)
+        return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.intake, apart)
 
-    predictions = ValidationProbs(folder / "validation", by_fold, ensemble, data.store, data.splits)
-    predictions.write(predictor_of, recipe, progress.track)
-    process = solution.postprocess()
+    def probs_of(some: Mapping[int, Chosen], weights: Mapping[str, float], splits=data.splits) -> ValidationProbs:
+        kept = weights if apart else None
+        return ValidationProbs(folder / "validation", some, ensemble, data.store, splits, kept)
+
+    weights = {view.name: view.weight for view in views}
+    probs_of(by_fold, weights).write(partial(predictor_of, apart=apart), recipe, progress.track)
+    by_fold, weights, fitted = weigh(solution, data, by_fold, views, probs_of)
+    views = reweighted(views, weights)
+    predictions, process = probs_of(by_fold, weights), solution.postprocess()
     gate = choose_settings(process, data, predictions, metric)
     process = gate.chosen if gate else process
     counts = score_validation(data, predictions, process, metric)
     score = score_with_interval(metric, counts)
-    return Judged(by_fold, predictor_of, views, predictions, process, gate, counts, score)
+    checked = check_run(data, predictor_of([(next(iter(by_fold.values()))[-1][0], 1.0)], apart=True))
+    for warning in checked.warnings:
+        progress.say(f"warning: {warning}")
+    return Judged(by_fold, predictor_of, views, predictions, process, gate, counts, score, fitted, checked)
+
+
+def choose_members(solution: Solution, data: Data, members: Sequence[Member]) -> dict[int, Chosen]:
+    """The members of each fold that predict, merged to one network where the ensemble wants that."""
+    from itertools import islice
+
+    from kagglekit.data.loader import batches
+    from kagglekit.train.average import MOST, averaged
+    from kagglekit.train.network import pick_device, prepare
+
+    ensemble, recipe = solution.ensemble(), solution.recipe
+    by_fold = choose(ensemble, members, solution.competition.metric)
+    if not getattr(ensemble, "merges", False):
+        return by_fold
+    device, splits = pick_device(), {part.fold: part for part in data.splits}
+
+    def pictures(fold: int) -> Iterator[torch.Tensor]:
+        train = splits[fold].train
+        draws = list(islice(solution.sampler(data.dataset, train, data.store)(0), MOST * recipe.batch_size))
+        augment = solution.augment(data.dataset, train)
+        for images, _ in batches(data.store, draws, recipe.batch_size, augment, recipe.seed, 0, device):
+            yield images
+
+    def network() -> nn.Module:
+        return prepare(solution.model(data.intake.channels, pretrained=False), data.intake, device)
+
+    return {fold: [(averaged(some, network, lambda fold=fold: pictures(fold)), 1.0)] for fold, some in by_fold.items()}
+
+
+Kept = tuple[dict[int, Chosen], dict[str, float], dict[str, Any]]
+
+
+def weigh(
+    solution: Solution, data: Data, by_fold: Mapping[int, Chosen], views: Sequence[View], probs_of: Callable
+) -> Kept:
+    """Members and view weights as validation has them, and what fitting them gave; unchanged where nothing is fitted.
+
+    `probs_of(members by fold, weights by view, splits)` are predictions out of what was kept.
+    """
+    from kagglekit.predict.fitting import counter, fit_weights, measure_of
+
+    ensemble, process = solution.ensemble(), solution.postprocess()
+    metric, told = measure_of(data, solution.competition.metric), {}
+    by_fold, weights = dict(by_fold), {view.name: view.weight for view in views}
+    for part in data.splits if hasattr(ensemble, "fit") else ():
+        if not part.validation or len(by_fold[part.fold]) < 2:
+            continue
+        some = [member for member, _ in by_fold[part.fold]]
+
+        def of_members(found: Sequence[float], some=some, part=part) -> ValidationProbs:
+            return probs_of({part.fold: _positive(some, found)}, weights, [part])
+
+        counts = counter(data, process, solution.competition.metric, of_members)
+        one = fit_weights(ensemble.fit, [w for _, w in by_fold[part.fold]], counts, metric)
+        by_fold[part.fold] = _positive(some, one.weights)
+        told[f"members of fold {part.fold}"] = one.as_dict()
+        if EVERYTHING in by_fold and len(by_fold[EVERYTHING]) == len(some):  # nothing is left to fit these on
+            by_fold[EVERYTHING] = _positive([member for member, _ in by_fold[EVERYTHING]], one.weights)
+    if hasattr(views, "fit") and len(views) > 1:
+        names = list(weights)
+
+        def of_views(found: Sequence[float]) -> ValidationProbs:
+            return probs_of(by_fold, {n: w for n, w in zip(names, found, strict=True) if w > 0}, data.splits)
+
+        counts = counter(data, process, solution.competition.metric, of_views)
+        one = fit_weights(views.fit, list(weights.values()), counts, metric)
+        weights = {name: weight for name, weight in zip(names, one.weights, strict=True) if weight > 0}
+        told["views"] = one.as_dict() | {"names": names}
+    for what, one in told.items():
+        verdict = "kept" if one["kept"] else "not kept"
+        progress.say(
+            f"weights of {what} fitted: {one['before']:.4f} -> {one['after']:.4f} "
+            f"({one['nested']:.4f} on pictures left out): {verdict}"
+        )
+    return by_fold, weights, told
+
+
+def _positive(members: Sequence[Member], weights: Sequence[float]) -> Chosen:
+    """The members with a weight above 0."""
+    return [(member, weight) for member, weight in zip(members, weights, strict=True) if weight > 0]
 
 
 def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> tuple[dict[str, Any], list[Example]]:
@@ -103,6 +202,8 @@ def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> tupl
         "validation": dataclasses.asdict(judged.validation),
         "test": dataclasses.asdict(test) if test else None,
         "also": {m.name: further(judged.counts, m, submission.path, dataset) for m in competition.also},
+        "fitted": judged.fitted,
+        "self_check": judged.checked.as_dict(),
         "postprocess": {
             "name": type(process).__name__,
             "settings": describe(process),

@@ -105,7 +105,11 @@ class Intake(Protocol):
 
 
 class Ensemble(Protocol):
-    """Which members are asked, and how their probabilities become one."""
+    """Which members are asked, and how their probabilities become one.
+
+    May also have `fit(start, score) -> weights` (see `predict.fitting`), or `merges = True`: then the engine averages
+    the weights of the chosen members and predicts with that one network.
+    """
 
     def choose(self, members: Sequence[Member], greater_is_better: bool) -> Sequence[tuple[Member, float]]:
         """Members with weights that sum to 1; `members` are all checkpoints in order of epoch."""

@@ -99,7 +99,8 @@ class Solution:
 
     def views(self) -> tuple[View, ...]:
         """The views of test-time augmentation, identity first, weights summing to 1."""
-        views = tuple(self._ask("kk_tta", recipe=self.recipe))
+        views = self._ask("kk_tta", recipe=self.recipe)
+        views = views if isinstance(views, tuple) else tuple(views)  # a tuple may know how to fit its weights
         total = sum(view.weight for view in views)
         if not views or not abs(total - 1) <= 1e-6 or min(view.weight for view in views) < 0:  # `not <=` catches NaN
             raise PluginError(

@@ -57,6 +57,17 @@ def techniques_of(*kinds: type, name: str = "made_techniques") -> types.ModuleTy
     return module(name, kk_techniques=answer(list(kinds), "kk_techniques"), __file__=__file__)
 
 
+def wrapped(technique, hook: str, inner, **arguments):
+    """What the hook of a technique makes of `inner`, as pluggy would ask it."""
+    wrapper = getattr(technique, hook)(**arguments)
+    next(wrapper)
+    try:
+        wrapper.send(inner)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError(f"{hook}() of {technique.name} yields twice")
+
+
 def build(**modules):
     """A Registry of plugins by name; a value is a module, or a function that makes one (or fails)."""
     return plugins_module.build(

@@ -23,6 +23,7 @@ from kagglekit.predict.infer import Predictor, predict_all
 from kagglekit.predict.large import look_at_slide, save_large
 from kagglekit.predict.overlay import write_overlay
 from kagglekit.predict.postprocess import prepared, restore
+from kagglekit.predict.views import reweighted
 from kagglekit.protocols import Intake, Postprocess
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
@@ -97,7 +98,8 @@ def load(registry: Registry, folder: Path) -> Loaded:
     def make_model():
         return solution.model(intake.channels, pretrained=False)
 
-    task, views = solution.competition.task, solution.views()
+    weights = {view["name"]: view["weight"] for view in result["views"]}  # they may have been fitted
+    task, views = solution.competition.task, reweighted(solution.views(), weights)
     predictor = Predictor(recipe, task, chosen, solution.ensemble(), views, make_model, intake)
     process = restore(solution.postprocess(), result["postprocess"]["settings"])
     tiling = Tiling(**pictures["tiling"]) if pictures["tiling"] else None

@@ -36,13 +36,18 @@ WINDOW = 384  # stored pixels of the windows of tiled pictures that are shown
 
 
 def choose_settings(process: Postprocess, data: Data, predictions: ValidationProbs, metric: Metric) -> Gate | None:
-    """Fit a post-processing on validation, on blocks of the pictures where they are tiled."""
+    """Fit a post-processing on validation."""
+    return gate(process, *tuning_parts(data, predictions, metric)) if hasattr(process, "fit") else None
+
+
+Parts = tuple[Sequence[Prediction], Sequence["np.ndarray"]]
+
+
+def tuning_parts(data: Data, predictions: ValidationProbs, metric: Metric) -> tuple[*Parts, Metric]:
+    """Predictions and truths that settings are tuned on, and by which metric: blocks of pictures that are tiled."""
     if data.store.tiling is None:
-        truths = Truths(data.dataset, predictions.samples)
-        return gate(process, predictions, truths, metric)
-    if not hasattr(process, "fit"):
-        return None
-    return gate(process, *Blocks(predictions, BLOCK, MOST).pairs(), Pooled(metric))
+        return predictions, Truths(data.dataset, predictions.samples), metric
+    return *Blocks(predictions, BLOCK, MOST).pairs(), Pooled(metric)
 
 
 def encode(form: SubmissionFormat, process: Postprocess, prediction: Prediction, store: Store) -> Any:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kagglekit.types import View
 
 if TYPE_CHECKING:
     import torch
+
+
+class Fitted(tuple):
+    """Views whose weights the engine fits on validation; `fit` as in `predict.fitting`."""
+
+    def __new__(cls, views: Sequence[View], fit: Callable):
+        """The views with a way to fit their weights."""
+        found = super().__new__(cls, views)
+        found.fit = fit
+        return found
 
 
 def identity(weight: float = 1.0) -> View:
@@ -65,6 +76,11 @@ def product(outer: Sequence[View], inner: Sequence[View]) -> tuple[View, ...]:
             seen = merged.get(view.name)
             merged[view.name] = view if seen is None else View(view.name, seen.weight + view.weight, view.do, view.undo)
     return tuple(merged.values())
+
+
+def reweighted(views: Sequence[View], weights: Mapping[str, float]) -> tuple[View, ...]:
+    """The views that have a weight above 0 in `weights`, with that weight."""
+    return tuple(replace(view, weight=weights[view.name]) for view in views if weights.get(view.name, 0) > 0)
 
 
 def _same(x: torch.Tensor) -> torch.Tensor:

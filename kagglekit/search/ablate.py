@@ -17,7 +17,7 @@ from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
 from kagglekit.search.ablation import AblationPlan, Axis, Study
-from kagglekit.search.effects import Contrast, Scores, interaction, left_out
+from kagglekit.search.effects import Comparison, Scores, interaction, left_out
 from kagglekit.search.storage import RESULT
 from kagglekit.search.trial import Place
 from kagglekit.search.trials import Key, Outcome, Trials
@@ -181,7 +181,7 @@ def effects(
 ) -> list[dict[str, Any]]:
     """What each axis is worth, left out of all and added to none, and what it costs."""
     names, everything = plan.variants(), plan.everything
-    found: dict[str, dict[str, Contrast]] = {}
+    found: dict[str, dict[str, Comparison]] = {}
     for axis in plan.axes:
         ways = {"left_out": left_out(names[everything], names[everything - {axis.name}])}
         if plan.alone:

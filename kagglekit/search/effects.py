@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 DRAWS = 800
-Contrast = dict[str, float]  # variant -> how often it counts; the difference of two is {a: 1, b: -1}
+Comparison = dict[str, float]  # variant -> how often it counts; the difference of two is {a: 1, b: -1}
 
 
 @dataclass(frozen=True)
@@ -65,27 +65,27 @@ class Scores:
                 {name: sign * np.array([metric.reduce(one[d]) for d in drawn]) for name, one in of_seed.items()}
             )
 
-    def of_seeds(self, contrast: Contrast) -> list[float]:
-        """The contrast in each seed."""
-        return [sum(w * scores[name] for name, w in contrast.items()) for scores in self.point]
+    def of_seeds(self, comparison: Comparison) -> list[float]:
+        """The comparison in each seed."""
+        return [sum(w * scores[name] for name, w in comparison.items()) for scores in self.point]
 
-    def spread(self, contrasts: Sequence[Contrast]) -> np.ndarray:
-        """How much seeds differ from the mean of their contrast, over all contrasts; empty for one seed."""
+    def spread(self, comparisons: Sequence[Comparison]) -> np.ndarray:
+        """How much seeds differ from the mean of their comparison, over all comparisons; empty for one seed."""
         import numpy as np
 
         if self.seeds < 2:
             return np.zeros(0)
-        found = [np.array(self.of_seeds(one)) for one in contrasts]
+        found = [np.array(self.of_seeds(one)) for one in comparisons]
         return np.concatenate([one - one.mean() for one in found] or [[]]) * math.sqrt(self.seeds / (self.seeds - 1))
 
-    def effect(self, contrast: Contrast, spread: np.ndarray) -> Effect:
-        """The mean over the seeds of a contrast with its 95% interval; `spread` as for contrasts like this one."""
+    def effect(self, comparison: Comparison, spread: np.ndarray) -> Effect:
+        """The mean over the seeds of a comparison with its 95% interval; `spread` as for comparisons like this one."""
         import numpy as np
 
-        seeds = self.of_seeds(contrast)
+        seeds = self.of_seeds(comparison)
         count = min(len(one) for scores in self.drawn for one in scores.values())
         drawn = np.mean(
-            [sum(w * scores[name][:count] for name, w in contrast.items()) for scores in self.drawn], axis=0
+            [sum(w * scores[name][:count] for name, w in comparison.items()) for scores in self.drawn], axis=0
         )
         if len(spread):
             rng = np.random.default_rng(1)
@@ -94,11 +94,11 @@ class Scores:
         return Effect(float(np.mean(seeds)), low, high, tuple(seeds))
 
 
-def left_out(everything: str, without: str) -> Contrast:
+def left_out(everything: str, without: str) -> Comparison:
     """What a technique adds to all others."""
     return {everything: 1.0, without: -1.0}
 
 
-def interaction(everything: str, without_a: str, without_b: str, without_both: str) -> Contrast:
+def interaction(everything: str, without_a: str, without_b: str, without_both: str) -> Comparison:
     """What two techniques add together beyond what each adds to all others; negative: they do the same work twice."""
     return {everything: 1.0, without_a: -1.0, without_b: -1.0, without_both: 1.0}

@@ -14,7 +14,7 @@ from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.data.prepare import Data, prepare
 from kagglekit.errors import RunError
-from kagglekit.judging import Chosen, choose
+from kagglekit.judging import Chosen, choose_members, weigh
 from kagglekit.plugins import SPECS
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
@@ -80,8 +80,8 @@ def lost_weights(folder: Path, record: Mapping[str, Any]) -> bool:
 def _judge(
     solution: Solution, data: Data, members: Sequence[Member], folder: Path, ways: Mapping[str, Solution]
 ) -> dict[str, dict]:
-    metric, fold = solution.competition.metric, data.splits[0].fold
-    chosen = {name: choose(way.ensemble(), members, metric) for name, way in ways.items()}
+    fold = data.splits[0].fold
+    chosen = {name: choose_members(way, data, members) for name, way in ways.items()}
     views = {name: way.views() for name, way in ways.items()}
     everyone = list({m.path: m for by_fold in chosen.values() for m, _ in by_fold[fold]}.values())
     everywhere = list({view.name: view for some in views.values() for view in some}.values())
@@ -127,21 +127,26 @@ def _verdict(
     from kagglekit.predict.validation import ValidationProbs
 
     metric, process = way.competition.metric, way.postprocess()
-    weights = {view.name: view.weight for view in views}
-    probs = ValidationProbs(folder / CACHE, chosen, way.ensemble(), data.store, data.splits, weights)
+
+    def probs_of(some: dict[int, Chosen], kept: Mapping[str, float], splits=data.splits) -> ValidationProbs:
+        return ValidationProbs(folder / CACHE, some, way.ensemble(), data.store, splits, kept)
+
+    chosen, weights, fitted = weigh(way, data, chosen, views, probs_of)
+    probs = probs_of(chosen, weights)
     started = time.perf_counter()
     gate = choose_settings(process, data, probs, metric)
-    fitted = device_clock()
+    settled = device_clock()
     process = gate.chosen if gate else process
     counts = score_validation(data, probs, process, metric)
-    passes = sum(len(part) for part in chosen.values()) * len(views)
+    passes = sum(len(part) for part in chosen.values()) * len(weights)
     return {
         "score": metric.reduce(counts),
         "pictures": [sample.id for sample in probs.samples],
         "counts": counts.tolist(),
         "passes": passes,
         "seconds": round(time.perf_counter() - started, 3),
-        "picture_seconds": round(passes * each + (device_clock() - fitted) / max(1, len(probs)), 5),
+        "picture_seconds": round(passes * each + (device_clock() - settled) / max(1, len(probs)), 5),
         "postprocess": {"name": type(process).__name__, "settings": describe(process)},
         "nested": gate.nested if gate else None,
+        "fitted": fitted,
     }

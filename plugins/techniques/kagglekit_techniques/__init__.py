@@ -3,6 +3,7 @@
 from kagglekit import hookimpl
 from kagglekit_techniques.dense_crf import DenseCRF
 from kagglekit_techniques.ensembles import EpochEnsemble, Vote
+from kagglekit_techniques.fitted import FitViews, GreedyEnsemble, WeightAverage
 from kagglekit_techniques.heads import ClassHead, DeepSupervision
 from kagglekit_techniques.losses import LabelSmoothing
 from kagglekit_techniques.multi_window import MultiWindow
@@ -18,7 +19,9 @@ def kk_techniques():
         DeepSupervision,
         DenseCRF,
         EpochEnsemble,
+        FitViews,
         FlipTTA,
+        GreedyEnsemble,
         GridWindows,
         LabelSmoothing,
         MultiWindow,
@@ -26,4 +29,5 @@ def kk_techniques():
         ScaleTTA,
         TurnTTA,
         Vote,
+        WeightAverage,
     ]
