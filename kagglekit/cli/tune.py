@@ -211,13 +211,13 @@ def executor(plan, wave: int, options: dict[str, Any]):
         yield 1, in_process
         return
     from kagglekit import progress
-    from kagglekit.cluster import connected
+    from kagglekit.cluster import connected, nodes
     from kagglekit.search import on_ray
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the probe should see what a trial will get
     progress.say(f"joining Ray at {options['address']}" if options["address"] else "starting Ray on this machine")
     with connected(options["address"]):
-        part, slots = on_ray.share(on_ray.nodes(), wave, options["gpus_per_trial"])
+        part, slots = on_ray.share(nodes(), wave, options["gpus_per_trial"])
 
         def on_workers(ladder, place):
             with watcher.shown(ladder):
