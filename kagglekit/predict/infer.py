@@ -64,18 +64,29 @@ class Predictor:
         for network in self.networks:
             taken, blended, seen = network.take_in(images), 0, 0
             for view in self.views:
-                with autocast(self.device, self.dtype):
-                    output = network.body(view.do(taken))
-                probs = view.undo(to_probs(mask_logits(output), self.task))
+                logits, heads = self._look(network.body, view.do(taken), len(taken))
+                probs = view.undo(to_probs(logits, self.task))
                 if probs.shape[-2:] != taken.shape[-2:]:
                     probs = torch.nn.functional.interpolate(probs, taken.shape[-2:], mode="bilinear")
                 blended = blended + view.weight * probs
-                heads = getattr(output, "classes", None)
-                seen = None if heads is None else seen + view.weight * heads.float().sigmoid()
+                seen = None if heads is None else seen + view.weight * heads
             masks.append(blended)
             classes.append(seen)
         heads = None if classes[0] is None else torch.stack(classes).cpu().numpy()
         return torch.stack(masks).cpu().numpy(), heads
+
+    def _look(
+        self, body: torch.nn.Module, images: torch.Tensor, count: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Logits of one view of `count` pictures, `[n * count, K, h, w]`, and the probabilities `[count, K]` of heads.
+
+        Where a view shows parts of the pictures, a class is there if any part shows it.
+        """
+        with autocast(self.device, self.dtype):
+            outputs = [body(part) for part in images.split(count)]  # no more in memory than without views
+        logits = torch.cat([mask_logits(output) for output in outputs])
+        heads = [getattr(output, "classes", None) for output in outputs]
+        return logits, None if heads[0] is None else torch.stack(heads).float().sigmoid().amax(0)
 
     def combine(self, probs: np.ndarray) -> np.ndarray:
         """`[M, ..., K, H, W]` of all members -> `[..., K, H, W]`."""
