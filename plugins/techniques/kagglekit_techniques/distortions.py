@@ -6,13 +6,13 @@ either for what is inside. With p 0 the result is, bit by bit, that of what is i
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zlib import crc32
 
 import numpy as np
 
+from kagglekit.data.loader import applied, seed_all
 from kagglekit.types import Augment
 
 
@@ -26,11 +26,7 @@ class Distortion:
 
     def set_random_seed(self, seed: int) -> None:
         """Everything random that follows depends on `seed`, inside too."""
-        if hasattr(self.inner, "set_random_seed"):
-            self.inner.set_random_seed(seed)
-        else:
-            random.seed(seed)
-            np.random.seed(seed)
+        seed_all(self.inner, seed)
         # Two techniques of one recipe must not draw the same numbers.
         self.rng = np.random.default_rng((seed, crc32(type(self).__name__.encode())))
 
@@ -44,10 +40,7 @@ class Distortion:
 
     def before(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What happens first, here `inner`."""
-        if hasattr(self.inner, "set_random_seed"):
-            made = self.inner(image=image, mask=mask)
-            return made["image"], made["mask"]
-        return self.inner(image, mask)
+        return applied(self.inner, image, mask)
 
     def change(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What a subclass does, in copies."""
