@@ -7,6 +7,7 @@ ones too, and labels change under the alpha alone.
 """
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
@@ -46,14 +47,15 @@ def check_pastes(pasted, pairs, count: int) -> tuple[int, int]:
         alpha = one.alpha.astype(bool)
         changed = (new != image).any(-1) | (labels != mask)
         rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        spans = [
+            range(max(0, found[-1] - side + 1), min(found[0], whole - side) + 1)
+            for found, side, whole in zip((rows, columns), alpha.shape, mask.shape, strict=True)
+        ]
         best = None
-        for top in range(max(0, rows[-1] - alpha.shape[0] + 1), min(rows[0], image.shape[0] - alpha.shape[0]) + 1):
-            for left in range(
-                max(0, columns[-1] - alpha.shape[1] + 1), min(columns[0], image.shape[1] - alpha.shape[1]) + 1
-            ):
-                window = slice(top, top + alpha.shape[0]), slice(left, left + alpha.shape[1])
-                if (new[window][alpha] == one.image[alpha]).all() and (labels[window][alpha] == one.mask[alpha]).all():
-                    best = window
+        for top, left in itertools.product(*spans):
+            window = slice(top, top + alpha.shape[0]), slice(left, left + alpha.shape[1])
+            if (new[window][alpha] == one.image[alpha]).all() and (labels[window][alpha] == one.mask[alpha]).all():
+                best = window
         assert best is not None, "the object is not where pixels changed"
         outside = np.ones(mask.shape, bool)
         outside[best] = ~alpha
@@ -76,9 +78,8 @@ def main():
     dataset = plain.dataset(arguments.data)
     samples = dataset.train
     with tempfile.TemporaryDirectory() as cache:
-        store = open_store(
-            Path(cache), fingerprint(arguments.data, dataset.files), dataset, arguments.pixels, "multiclass", 12
-        )
+        mark = fingerprint(arguments.data, dataset.files)
+        store = open_store(Path(cache), mark, dataset, arguments.pixels, "multiclass", 12)
         store.fill(dataset, samples)
         pairs = [store.read(sample) for sample in samples]
         before = plain.augment(dataset, samples, store)
@@ -97,10 +98,11 @@ def main():
                         distort(augment, image, mask, (0, round, at))
                     taken[which].append((time.perf_counter() - started) / len(pairs) * 1e3)
                 ratios.append(taken[1][-1] / taken[0][-1])
+            plainly, pasting = (statistics.median(times) for times in taken)
             print(
-                f"p {p}: plain {statistics.median(taken[0]):.2f} ms, with object-paste {statistics.median(taken[1]):.2f} ms, "
-                f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
-                f"bank of {count} objects, {size / 2**20:.0f} MiB, in {built:.1f} s",
+                f"p {p}: plain {plainly:.2f} ms, with object-paste {pasting:.2f} ms, ratio {statistics.median(ratios):.2f} "
+                f"({min(ratios):.2f} to {max(ratios):.2f}); bank of {count} objects, {size / 2**20:.0f} MiB, "
+                f"in {built:.1f} s",
                 flush=True,
             )
         placed, black = check_pastes(after, pairs, 60)

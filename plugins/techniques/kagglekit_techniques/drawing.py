@@ -73,6 +73,8 @@ def in_proportion(weights: np.ndarray, count: int, rng: np.random.Generator) -> 
 
     Drawing one by one would leave out a third of the pictures of equal weights.
     """
+    if not count:
+        return np.array([], int)
     order = rng.permutation(len(weights))
     ends = np.cumsum(weights[order])
     points = (np.arange(count) + rng.random()) * (ends[-1] / count)
