@@ -100,15 +100,13 @@ def main():
                 ratios.append(taken[1][-1] / taken[0][-1])
             plainly, pasting = (statistics.median(times) for times in taken)
             print(
-                f"p {p}: plain {plainly:.2f} ms, with object-paste {pasting:.2f} ms, ratio {statistics.median(ratios):.2f} "
-                f"({min(ratios):.2f} to {max(ratios):.2f}); bank of {count} objects, {size / 2**20:.0f} MiB, "
-                f"in {built:.1f} s",
+                f"p {p}: plain {plainly:.2f} ms, with object-paste {pasting:.2f} ms, "
+                f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
+                f"bank of {count} objects, {size / 2**20:.0f} MiB, in {built:.1f} s",
                 flush=True,
             )
         placed, black = check_pastes(after, pairs, 60)
-        print(
-            f"{placed} of 60 pictures got an object; all pixels and labels are where they belong, {black} black ones too"
-        )
+        print(f"{placed} of 60 got an object; pixels and labels are where they belong, {black} black ones too")
 
 
 if __name__ == "__main__":

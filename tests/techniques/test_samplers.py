@@ -48,7 +48,7 @@ def solved(*techniques, seed=0):
 def test_an_epoch_shows_at_most_so_many_of_a_group_and_all_take_their_turns(sizes, most, epoch):
     samples = grouped(sizes)
     limited = Limited(shuffle(samples), Limited.turns_of(samples, 3), most)
-    rounds = -(-max(sizes + [1]) // most)
+    rounds = -(-max([*sizes, 1]) // most)
     seen = Counter()
     for e in range(epoch, epoch + rounds):
         drawn = ids(limited(e))
@@ -71,7 +71,7 @@ def test_pictures_that_belong_to_no_group_have_no_group_to_be_limited(tmp_path):
     assert len(drawn) == 6, "two of each of three groups"
     one = solved({"name": "group-limit", "settings": {"most": 1}}).sampler(dataset, dataset.train, store)
     assert len(ids(one(0))) == 3 and set(ids(one(0))) | set(ids(one(1))) == {s.id for s in dataset.train}
-    few = one.__class__ and solved("group-limit").sampler(dataset, dataset.train[::2], store)
+    few = solved("group-limit").sampler(dataset, dataset.train[::2], store)
     assert len(ids(few(0))) == 3, "a subset in which every group has one picture is no error"
     dataset.samples = [replace(s, group="") for s in dataset.samples]
     with pytest.raises(RecipeError, match=r"techniques\.group-limit: no two pictures .* use --without group-limit"):
