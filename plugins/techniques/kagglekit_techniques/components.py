@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from kagglekit import Metric, Postprocess, Prediction
+from kagglekit.progress import track
 from kagglekit.types import Task
 
 # Parts of a picture; 0 changes nothing. Each is about twice the one before.
@@ -48,27 +49,27 @@ class Mended:
         """
         fits = hasattr(self.inner, "fit")
         fitted = replace(self, inner=self.inner.fit(predictions, truths, metric)) if fits else self
-        masks = [fitted.inner(prediction) for prediction in predictions]
+        masks = [fitted.inner(prediction) for prediction in track(predictions, len(predictions), "masks to mend")]
+        mended = [self._mend(mask) for mask in masks]
         sign = 1 if metric.greater_is_better else -1
         for k in range(1 if self.task == "multiclass" else 0, len(self.choices)):
             grid = sorted({*GRIDS[self.kind], self.choices[k]})
-            counts: list[list[np.ndarray]] = [[] for _ in grid]
-            for mask, truth in zip(masks, truths, strict=True):
-                for kept, one in zip(counts, fitted._counts(mask, truth, metric, k, grid), strict=True):
-                    kept.append(one)
-            scores = [sign * metric.reduce(np.stack(kept)) for kept in counts]
-            present = scores[grid.index(self.choices[k])]
-            if max(scores) > present + 1e-12:
+            triples = track(zip(masks, mended, truths, strict=True), len(masks), f"fitting {self.kind} of class {k}")
+            counts = [list(self._counts(*triple, metric, k, grid)) for triple in triples]
+            scores = [sign * metric.reduce(np.stack(column)) for column in zip(*counts, strict=True)]
+            if max(scores) > scores[grid.index(self.choices[k])] + 1e-12:
                 chosen = grid[int(np.argmax(scores))]
                 fitted = replace(fitted, choices=(*fitted.choices[:k], chosen, *fitted.choices[k + 1 :]))
+                mended = [fitted._mend(mask) for mask in masks]
         return fitted
 
     def _counts(
-        self, mask: np.ndarray, truth: np.ndarray, metric: Metric, k: int, grid: Sequence[float]
+        self, mask: np.ndarray, mended: np.ndarray, truth: np.ndarray, metric: Metric, k: int, grid: Sequence[float]
     ) -> Iterator[np.ndarray]:
-        """The metric's counts of one picture with each choice of the grid for class `k`."""
-        others = replace(self, choices=(*self.choices[:k], 0.0, *self.choices[k + 1 :]))._mend(mask)
+        """The metric's counts of one picture with each choice of the grid for class `k`; others are mended already."""
         parts = Parts.of(mask, k, self.kind, self.task)
+        present = parts.chosen(self.choices[k])
+        others = np.where(parts.within(present, mask), mask, mended) if present.any() else mended
         before, counts = None, None
         for choice in grid:
             chosen = parts.chosen(choice)
@@ -120,6 +121,12 @@ class Parts:
         if chosen.any():
             pixels = mask if self.plane is None else mask[..., self.plane]
             pixels[chosen[self.numbers]] = self.becomes
+
+    def within(self, chosen: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """bool, of the shape of `mask`: the pixels of chosen parts."""
+        pixels = np.zeros(mask.shape, bool)
+        (pixels if self.plane is None else pixels[..., self.plane])[:] = chosen[self.numbers]
+        return pixels
 
 
 def _holes(shown: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
