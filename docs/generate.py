@@ -1,13 +1,14 @@
-"""Writes docs/hooks.md from the hook specifications; a test fails when the file on disk differs.
+"""Writes docs/hooks.md and docs/techniques.md from the code; a test fails when a file on disk differs.
 
-Run it after changing a hook: `python docs/generate.py`.
+Run it after changing a hook or a technique: `python docs/generate.py`.
 """
 
+import dataclasses
 import inspect
 from pathlib import Path
 
 from kagglekit import defaults
-from kagglekit.plugins import SPECS
+from kagglekit.plugins import SPECS, discover
 
 HEAD = """# Hooks
 
@@ -32,5 +33,77 @@ def hooks_page() -> str:
     return "\n".join(parts)
 
 
+TECHNIQUES_HEAD = """# Techniques
+
+What a recipe may list under `techniques`; each wraps what those before it made. Made from the classes by
+`docs/generate.py`, the pictures by `docs/pictures.py` from drawn sample data.
+
+`kk run ID --with NAME` adds one at the end, `--without NAME` takes one away, `-o techniques.NAME.SETTING=VALUE` changes
+a setting. A technique that does not fit a competition says so before training begins.
+"""
+# Stages in the order in which a run asks them; a technique is listed with the first one that it really changes.
+STAGES = {
+    "kk_clean": "cleaning",
+    "kk_dataset": "data set",
+    "kk_augment": "augment",
+    "kk_intake": "intake",
+    "kk_model": "model",
+    "kk_loss": "loss",
+    "kk_optimizer": "optimizer",
+    "kk_tta": "views",
+    "kk_ensemble": "ensemble",
+    "kk_postprocess": "post-processing",
+    "kk_sampler": "sampler",  # last: some techniques only look there whether they fit
+}
+IMAGES = Path(__file__).parent / "images" / "techniques"
+
+
+def techniques_page() -> str:
+    """The text of docs/techniques.md: the techniques that plugins of this project bring."""
+    ours = Path(__file__).parents[1] / "plugins"
+    kinds = [k for p, k in discover().techniques.values() if ours in Path(inspect.getfile(p.module)).parents]
+    order = ["kk_clean", "kk_dataset", "kk_sampler", *STAGES]
+    kinds = sorted(kinds, key=lambda kind: (order.index(hooks_of(kind)[0]), kind.name))
+    rows = [f"| [`{k.name}`](#{k.name}) | {stage_of(k)} | {inspect.getdoc(k).splitlines()[0]} |" for k in kinds]
+    table = "\n".join(["| technique | stage | what it does |", "|---|---|---|", *rows]) + "\n"
+    return "\n".join([TECHNIQUES_HEAD, table, *map(section, kinds)])
+
+
+def hooks_of(kind: type) -> list[str]:
+    """The hooks that a technique wraps, the one that it is about first."""
+    return [hook for hook in STAGES if hasattr(kind, hook)]
+
+
+def stage_of(kind: type) -> str:
+    """What people call the stages that a technique changes."""
+    hooks = hooks_of(kind)
+    checks = hooks[-1] == "kk_sampler" and len(hooks) > 1  # as before, after a look at the data set
+    return ", ".join(STAGES[hook] for hook in (hooks[:-1] if checks else hooks))
+
+
+def section(kind: type) -> str:
+    """All about one technique."""
+    package = inspect.getmodule(kind).__name__.partition(".")[0].removeprefix("kagglekit_").replace("_", "-")
+    where = "several competitions" if package == "techniques" else f"`{package}`"
+    hooks = ", ".join(f"`{hook}`" for hook in hooks_of(kind))
+    parts = [f"## {kind.name}", f"*{stage_of(kind)}; for {where}; wraps {hooks}*", inspect.getdoc(kind)]
+    fields = [field for field in dataclasses.fields(kind) if field.init]
+    if fields:
+        rows = [f"| `{field.name}` | `{type_of(field)}` | `{field.default!r}` |" for field in fields]
+        parts.append("\n".join(["| setting | type | default |", "|---|---|---|", *rows]))
+    picture = IMAGES / f"{kind.name}.jpg"
+    if picture.exists():
+        parts.append(f"![before and after {kind.name}](images/techniques/{picture.name})")
+    return "\n\n".join(parts) + "\n"
+
+
+def type_of(field: dataclasses.Field) -> str:
+    """The annotation as it is written, whether or not its module delays annotations."""
+    return field.type if isinstance(field.type, str) else inspect.formatannotation(field.type).replace("typing.", "")
+
+
+PAGES = {"hooks.md": hooks_page, "techniques.md": techniques_page}
+
 if __name__ == "__main__":
-    Path(__file__).with_name("hooks.md").write_text(hooks_page(), encoding="utf-8")
+    for name, page in PAGES.items():
+        Path(__file__).with_name(name).write_text(page(), encoding="utf-8")

@@ -58,11 +58,11 @@ def kk_sampler(dataset, samples, recipe, store):
 
 
 @hookspec(firstresult=True)
-def kk_augment(dataset, samples, recipe):
+def kk_augment(dataset, samples, recipe, competition, store):
     """How do you distort? Returns an albumentations transform, or any callable `(image, mask) -> (image, mask)`.
 
-    Inputs are a picture `[H, W, C]` of the data set's depth and its mask; they must not be changed in place. Default:
-    horizontal flip.
+    Inputs are a picture `[H, W, C]` of the data set's depth and its mask; they must not be changed in place. `samples`
+    are those that are learnt from, and `store` holds them decoded, as for `kk_sampler`. Default: horizontal flip.
     """
 
 

@@ -52,7 +52,14 @@ class MeanDice:
 
     def reduce(self, statistics: np.ndarray) -> float:
         """The mean over `[N, 2]` or `[N, K, 2]`."""
-        return float(_ratio(2 * statistics[..., 0], statistics[..., 1], self.both_empty).mean())
+        return float(self._dice(statistics).mean())
+
+    def per_class(self, statistics: np.ndarray) -> np.ndarray:
+        """float64 `[K]` of `[N, K, 2]`: the mean over pictures of every class; `[1]` of `[N, 2]`."""
+        return self._dice(statistics).reshape(len(statistics), -1).mean(0)
+
+    def _dice(self, statistics: np.ndarray) -> np.ndarray:
+        return _ratio(2 * statistics[..., 0], statistics[..., 1], self.both_empty)
 
 
 @dataclass(frozen=True)
@@ -84,14 +91,22 @@ class ClassIoU:
         """The score of `[N, K, K]`."""
         import numpy as np
 
-        if self.over == "dataset":
-            statistics = statistics.sum(0, keepdims=True)
-        return float(np.nanmean(self.per_class(statistics), axis=-1).mean())
+        return float(np.nanmean(self._ious(statistics), axis=-1).mean())
 
     def per_class(self, statistics: np.ndarray) -> np.ndarray:
-        """float64 `[..., K]` of `[..., K, K]`: the IoU of every class, NaN where it is in neither."""
+        """float64 `[K]` of `[N, K, K]`: the IoU of every class, NaN where no picture shows or predicts it."""
         import numpy as np
 
+        ious = self._ious(statistics)
+        shown = ~np.isnan(ious)
+        return np.where(shown.any(0), np.where(shown, ious, 0).sum(0) / np.maximum(shown.sum(0), 1), np.nan)
+
+    def _ious(self, statistics: np.ndarray) -> np.ndarray:
+        """float64 `[1 or N, K]`: the IoU of every class, of all pictures together or of each; NaN where in neither."""
+        import numpy as np
+
+        if self.over == "dataset":
+            statistics = statistics.sum(0, keepdims=True)
         hits = np.diagonal(statistics, axis1=-2, axis2=-1)
         return _ratio(hits, statistics.sum(-1) + statistics.sum(-2) - hits, np.nan)
 
@@ -119,6 +134,25 @@ class Pooled:
     def reduce(self, statistics: np.ndarray) -> float:
         """The score of the summed counts."""
         return self.metric.reduce(statistics.sum(0, keepdims=True))
+
+
+def class_scores(metric: Metric, statistics: np.ndarray) -> np.ndarray | None:
+    """float64 `[K]`: the score of every class, NaN where it says nothing; None if the metric cannot tell classes."""
+    if isinstance(metric, Pooled):
+        return class_scores(metric.metric, statistics.sum(0, keepdims=True))
+    return metric.per_class(statistics) if hasattr(metric, "per_class") else None
+
+
+def fallen(metric: Metric, before: np.ndarray, after: np.ndarray) -> tuple[int, ...]:
+    """Classes whose score is worse in the statistics `after` than in those `before`; none if it cannot be said."""
+    import numpy as np
+
+    scores = class_scores(metric, before), class_scores(metric, after)
+    if scores[0] is None:
+        return ()
+    sign = 1 if metric.greater_is_better else -1
+    # Sums of the same numbers in another order differ in their last digits.
+    return tuple(int(k) for k in np.flatnonzero(sign * (scores[0] - scores[1]) > 1e-9))
 
 
 def _refuse_sizes(truth: np.ndarray, mask: np.ndarray) -> None:

@@ -160,7 +160,7 @@ def job_of(solution: Solution, data: Data, part: Split, place: Path, **more: Any
         make_model=lambda: solution.model(data.intake.channels),
         loss=solution.loss(),
         sampler=solution.sampler(data.dataset, part.train, data.store),
-        augment=solution.augment(data.dataset, part.train),
+        augment=solution.augment(data.dataset, part.train, data.store),
         intake=data.intake,
         validation=seen_windows(data.store, part.validation, window, window),
         folder=place,

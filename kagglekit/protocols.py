@@ -83,7 +83,11 @@ class Dataset(Protocol):
 
 
 class Metric(Protocol):
-    """A competition's score, in two steps so that it can be streamed and bootstrapped over pictures."""
+    """A competition's score, in two steps so that it can be streamed and bootstrapped over pictures.
+
+    It may also have `per_class(statistics) -> float64 [K]`, the score of each class from `[N, ...]` counts, NaN where
+    they say nothing of it; then settings chosen on validation are kept only if no class falls.
+    """
 
     name: str
     greater_is_better: bool

@@ -65,9 +65,10 @@ class Solution:
         """What an epoch draws of `samples`."""
         return self._ask("kk_sampler", dataset=dataset, samples=samples, recipe=self.recipe, store=store)
 
-    def augment(self, dataset: Dataset, samples: Sequence[Sample]) -> Augment:
+    def augment(self, dataset: Dataset, samples: Sequence[Sample], store: Store) -> Augment:
         """How training pictures are distorted."""
-        return self._ask("kk_augment", dataset=dataset, samples=samples, recipe=self.recipe)
+        known = {"dataset": dataset, "samples": samples, "store": store, "competition": self.competition}
+        return self._ask("kk_augment", **known, recipe=self.recipe)
 
     def intake(self, channels: int, depth: Depth) -> Intake:
         """What the network sees of pictures that are stored with `channels` of `depth`."""

@@ -154,6 +154,7 @@ class View:
     """One way to look at a picture at test time: `undo(do(x)) == x` for every `[B, C, H, W]`, also non-square.
 
     A view may also change the size: probabilities that come back in another one are resized to that of the picture.
+    And it may show parts: n of them of each picture as `[n * B, C, H, W]`, all first parts before all second ones.
     """
 
     name: str

@@ -67,13 +67,30 @@ def distort(
     """Apply an albumentations transform or a plain `(image, mask)` callable, reproducibly for `seed`."""
     import numpy as np
 
-    number = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    if hasattr(augment, "set_random_seed"):  # albumentations keeps generators of its own
-        augment.set_random_seed(number)
+    seed_all(augment, int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    return applied(augment, image, mask)
+
+
+def seed_all(augment: Augment, seed: int) -> None:
+    """Let everything random in a distortion depend on `seed` from here on."""
+    import numpy as np
+
+    if hasattr(augment, "set_random_state"):
+        # albumentations keeps generators of its own. Its set_random_seed would give every transform of a Compose the
+        # same numbers: all that have a chance of a half would act on the same half of the pictures, and none on others.
+        augment.set_random_state(np.random.default_rng(seed), random.Random(seed))
+    elif hasattr(augment, "set_random_seed"):
+        augment.set_random_seed(seed)
+    else:
+        random.seed(seed)
+        np.random.seed(seed)
+
+
+def applied(augment: Augment, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A distortion called in the form that it has: with keywords where it keeps generators of its own."""
+    if hasattr(augment, "set_random_seed"):
         out = augment(image=image, mask=mask)
         return out["image"], out["mask"]
-    random.seed(number)
-    np.random.seed(number)
     return augment(image, mask)
 
 

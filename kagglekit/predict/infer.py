@@ -65,7 +65,7 @@ class Predictor:
         masks, classes = [], []
         for network in self.networks:
             taken = network.take_in(images)
-            looks = [self._look(network, taken, view) for view in self.views]
+            looks = [self._look(network.body, taken, view) for view in self.views]
             if self.apart:
                 masks += [probs for probs, _ in looks]
                 classes += [seen for _, seen in looks]
@@ -75,15 +75,20 @@ class Predictor:
         heads = None if classes[0] is None else torch.stack(classes).cpu().numpy()
         return torch.stack(masks).cpu().numpy(), heads
 
-    def _look(self, network, taken: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Probabilities of masks and classes that one member gives one view."""
+    def _look(self, body: torch.nn.Module, taken: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Probabilities of masks and classes that one member gives one view.
+
+        Where a view shows parts of the pictures, a class is there if any part shows it.
+        """
+        shown = view.do(taken)
         with autocast(self.device, self.dtype):
-            output = network.body(view.do(taken))
-        probs = view.undo(to_probs(mask_logits(output), self.task))
+            outputs = [body(part) for part in shown.split(len(taken))]  # no more in memory than without views
+        logits = torch.cat([mask_logits(output) for output in outputs])
+        probs = view.undo(to_probs(logits, self.task))
         if probs.shape[-2:] != taken.shape[-2:]:
             probs = torch.nn.functional.interpolate(probs, taken.shape[-2:], mode="bilinear")
-        heads = getattr(output, "classes", None)
-        return probs, None if heads is None else heads.float().sigmoid()
+        heads = [getattr(output, "classes", None) for output in outputs]
+        return probs, None if heads[0] is None else torch.stack(heads).float().sigmoid().amax(0)
 
     def _blended(self, looks: Sequence[torch.Tensor]) -> torch.Tensor:
         """The mean over the views, by their weights."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.data.resize import resize_probs
-from kagglekit.metrics import better
+from kagglekit.metrics import better, fallen
 from kagglekit.protocols import Metric, Postprocess
 from kagglekit.types import Prediction, Task
 
@@ -64,7 +64,10 @@ class Argmax:
 
 @dataclass(frozen=True)
 class Gate:
-    """What fitting on validation gave: scores before and after, the honest (nested) one, and what is kept."""
+    """What fitting on validation gave: scores before and after, the honest (nested) one, and what is kept.
+
+    `fell` are the classes that the fitted settings made worse, whatever they did to the score.
+    """
 
     chosen: Postprocess
     kept: bool
@@ -72,6 +75,7 @@ class Gate:
     after: float
     nested: float
     settings: dict[str, Any]
+    fell: tuple[int, ...] = ()
 
 
 def gate(
@@ -80,7 +84,8 @@ def gate(
     """Fit `postprocess` on validation; None where it has nothing to fit or validation is too small to say.
 
     The nested score fits on four fifths of the pictures and scores the fifth that was left out. The fitted settings
-    are kept only if the score rises, and the nested score, which did not see its pictures, rises too.
+    are kept only if the score rises, the nested score, which did not see its pictures, rises too, and no class falls
+    (as nnU-Net decides on its post-processing, Isensee et al. 2021), where the metric has a score for each class.
     """
     import numpy as np
 
@@ -94,19 +99,21 @@ def gate(
 
     everything = range(len(predictions))
     fitted = postprocess.fit(predictions, truths, metric)
-    before = metric.reduce(np.stack(statistics(postprocess, everything)))
+    counts = np.stack(statistics(postprocess, everything))
+    before = metric.reduce(counts)
     if fitted == postprocess:
         return Gate(postprocess, False, before, before, before, describe(postprocess))
-    after = metric.reduce(np.stack(statistics(fitted, everything)))
+    fitted_counts = np.stack(statistics(fitted, everything))
+    after, fell = metric.reduce(fitted_counts), fallen(metric, counts, fitted_counts)
     held_out: list[np.ndarray] = []
     for part in range(PARTS):
         rest = [i for i in everything if i % PARTS != part]
         inner = postprocess.fit([predictions[i] for i in rest], [truths[i] for i in rest], metric)
         held_out += statistics(inner, everything[part::PARTS])
     nested = metric.reduce(np.stack(held_out))
-    kept = better(metric, after, before) and better(metric, nested, before)
+    kept = better(metric, after, before) and better(metric, nested, before) and not fell
     result = fitted if kept else postprocess
-    return Gate(result, kept, before, after, nested, describe(result))
+    return Gate(result, kept, before, after, nested, describe(result), fell)
 
 
 def describe(postprocess: Any) -> dict[str, Any]:

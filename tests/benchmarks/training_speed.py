@@ -113,7 +113,7 @@ def main():
     solution = resolve(recipe, registry())
     dataset = solution.dataset(arguments.data)
     samples, held_out = dataset.train[: arguments.pictures], dataset.train[arguments.pictures :][:160]
-    loss_of, augment = solution.loss(), solution.augment(dataset, samples)
+    loss_of = solution.loss()
     torch.manual_seed(0)
     weights = solution.model(3).state_dict()
 
@@ -132,7 +132,7 @@ def main():
         store.fill(dataset, [*samples, *held_out])
         pairs = {s: tuple(np.array(a) for a in store.read(s)) for s in samples}
         check = [tuple(np.array(a) for a in store.read(s)) for s in held_out]
-        shuffle = solution.sampler(dataset, samples, store)
+        shuffle, augment = solution.sampler(dataset, samples, store), solution.augment(dataset, samples, store)
         job = engine.Job(
             recipe=recipe,
             task="binary",

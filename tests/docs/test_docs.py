@@ -25,6 +25,28 @@ def test_the_hook_reference_is_what_the_specifications_say():
     assert (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8") == generate.hooks_page()
 
 
+def test_the_page_of_techniques_is_what_their_classes_say_and_leaves_none_out():
+    from kagglekit.plugins import discover
+
+    generate = module_at(ROOT / "docs" / "generate.py")
+    text = (ROOT / "docs" / "techniques.md").read_text(encoding="utf-8")
+    assert text == generate.techniques_page(), "run: python docs/generate.py"
+    sections = re.findall(r"^## (\S+)$", text, re.M)
+    assert sorted(sections) == sorted(discover().techniques) and len(sections) >= 33
+
+
+def test_what_changes_pictures_or_masks_is_shown_before_and_after_in_small_files():
+    from kagglekit.plugins import discover
+
+    folder = ROOT / "docs" / "images" / "techniques"
+    shown = {path.stem for path in folder.glob("*.jpg")}
+    asked = {"kk_augment", "kk_postprocess"}
+    wanted = {name for name, (_, kind) in discover().techniques.items() if asked & set(dir(kind))}
+    assert shown == wanted and len(shown) >= 14
+    for path in folder.glob("*.jpg"):
+        assert 5_000 < path.stat().st_size < 60_000, path.name
+
+
 def commands() -> list[str]:
     blocks = [block for page in PAGES for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S)]
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]

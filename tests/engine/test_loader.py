@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kagglekit.data.loader import batches, to_target
+from kagglekit.data.loader import batches, distort, to_target
 from kagglekit.data.sampling import Shuffle, albumentations
 from kagglekit.errors import PluginError
 from kagglekit.types import Box, Draw
@@ -246,3 +246,28 @@ def test_albumentations_does_not_look_for_updates(monkeypatch):
     monkeypatch.delenv("NO_ALBUMENTATIONS_UPDATE", raising=False)
     assert albumentations().__name__ == "albumentations"
     assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "1"
+
+
+def test_the_parts_of_a_distortion_are_drawn_independently_of_each_other():
+    from collections import Counter
+
+    A = albumentations()
+    both = A.Compose([A.HorizontalFlip(p=0.5), A.OneOf([A.VerticalFlip(p=1)], p=0.5)])
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    counts = Counter(distort(both, image, image[..., 0], (seed,))[0].tobytes() for seed in range(400))
+    assert len(counts) == 4 and min(counts.values()) > 60, "neither flip, one, the other, both"
+
+
+def test_what_keeps_a_seed_but_no_generators_is_given_the_seed():
+    class Own:
+        """As a technique's distortion is called."""
+
+        def set_random_seed(self, seed):
+            self.rng = np.random.default_rng(seed)
+
+        def __call__(self, image, mask):
+            return {"image": image + self.rng.integers(100, dtype=np.uint8), "mask": mask}
+
+    image = np.zeros((2, 2, 3), np.uint8)
+    one, two, other = (distort(Own(), image, image[..., 0], (seed,))[0].tobytes() for seed in (1, 1, 2))
+    assert one == two != other

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kagglekit.metrics import ClassIoU, MeanDice, MeanIoU, Pooled, better, score_with_interval
+from kagglekit.metrics import ClassIoU, MeanDice, MeanIoU, Pooled, better, class_scores, fallen, score_with_interval
 
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 9))
 pairs = shapes.flatmap(
@@ -140,7 +140,7 @@ def test_a_class_in_neither_truth_nor_prediction_is_left_out():
     metric = ClassIoU(11)
     truth, mask = full((4, 4), 0), full((4, 4), 0)
     truth[:2] = mask[:1] = 7
-    per_class = metric.per_class(metric.compare(truth, mask)[None].sum(0))
+    per_class = metric.per_class(metric.compare(truth, mask)[None])
     assert np.isnan(per_class).sum() == 9
     assert scored(metric, truth, mask) == pytest.approx((8 / 12 + 4 / 8) / 2)
 
@@ -241,3 +241,37 @@ def test_better_is_strict_and_follows_the_direction_of_the_metric(greater):
     assert better(metric, 2.0, 1.0) is greater
     assert better(metric, 1.0, 2.0) is not greater
     assert not better(metric, 1.0, 1.0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(label_maps, st.sampled_from(["dataset", "picture"]))
+def test_the_scores_of_classes_say_for_each_class_what_the_score_says_of_all(case, over):
+    classes, pictures = case
+    metric = ClassIoU(classes, over)
+    counts = np.stack([metric.compare(truth, mask) for truth, mask in pictures])
+    expected = np.full(classes, np.nan)
+    for k in range(classes):
+        parts = [(int(((t == k) & (m == k)).sum()), int(((t == k) | (m == k)).sum())) for t, m in pictures]
+        parts = [(sum(i for i, _ in parts), sum(u for _, u in parts))] if over == "dataset" else parts
+        ious = [i / u for i, u in parts if u]
+        expected[k] = np.mean(ious) if ious else np.nan
+    assert class_scores(metric, counts) == pytest.approx(expected, nan_ok=True)
+    pooled = class_scores(Pooled(metric), counts)
+    assert pooled == pytest.approx(class_scores(ClassIoU(classes), counts), nan_ok=True)
+
+
+def test_dice_has_a_score_for_every_class_and_their_mean_is_the_score():
+    rng = np.random.default_rng(0)
+    counts = np.stack([MeanDice().compare(*(rng.integers(0, 2, (2, 5, 6, 3)).astype(np.uint8))) for _ in range(4)])
+    assert class_scores(MeanDice(), counts).mean() == pytest.approx(MeanDice().reduce(counts))
+    assert class_scores(MeanDice(), counts).shape == (3,)
+    assert class_scores(MeanDice(), counts[:, 0]).tolist() == [MeanDice().reduce(counts[:, 0])]
+
+
+def test_a_metric_without_scores_of_classes_lets_none_fall_and_a_new_false_alarm_is_no_fall_of_its_class():
+    assert (
+        class_scores(MeanIoU(), np.ones((2, 2))) is None and fallen(MeanIoU(), np.ones((2, 2)), np.zeros((2, 2))) == ()
+    )
+    metric, truth = ClassIoU(3), full((2, 2), 0)
+    before, after = (metric.compare(truth, mask)[None] for mask in (full((2, 2), 0), full((2, 2), 1)))
+    assert fallen(metric, before, after) == (0,), "class 1 had no score before, class 0 lost its own"

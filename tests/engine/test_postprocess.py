@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from kagglekit.metrics import MeanIoU
+from kagglekit.metrics import ClassIoU, MeanDice, MeanIoU
 from kagglekit.predict.postprocess import MOST, PARTS, Argmax, Threshold, describe, gate
 from kagglekit.types import Prediction
 from tests.worlds import disc
@@ -197,3 +197,45 @@ def test_settings_are_described_as_plain_values():
     assert describe(Threshold(0.4)) == {"threshold": 0.4, "task": "binary"}
     assert describe(Argmax()) == {}
     assert describe(lambda p: p) == {}
+
+
+@dataclass(frozen=True)
+class Favours:
+    """Moves pixels from class 2 to class 1 once fitted, whatever that costs class 2."""
+
+    fitted: bool = False
+
+    def __call__(self, prediction):
+        labels = prediction.probs.argmax(0).astype(np.uint8)
+        if self.fitted:
+            labels[:, :20] = 1
+        return labels
+
+    def fit(self, predictions, truths, metric):
+        return replace(self, fitted=True)
+
+
+def stripes(stolen: int):
+    """Label maps whose class 1 is predicted as 0, beside `stolen` columns of class 2 that are right."""
+    truth = np.zeros(SIZE, np.uint8)
+    truth[:, :20], truth[:, 20 - stolen : 20] = 1, 2
+    guess = np.where(truth == 1, 0, truth)
+    guess[:, 20:24] = truth[:, 20:24] = 2
+    probs = np.eye(3, dtype=np.float32)[guess].transpose(2, 0, 1)
+    return [Prediction(probs, SIZE, f"p{i}") for i in range(10)], [truth] * 10
+
+
+@pytest.mark.parametrize(("stolen", "fell"), [(0, ()), (2, (2,))])
+def test_a_gain_at_the_cost_of_one_class_does_not_pass_the_gate(stolen, fell):
+    predictions, truths = stripes(stolen)
+    result = gate(Favours(), predictions, truths, ClassIoU(3))
+    assert result.after > result.before and result.nested > result.before
+    assert result.fell == fell and result.kept is not bool(fell)
+    assert result.chosen == Favours(fitted=not fell)
+
+
+def test_where_a_metric_knows_no_classes_the_score_alone_decides():
+    predictions, truths = planted(0.65)
+    for metric in (MeanIoU(), MeanDice()):
+        result = gate(Threshold(), predictions, truths, metric)
+        assert result.kept and result.fell == ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kagglekit import Metric, PluginError, Postprocess, Prediction
+from kagglekit.data.loader import applied, seed_all
 
 if TYPE_CHECKING:
     from kagglekit_clouds.techniques import SwathPaint
@@ -56,17 +57,12 @@ class Painted:
 
     def set_random_seed(self, seed: int) -> None:
         """Everything random that follows depends on `seed`."""
-        if hasattr(self.inner, "set_random_seed"):
-            self.inner.set_random_seed(seed)
+        seed_all(self.inner, seed)
         np.random.seed(seed)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> Mapping[str, np.ndarray]:
         """As albumentations calls it."""
-        if hasattr(self.inner, "set_random_seed"):
-            distorted = self.inner(image=image, mask=mask)
-            image, mask = distorted["image"], distorted["mask"]
-        else:
-            image, mask = self.inner(image, mask)
+        image, mask = applied(self.inner, image, mask)
         if np.random.random() >= self.settings.p:
             return {"image": image, "mask": mask}
         swath = draw_swath(image.shape[:2], self.settings.least, self.settings.most)

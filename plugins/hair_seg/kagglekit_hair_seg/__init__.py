@@ -72,6 +72,7 @@ def kk_competition():
             "warmup": 1.0,
             "batch_size": 32,
             "techniques": [
+                {"name": "bridge"},
                 {"name": "flip-tta", "settings": {"identity": 0.75}},
                 {"name": "epoch-ensemble", "settings": {"last": 3}},
             ],
@@ -115,6 +116,14 @@ def search_space():
 
 
 @hookimpl
+def kk_techniques():
+    """Those that only this contest asks for."""
+    from kagglekit_hair_seg.techniques import Bridge
+
+    return [Bridge]
+
+
+@hookimpl
 def kk_sample(competition, root, count, seed, track):
     """People with drawn hair, with the label flaws of the contest."""
     from kagglekit_hair_seg.sample import draw_sample
@@ -146,3 +155,12 @@ def kk_augment():
             A.OneOf([A.GridDistortion(), A.OpticalDistortion(), A.GaussNoise()], p=0.25),
         ]
     )
+
+
+@hookimpl
+def kk_postprocess(competition):
+    """A threshold chosen on validation, and of what it finds the largest region without holes, as one polygon holds."""
+    from kagglekit.predict.postprocess import Threshold
+    from kagglekit_hair_seg.regions import OneRegion
+
+    return OneRegion(Threshold(0.5, competition.task))

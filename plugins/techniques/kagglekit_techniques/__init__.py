@@ -1,13 +1,16 @@
 """Techniques that serve more than one competition; each is a frozen dataclass that wraps the stages it changes."""
 
 from kagglekit import hookimpl
+from kagglekit_techniques.augment import Coloring, HeavyAugment, LightAugment, ObjectPaste, SelfMix
+from kagglekit_techniques.cleanup import FillHoles, LargestComponent, MinArea
 from kagglekit_techniques.dense_crf import DenseCRF
 from kagglekit_techniques.ensembles import EpochEnsemble, Vote
 from kagglekit_techniques.fitted import FitViews, GreedyEnsemble, WeightAverage
 from kagglekit_techniques.heads import ClassHead, DeepSupervision
-from kagglekit_techniques.losses import LabelSmoothing
+from kagglekit_techniques.losses import IgnoreClass, LabelSmoothing, ProspectiveFilter, SmallLoss
 from kagglekit_techniques.multi_window import MultiWindow
-from kagglekit_techniques.tta import FlipTTA, ScaleTTA, TurnTTA
+from kagglekit_techniques.samplers import BalancedClasses, GroupLimit, MaskFractionBins, WeightedDraws
+from kagglekit_techniques.tta import CropTTA, FlipTTA, ScaleTTA, TurnTTA
 from kagglekit_techniques.windows import GridWindows, RandomWindows
 
 
@@ -15,19 +18,35 @@ from kagglekit_techniques.windows import GridWindows, RandomWindows
 def kk_techniques():
     """All of them."""
     return [
+        BalancedClasses,
         ClassHead,
+        Coloring,
+        CropTTA,
         DeepSupervision,
         DenseCRF,
         EpochEnsemble,
         FitViews,
+        FillHoles,
         FlipTTA,
         GreedyEnsemble,
         GridWindows,
+        GroupLimit,
+        HeavyAugment,
+        IgnoreClass,
         LabelSmoothing,
+        LargestComponent,
+        LightAugment,
+        MaskFractionBins,
+        MinArea,
         MultiWindow,
+        ObjectPaste,
+        ProspectiveFilter,
         RandomWindows,
         ScaleTTA,
+        SelfMix,
+        SmallLoss,
         TurnTTA,
         Vote,
         WeightAverage,
+        WeightedDraws,
     ]

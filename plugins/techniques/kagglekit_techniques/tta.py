@@ -92,3 +92,41 @@ class ScaleTTA:
 
         others = (views.scale(scale, (1 - self.identity) / len(self.scales)) for scale in self.scales)
         return views.product((views.identity(self.identity), *others), inner)
+
+
+@dataclass(frozen=True)
+class CropTTA:
+    """Average the picture with enlarged parts of itself, in which small objects are large; it weighs `identity` itself.
+
+    Crops of 1/`zoom` of both sides cover the picture, neighbours sharing `overlap` of a crop or more; each is enlarged
+    to the size of the picture. One view holds them all: its probabilities are stitched before they are blended, every
+    pixel a weighted mean of the crops that show it, which count less towards their edges. So what a crop does not show
+    is not taken for background. After slicing-aided inference (SAHI, Akyon et al. 2022). With the default the network
+    looks at ten pictures instead of one.
+    """
+
+    name: ClassVar[str] = "crop-tta"
+    zoom: float = 2.0
+    overlap: float = 0.25
+    identity: float = 0.5
+
+    def __post_init__(self):
+        refuse_share(self.identity)
+        if not 1 < self.zoom <= 8 or not 0 <= self.overlap <= 0.9:
+            raise ValueError("zoom must lie above 1 and up to 8, overlap in 0..0.9")
+
+    @classmethod
+    def space(cls):
+        """What is worth searching."""
+        from optuna.distributions import FloatDistribution
+
+        return {"identity": FloatDistribution(0.2, 1.0), "zoom": FloatDistribution(1.25, 3.0)}
+
+    @hookimpl(wrapper=True)
+    def kk_tta(self):
+        """Every view so far, and every view so far in parts."""
+        inner = yield
+        from kagglekit.predict import views
+        from kagglekit_techniques.crops import parts
+
+        return views.product((views.identity(self.identity), parts(self.zoom, self.overlap, 1 - self.identity)), inner)

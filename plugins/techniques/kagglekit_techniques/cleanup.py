@@ -1,0 +1,102 @@
+"""What is mended in masks before they are submitted: settings; the work is in `components`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from kagglekit import hookimpl
+from kagglekit_techniques.fitting import refuse_tiled
+
+if TYPE_CHECKING:
+    from kagglekit import Competition, Postprocess
+    from kagglekit_techniques.components import Mended
+
+
+def mended(inner: Postprocess, competition: Competition, kind: str, start: float) -> Mended:
+    """The post-processing `kind` after `inner`, with `start` as the setting of every class."""
+    from kagglekit_techniques.components import Mended
+
+    count, first = len(competition.classes), 1 if competition.task == "multiclass" else 0
+    return Mended(inner, kind, (0.0,) * first + (start,) * (count - first), competition.task)
+
+
+@dataclass(frozen=True)
+class MinArea:
+    """Remove regions of a mask that cover less than `area` of the picture; of label maps they become background.
+
+    Validation decides on an area for each class, or on none; `area` is where it begins, and what stays where it is too
+    small to tell. 75 of 512x512 pixels (2nd place of the Korean hair contest) are 0.0003 of a picture; in the
+    clouds contest 5000 of 350x525, or 0.027, were used.
+    """
+
+    name: ClassVar[str] = "min-area"
+    area: float = 0.0003
+
+    def __post_init__(self):
+        if not 0 <= self.area < 1:
+            raise ValueError("area is a part of the picture, 0..1 (1 excluded)")
+
+    @hookimpl(wrapper=True)
+    def kk_sampler(self, dataset):
+        """As before; asked before training, so that a run that could not end does not begin."""
+        refuse_tiled(dataset, self.name)
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def kk_postprocess(self, competition):
+        """The masks so far without small regions."""
+        inner = yield
+        return mended(inner, competition, "min-area", self.area)
+
+
+@dataclass(frozen=True)
+class FillHoles:
+    """Fill holes of a mask that cover less than `area` of the picture; of label maps, holes that are background.
+
+    A hole is what a region encloses and the edge of the picture does not. Validation decides on an area for each class,
+    or on none; `area` is where it begins, and what stays where it is too small to tell. Small holes
+    are mostly doubts of the network; labels drawn as outlines have none.
+    """
+
+    name: ClassVar[str] = "fill-holes"
+    area: float = 0.0003
+
+    def __post_init__(self):
+        if not 0 <= self.area < 1:
+            raise ValueError("area is a part of the picture, 0..1 (1 excluded)")
+
+    @hookimpl(wrapper=True)
+    def kk_sampler(self, dataset):
+        """As before; asked before training, so that a run that could not end does not begin."""
+        refuse_tiled(dataset, self.name)
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def kk_postprocess(self, competition):
+        """The masks so far without small holes."""
+        inner = yield
+        return mended(inner, competition, "fill-holes", self.area)
+
+
+@dataclass(frozen=True)
+class LargestComponent:
+    """Keep only the largest region of a class, for classes where validation rises by it, as nnU-Net decides it.
+
+    Without a validation large enough to tell, nothing is removed. Isensee et al. (2021) accept it if the mean score
+    rises and no class falls, which the engine asks of all settings that validation chooses.
+    """
+
+    name: ClassVar[str] = "largest-component"
+
+    @hookimpl(wrapper=True)
+    def kk_sampler(self, dataset):
+        """As before; asked before training, so that a run that could not end does not begin."""
+        refuse_tiled(dataset, self.name)
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def kk_postprocess(self, competition):
+        """The masks so far, of some classes only the largest region."""
+        inner = yield
+        return mended(inner, competition, "largest-component", 0.0)
