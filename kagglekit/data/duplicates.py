@@ -7,11 +7,13 @@ in at most d // 4 bits of one of their four 16-bit parts, so only hashes that li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+
+Agree = Callable[["np.ndarray", "np.ndarray"], "np.ndarray"]
 
 SIDE = 32  # of the gray picture that is transformed
 KEPT = 8  # lowest frequencies of each direction: 64 signs
@@ -40,10 +42,11 @@ def perceptual_hash(image: np.ndarray) -> int:
     return int(np.packbits(signs).view(">u8")[0])
 
 
-def group(hashes: np.ndarray, distance: int) -> np.ndarray:
+def group(hashes: np.ndarray, distance: int, agree: Agree | None = None) -> np.ndarray:
     """int `[N]`: the number of the group of each hash uint64 `[N]`; chains of hashes within `distance` bits are a group.
 
-    `distance` lies in 0..15; raises ValueError otherwise.
+    `agree(i, j)`, bool `[M]` of positions `[M]`, has the last word on pairs. `distance` lies in 0..15; raises
+    ValueError otherwise.
     """
     import numpy as np
     from scipy.sparse import coo_array
@@ -51,22 +54,29 @@ def group(hashes: np.ndarray, distance: int) -> np.ndarray:
 
     if not 0 <= distance <= MOST:
         raise ValueError(f"distance must lie in 0..{MOST} bits, got {distance}")
-    # Equal hashes (blank pictures, copies) are one node: their pairs alone could be billions.
-    nodes, place = np.unique(np.asarray(hashes, np.uint64), return_inverse=True)
-    count = len(nodes)
-    left, right = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    count = len(hashes)
+    # Equal hashes (blank pictures, copies) are compared with the first of them only: all pairs could be billions.
+    nodes, first, place = np.unique(np.asarray(hashes, np.uint64), return_index=True, return_inverse=True)
+    left, right = np.arange(count), first[place]
+    if agree is not None:
+        alike = (left == right) | agree(left, right)
+        left, right = left[alike], right[alike]
 
     def labels() -> np.ndarray:
         edges = coo_array((np.ones(len(left), bool), (left, right)), (count, count))
-        return connected_components(edges, directed=False)[1]
+        return connected_components(edges, directed=False)[1].astype(np.int64)
 
     for one, other in near_pairs(nodes, distance):
+        one, other = first[one], first[other]
+        if agree is not None:
+            alike = agree(one, other)
+            one, other = one[alike], other[alike]
         left, right = np.concatenate([left, one]), np.concatenate([right, other])
         if len(left) > FOREST:
             found = labels()
-            _, first = np.unique(found, return_index=True)
-            left, right = np.arange(count), first[found]
-    return labels()[place] if count else np.zeros(0, np.int64)
+            _, heads = np.unique(found, return_index=True)
+            left, right = np.arange(count), heads[found]
+    return labels()
 
 
 def near_pairs(hashes: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
