@@ -8,6 +8,7 @@ in at most d // 4 bits of one of their four 16-bit parts, so only hashes that li
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def perceptual_hash(image: np.ndarray) -> int:
     import cv2
     import numpy as np
 
+    from kagglekit.data.resize import resize_image
+
     # Shrunk before it becomes float: a picture is large, its gray thumbnail is not.
-    small = cv2.resize(image, (2 * SIDE, 2 * SIDE), interpolation=cv2.INTER_AREA).reshape(2 * SIDE, 2 * SIDE, -1)
-    gray = cv2.resize(small.astype(np.float32).mean(-1), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    gray = resize_image(image, (SIDE, SIDE)).astype(np.float32).mean(-1)
     if np.ptp(gray) < 1e-6:
         return 0
     low = cv2.dct(gray)[:KEPT, :KEPT].ravel()
@@ -43,7 +45,7 @@ def perceptual_hash(image: np.ndarray) -> int:
 
 
 def group(hashes: np.ndarray, distance: int, agree: Agree | None = None) -> np.ndarray:
-    """int `[N]`: the number of the group of each hash uint64 `[N]`; chains of hashes within `distance` bits are a group.
+    """int64 `[N]`: the group of each hash uint64 `[N]`; chains of hashes within `distance` bits are a group.
 
     `agree(i, j)`, bool `[M]` of positions `[M]`, has the last word on pairs. `distance` lies in 0..15; raises
     ValueError otherwise.
@@ -115,4 +117,4 @@ def _blocks(counts: np.ndarray) -> Iterator[slice]:
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
     bounds = [0, *np.searchsorted(ends, np.arange(BLOCK, total, BLOCK), side="right").tolist(), len(counts)]
-    return (slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if b > a)
+    return (slice(a, b) for a, b in pairwise(bounds) if b > a)

@@ -44,6 +44,11 @@ class NearDuplicates:
 
         return {"distance": IntDistribution(4, 12)}
 
+    @classmethod
+    def by_default(cls, dataset: Dataset) -> bool:
+        """Is `kk clean` to use it where a recipe does not say how to clean?"""
+        return True
+
     @hookimpl(wrapper=True)
     def kk_clean(self, dataset):
         """What was found so far, and the copies."""
@@ -90,14 +95,14 @@ class NearDuplicates:
 
     def _look(self, dataset: Dataset, sample: Sample) -> tuple[int, np.ndarray]:
         """(hash, thumbnail uint8 `[THUMB * THUMB * C]` of its own full range) of a picture."""
-        import cv2
         import numpy as np
 
         from kagglekit.data.duplicates import perceptual_hash
+        from kagglekit.data.resize import resize_image
         from kagglekit.data.thumbs import small_image
 
         image = small_image(dataset, sample, READ)
-        thumb = cv2.resize(image, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)
+        thumb = resize_image(image, (THUMB, THUMB)).astype(np.float32)
         # Correlation does not see the range, and a byte for each value keeps thumbnails of a large data set in memory.
         stretched = (thumb - thumb.min()) * (255 / max(float(np.ptp(thumb)), 1e-6))
         return perceptual_hash(image), np.rint(stretched).astype(np.uint8).ravel()
