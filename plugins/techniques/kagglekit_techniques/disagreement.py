@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
+BINS, SPREAD = 16, 0.7  # cells of each channel in a histogram, and how far a pixel counts for its neighbours
+FLOOR = 1e-4  # density of a colour that was never seen
+LEAST_AREA = 12  # pixels of a label below which its colours say nothing
 THICK = np.ones((3, 3), np.uint8)  # a rim of one pixel is no region that was missed: outlines are drawn differently
 
 
@@ -35,21 +39,42 @@ def agreement(probs: np.ndarray, mask: np.ndarray, task: str) -> float:
     return float(scores.mean())
 
 
-def missed_region(probs: np.ndarray, mask: np.ndarray, task: str) -> float:
-    """The largest connected region that a class was predicted in and no class labelled, as a share of the label's area.
+def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: str) -> float:
+    """How large the largest region is that a label seems to leave out: 0 for none.
 
-    A pixel counts by how sure the networks are (0 at a probability of 0.5, 1 at 1); what is one pixel thin does not
-    count. 0 for an empty label, of which no share can be said.
+    A pixel outside the label belongs to a region as far as networks and colours are both sure of it: the smaller one of
+    the probability and of how much likelier its colour is inside the label than outside; what is a pixel thin, or
+    touches the outline, does not count. The size is the geometric mean of the region's shares of the label and of the
+    picture, so that half of a small label counts more than a strand of a large one. `image` is uint8 `[h, w, C]`.
     """
-    predicted, labelled = planes(probs, mask, task)
-    area = int(labelled.any(0).sum())
-    if not area:
-        return 0.0
-    sure = np.clip(2 * (probs[1:] if task == "multiclass" else probs) - 1, 0, 1)
+    _, labelled = planes(probs, mask, task)
+    inside = labelled.any(0)
+    outside = cv2.dilate(inside.astype(np.uint8), THICK) == 0
     worst = 0.0
-    for k in range(len(predicted)):
-        open_ = cv2.morphologyEx((predicted[k] & ~labelled.any(0)).astype(np.uint8), cv2.MORPH_OPEN, THICK)
-        count, pieces = cv2.connectedComponents(open_)
+    for k, label in enumerate(labelled):
+        area = int(label.sum())
+        if area < LEAST_AREA or not outside.any():
+            continue
+        both = np.minimum(likeness(image, label), probs[k + 1] if task == "multiclass" else probs[k])
+        region = cv2.morphologyEx(((both > 0.5) & outside).astype(np.uint8), cv2.MORPH_OPEN, THICK)
+        count, pieces = cv2.connectedComponents(region)
         if count > 1:
-            worst = max(worst, float(np.bincount(pieces.ravel(), sure[k].ravel())[1:].max()))
-    return worst / area
+            size = float(np.bincount(pieces.ravel(), (2 * both - 1).ravel())[1:].max())
+            worst = max(worst, size / (area * label.size) ** 0.5)
+    return worst
+
+
+def likeness(image: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """float `[h, w]` in 0..1: how likely the colour of each pixel is inside a bool label against outside.
+
+    Densities, not counts: a label is as likely as the rest, however small it is, or what it leaves out would count as
+    background. The histogram is of CIELAB where there are three channels, else of the first three as they are.
+    """
+    colours = cv2.cvtColor(image, cv2.COLOR_RGB2LAB) if image.shape[2] == 3 else image[..., :3]
+    cells = tuple(np.moveaxis(colours // (256 // BINS), -1, 0))
+    densities = []
+    for part in (label, ~label):
+        counts = np.zeros((BINS,) * colours.shape[2])
+        np.add.at(counts, tuple(axis[part] for axis in cells), 1.0)
+        densities.append(gaussian_filter(counts, SPREAD) / max(1, int(part.sum())) + FLOOR)
+    return (densities[0] / (densities[0] + densities[1]))[cells]

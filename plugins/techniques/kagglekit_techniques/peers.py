@@ -74,8 +74,8 @@ class Peers:
     @torch.inference_mode()
     def predict(
         self, networks: Sequence[Network], samples: Sequence[Sample]
-    ) -> Iterator[tuple[Sample, np.ndarray, np.ndarray]]:
-        """(sample, mean probabilities float32 `[K, S, S]`, mask), each picture seen as it is and mirrored."""
+    ) -> Iterator[tuple[Sample, np.ndarray, np.ndarray, np.ndarray]]:
+        """(sample, picture, mask, mean probabilities float32 `[K, S, S]`); networks see it as it is and mirrored."""
         device = pick_device()
         dtype = pick_dtype(self.recipe, device)
         for network in networks:
@@ -90,7 +90,8 @@ class Peers:
                     with autocast(device, dtype):
                         logits = mask_logits(network(view(images))).float()
                     probs = probs + view(logits.softmax(1) if self.task == "multiclass" else logits.sigmoid()) / 4
-            yield from zip(chunk, probs.cpu().numpy(), [mask for _, mask in pairs], strict=True)
+            for sample, (image, mask), mean in zip(chunk, pairs, probs.cpu().numpy(), strict=True):
+                yield sample, image, mask, mean
 
     def _network(self, seed: int, peer: int, device: str) -> Network:
         torch.manual_seed(2 * seed + peer)
