@@ -94,7 +94,7 @@ class CoTeaching:
             agreement, missed = measured[sample.id]
             if agreement < self.threshold:
                 text = f"networks that have not seen it agree with this label by {agreement:.2f} only"
-                found.append(self._finding(sample, "disagreement", (1 - agreement) / (1 - self.threshold), text))
+                found.append(self._finding(sample, "disagreement", 1 - agreement, text))
             elif self.missed and missed > self.missed:
                 text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
                 found.append(self._finding(sample, "missed region", missed / self.missed, text))
