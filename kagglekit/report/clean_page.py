@@ -79,9 +79,7 @@ def _read(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, np.n
     scale = min(1.0, SIDE / max(sample.size))
     size: Size = (max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1])))
     image, mask = small_image(dataset, sample, size), small_mask(dataset, sample, size, task)
-    height, width = (
-        min(pair) for pair in zip(image.shape, mask.shape, strict=False)
-    )  # bands are rounded alike, or not
+    height, width = np.minimum(image.shape[:2], mask.shape[:2])  # a plugin's own reading of bands may round otherwise
     return visible(image[:height, :width]), mask[:height, :width]
 
 
