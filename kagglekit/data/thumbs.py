@@ -34,6 +34,20 @@ def small_mask(dataset: Dataset, sample: Sample, size: Size, task: Task) -> np.n
     return _joined(sample, size, lambda box, part: resize_mask(dataset.read_mask(sample, box), part, task))
 
 
+def as_bytes(image: np.ndarray) -> np.ndarray:
+    """`[H, W, C]` of any depth as uint8: 8 bits as they are, deeper ones by the rank of each value in its channel.
+
+    No one range shows all of a 16-bit picture; ranks give its dark parts as many levels as its bright ones.
+    """
+    import numpy as np
+
+    if image.dtype == np.uint8:
+        return image
+    shares = np.linspace(0, 1, 257)[1:-1]
+    planes = (np.searchsorted(np.quantile(image[..., c], shares), image[..., c]) for c in range(image.shape[2]))
+    return np.stack(list(planes), -1).astype(np.uint8)
+
+
 def _joined(sample: Sample, size: Size, read: Callable) -> np.ndarray:
     import numpy as np
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kagglekit.data.thumbs import small_image, small_mask
+from kagglekit.data.thumbs import as_bytes, small_image, small_mask
 from kagglekit.errors import DataError
 from kagglekit.files import write_bytes
 from kagglekit.protocols import Dataset
@@ -84,8 +84,6 @@ def _read(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, np.n
 
 
 def visible(image: np.ndarray) -> np.ndarray:
-    """A picture of any depth and number of channels as uint8 `[h, w, 3]`; deeper ones are stretched to their range."""
-    if image.dtype != np.uint8:
-        low, high = np.quantile(image, [0.005, 0.995])
-        image = np.clip((image - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+    """A picture of any depth and number of channels as uint8 `[h, w, 3]`; deeper ones by rank."""
+    image = as_bytes(image)
     return np.ascontiguousarray(image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, 2))

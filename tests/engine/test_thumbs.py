@@ -5,7 +5,7 @@ import pytest
 
 from kagglekit.data import thumbs
 from kagglekit.data.resize import resize_image
-from kagglekit.data.thumbs import each, small_image, small_mask
+from kagglekit.data.thumbs import as_bytes, each, small_image, small_mask
 from kagglekit.errors import DataError
 from kagglekit.types import Tiling
 from tests.worlds import discs
@@ -51,3 +51,12 @@ def test_damaged_samples_are_left_out_and_other_faults_are_not_swallowed():
         list(each(dataset.train, lambda s: 1 // 0))
     with pytest.raises(DataError):
         small_image(dataset, dataset.train[1], (4, 4))
+
+
+def test_deep_pictures_become_bytes_by_rank_and_bytes_are_left_alone():
+    deep = (np.arange(10_000).reshape(100, 100, 1) * 6).astype(np.uint16)
+    seen = as_bytes(deep)
+    assert seen.dtype == np.uint8 and seen.min() == 0 and seen.max() == 255
+    assert (np.diff(seen.ravel().astype(int)) >= 0).all()
+    assert np.array_equal(as_bytes((deep.astype(np.float64) ** 2).astype(np.float32)), seen)  # ranks know no curve
+    assert as_bytes(seen) is seen and as_bytes(np.full((4, 4, 2), -7, np.int16)).max() == 0

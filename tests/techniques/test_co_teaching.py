@@ -13,7 +13,7 @@ from kagglekit.solution import make_technique
 from kagglekit.types import Tiling, untracked
 from kagglekit_techniques import CoTeaching, peers
 from kagglekit_techniques.disagreement import agreement, likeness, missed_region, planes
-from kagglekit_techniques.peers import Peers, as_bytes, distorted, pair_recipe, picture_losses
+from kagglekit_techniques.peers import Peers, distorted, pair_recipe, picture_losses
 from tests.helpers import bringing, competition, solution, techniques_of
 from tests.helpers import build as build_registry
 from tests.techniques import flawed
@@ -221,14 +221,6 @@ def test_a_distorted_picture_and_its_mask_stay_together_and_the_originals_as_the
     assert moved.shape == image.shape and moved.dtype == np.uint8 and set(np.unique(moved_mask)) <= {0, 1}
     red = moved[..., 0].astype(int) - moved[..., 1] > 90
     assert (red == (moved_mask > 0)).mean() > 0.97
-
-
-def test_deep_pictures_are_stretched_to_bytes_and_bytes_are_left_alone():
-    deep = (np.arange(10_000).reshape(100, 100, 1) * 6).astype(np.uint16)
-    seen = as_bytes(deep)
-    assert seen.dtype == np.uint8 and seen.min() == 0 and seen.max() == 255
-    assert (np.diff(seen.ravel().astype(int)) >= 0).all()
-    assert as_bytes(seen) is seen and as_bytes(np.full((4, 4, 1), 7, np.uint16)).max() == 0
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ class Facts:
 
 def look(dataset: Dataset, sample: Sample, task: str, classes: int, edges: bool) -> Facts:
     """The facts of one sample; its picture is read only for `edges`. Raises DataError."""
-    from kagglekit.data.thumbs import small_image, small_mask
+    from kagglekit.data.thumbs import as_bytes, small_image, small_mask
 
     if dataset.tiling is None:
         whole = dataset.read_mask(sample)
@@ -63,7 +63,8 @@ def look(dataset: Dataset, sample: Sample, task: str, classes: int, edges: bool)
     shown = small.any(-1) if small.ndim == 3 else small > 0
     fit = None
     if edges and share:
-        fit = fit_of(resize_image(small_image(dataset, sample, (SIDE, SIDE)), (SIDE, SIDE)), shown)
+        image = resize_image(small_image(dataset, sample, (SIDE, SIDE)), (SIDE, SIDE))
+        fit = fit_of(as_bytes(image), shown)
     return Facts(areas, share, pieces_of(shown), fit)
 
 

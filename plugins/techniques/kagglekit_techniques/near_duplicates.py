@@ -99,9 +99,9 @@ class NearDuplicates:
 
         from kagglekit.data.duplicates import perceptual_hash
         from kagglekit.data.resize import resize_image
-        from kagglekit.data.thumbs import small_image
+        from kagglekit.data.thumbs import as_bytes, small_image
 
-        image = small_image(dataset, sample, READ)
+        image = as_bytes(small_image(dataset, sample, READ))
         thumb = resize_image(image, (THUMB, THUMB)).astype(np.float32)
         # Correlation does not see the range, and a byte for each value keeps thumbnails of a large data set in memory.
         stretched = (thumb - thumb.min()) * (255 / max(float(np.ptp(thumb)), 1e-6))

@@ -14,6 +14,7 @@ from kagglekit.data.intake import Plain
 from kagglekit.data.loader import to_target
 from kagglekit.data.resize import resize_image, resize_mask
 from kagglekit.data.store import Store
+from kagglekit.data.thumbs import as_bytes
 from kagglekit.recipe import Fidelity, Recipe
 from kagglekit.train.fit import lr_at
 from kagglekit.train.model import build
@@ -129,14 +130,6 @@ def distorted(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> 
     mask = cv2.warpAffine(mask, move, (side, side), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     lit = image.reshape(shape) * rng.uniform(0.85, 1.15) + rng.uniform(-12, 12, shape[2])
     return np.clip(lit, 0, 255).astype(np.uint8), mask.reshape(side, side, *mask.shape[2:])
-
-
-def as_bytes(image: np.ndarray) -> np.ndarray:
-    """A picture of any depth as uint8, deeper ones stretched between their 0.5% and 99.5% quantiles."""
-    if image.dtype == np.uint8:
-        return image
-    low, high = np.quantile(image, [0.005, 0.995])
-    return np.clip((image - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
 
 
 def picture_losses(logits: torch.Tensor, target: torch.Tensor, task: str) -> torch.Tensor:
