@@ -86,7 +86,7 @@ def test_each_network_learns_from_what_the_other_finds_easiest(tiny, monkeypatch
         return out
 
     monkeypatch.setattr(peers, "picture_losses", losses)
-    recipe = pair_recipe("toy", 0, 32, 3, 8, "none")
+    recipe = pair_recipe("toy", 0, CoTeaching(image_size=32, epochs=3, encoder_weights="none"))
     Peers(recipe, "binary", 1, store, forget=0.5, draws=8).train(dataset.train, 0, untracked, "")
     last = {at: {int(i) for i in ranks[1 - at].argsort()[:4]} for at in range(2)}
     assert all(last[at] <= kept[at] for at in range(2)) and last[0].isdisjoint(last[1])
@@ -103,7 +103,9 @@ def test_without_forgetting_every_picture_of_a_batch_counts_for_both(tiny, monke
         return out
 
     monkeypatch.setattr(peers, "picture_losses", losses)
-    Peers(pair_recipe("toy", 0, 32, 2, 8, "none"), "binary", 1, store, 0.0, 8).train(dataset.train, 0, untracked, "")
+    Peers(
+        pair_recipe("toy", 0, CoTeaching(image_size=32, epochs=2, encoder_weights="none")), "binary", 1, store, 0.0, 8
+    ).train(dataset.train, 0, untracked, "")
     assert counts == [8] * 4
 
 
@@ -226,7 +228,7 @@ def test_a_distorted_picture_and_its_mask_stay_together_and_the_originals_as_the
 @pytest.mark.parametrize(
     "wrong",
     [{"image_size": 50}, {"epochs": 0}, {"folds": 1}, {"forget": 1.0}, {"threshold": 1.2}, {"missed": -1.0},
-     {"batch_size": 1}, {"combine": "xor"}, {"draws": 0}],
+     {"batch_size": 1}, {"combine": "xor"}, {"draws": 0}, {"lr": 0.0}],
 )  # fmt: skip
 def test_settings_that_no_training_could_have_are_refused(wrong):
     with pytest.raises(RecipeError, match=r"techniques\.co-teaching: "):

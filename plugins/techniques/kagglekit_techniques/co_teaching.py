@@ -30,19 +30,22 @@ class CoTeaching:
 
     name: ClassVar[str] = "co-teaching"
     image_size: int = 96
-    epochs: int = 8
+    epochs: int = 10
     folds: int = 2
     forget: float = 0.1
-    threshold: float = 0.1
-    missed: float = 0.013
+    threshold: float = 0.15
+    missed: float = 0.011
     draws: int = 20_000
-    batch_size: int = 16
+    batch_size: int = 8
+    lr: float = 2e-3
     encoder_weights: str = "bundled"
     combine: Literal["or", "and"] = "or"
 
     def __post_init__(self):
         if self.image_size < 32 or self.image_size % 32 or self.epochs < 1 or self.batch_size < 2 or self.draws < 1:
             raise ValueError("image_size must be a multiple of 32, epochs and draws at least 1, batch_size at least 2")
+        if not 0 < self.lr <= 1:
+            raise ValueError("lr must lie in 0..1 (0 excluded)")
         if self.folds < 2 or not 0 <= self.forget < 1 or not 0 <= self.threshold <= 1 or self.missed < 0:
             raise ValueError("folds must be at least 2, forget and threshold lie in 0..1, missed be 0 or more")
 
@@ -109,9 +112,7 @@ class CoTeaching:
         from kagglekit_techniques.disagreement import agreement, missed_region
         from kagglekit_techniques.peers import Peers, pair_recipe
 
-        settings = pair_recipe(
-            competition.id, recipe.seed, self.image_size, self.epochs, self.batch_size, self.encoder_weights
-        )
+        settings = pair_recipe(competition.id, recipe.seed, self)
         fold_of = assign(samples, self.folds, recipe.seed)
         for fold in range(self.folds):
             inside = [s for s in samples if fold_of[s.group or s.id] == fold]

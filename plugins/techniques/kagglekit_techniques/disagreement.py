@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 BINS, SPREAD = 16, 0.7  # cells of each channel in a histogram, and how far a pixel counts for its neighbours
 FLOOR = 1e-4  # density of a colour that was never seen
+CONTRAST = 0.3  # see `stands_out`
 LEAST_AREA = 12  # pixels of a label below which its colours say nothing
 THICK = np.ones((3, 3), np.uint8)  # a rim of one pixel is no region that was missed: outlines are drawn differently
 
@@ -43,9 +44,10 @@ def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: 
     """How large the largest region is that a label seems to leave out: 0 for none.
 
     A pixel outside the label belongs to a region as far as networks and colours are both sure of it: the smaller one of
-    the probability and of how much likelier its colour is inside the label than outside; what is a pixel thin, or
-    touches the outline, does not count. The size is the geometric mean of the region's shares of the label and of the
-    picture, so that half of a small label counts more than a strand of a large one. `image` is uint8 `[h, w, C]`.
+    the probability and of how likely its colour is inside the label; what is a pixel thin, touches the outline, or does
+    not stand out from its surroundings does not count. The size is the geometric mean of the region's shares of the
+    label and of the picture, so that half of a small label counts more than a strand of a large one. `image` is uint8
+    `[h, w, C]`.
     """
     _, labelled = planes(probs, mask, task)
     inside = labelled.any(0)
@@ -55,13 +57,27 @@ def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: 
         area = int(label.sum())
         if area < LEAST_AREA or not outside.any():
             continue
-        both = np.minimum(likeness(image, label), probs[k + 1] if task == "multiclass" else probs[k])
-        region = cv2.morphologyEx(((both > 0.5) & outside).astype(np.uint8), cv2.MORPH_OPEN, THICK)
-        count, pieces = cv2.connectedComponents(region)
-        if count > 1:
-            size = float(np.bincount(pieces.ravel(), (2 * both - 1).ravel())[1:].max())
-            worst = max(worst, size / (area * label.size) ** 0.5)
+        alike = likeness(image, label)
+        both = np.minimum(alike, probs[k + 1] if task == "multiclass" else probs[k])
+        open_ = cv2.morphologyEx(((both > 0.5) & outside).astype(np.uint8), cv2.MORPH_OPEN, THICK)
+        _, pieces = cv2.connectedComponents(open_)
+        sizes = np.bincount(pieces.ravel(), (2 * both - 1).ravel())
+        for piece in np.argsort(-sizes[1:]) + 1:
+            size = float(sizes[piece]) / (area * label.size) ** 0.5
+            if size > worst and stands_out(alike, pieces == piece, outside):
+                worst = size
+                break
     return worst
+
+
+def stands_out(alike: np.ndarray, region: np.ndarray, outside: np.ndarray) -> bool:
+    """Is a bool region likelier by its colours than what is around it (and outside the label), by `CONTRAST`?
+
+    Ground of the same colours as the label has no such border where the networks' doubt ends.
+    """
+    around = cv2.dilate(region.astype(np.uint8), THICK, iterations=2) > 0
+    ring = around & ~region & outside
+    return not ring.any() or bool(alike[region].mean() - alike[ring].mean() > CONTRAST)
 
 
 def likeness(image: np.ndarray, label: np.ndarray) -> np.ndarray:

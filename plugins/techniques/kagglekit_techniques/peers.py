@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from kagglekit.train.fit import lr_at
 from kagglekit.train.model import build
 from kagglekit.train.network import Network, autocast, mask_logits, pick_device, pick_dtype, prepare
 from kagglekit.types import Track
+
+if TYPE_CHECKING:
+    from kagglekit_techniques.co_teaching import CoTeaching
 
 WEIGHT_DECAY = 1e-4
 CLIP = 5.0
@@ -148,17 +152,19 @@ def picture_losses(logits: torch.Tensor, target: torch.Tensor, task: str) -> tor
     return entropy + (1 - (overlap + smooth) / (total + smooth)).mean(1)
 
 
-def pair_recipe(competition: str, seed: int, side: int, epochs: int, batch: int, weights: str) -> Recipe:
-    """The recipe of both networks: a small encoder whose weights are at hand, half-wide decoder, one cosine."""
+def pair_recipe(competition: str, seed: int, settings: CoTeaching) -> Recipe:
+    """The recipe of both networks: a small encoder, a decoder of half its width, one cosine."""
     return Recipe(
         competition=competition,
         seed=seed,
         decoder="unet/2",
-        encoder_weights=weights,
-        batch_size=batch,
-        warmup=0.5,
+        encoder_weights=settings.encoder_weights,
+        batch_size=settings.batch_size,
+        lr=settings.lr,
         weight_decay=WEIGHT_DECAY,
-        fidelity=Fidelity(image_size=side, epochs=epochs),
+        clip=CLIP,
+        precision="auto",
+        fidelity=Fidelity(image_size=settings.image_size, epochs=settings.epochs),
     )
 
 
