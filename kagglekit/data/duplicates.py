@@ -27,7 +27,7 @@ FOREST = 1 << 23  # near pairs that are held before they are reduced to a spanni
 def perceptual_hash(image: np.ndarray) -> int:
     """64 bits of a picture `[H, W, C]` of any depth: signs of its lowest DCT frequencies about their median (pHash).
 
-    Invariant to brightness and contrast, nearly so to scale, compression and shifts by a hundredth of the side. A
+    Invariant to how bright and how flat it is, nearly so to scale, compression and shifts by a hundredth of the side. A
     picture of one colour has the hash 0.
     """
     import cv2
