@@ -91,6 +91,11 @@ class CoTeaching:
             store = open_store(Path(place), "small", dataset, self.image_size, task, classes)
             damaged = store.fill(dataset, dataset.train, progress.track)
             samples = [sample for sample in dataset.train if sample.id not in damaged]
+            if len({s.group or s.id for s in samples}) < self.folds:
+                raise RecipeError(
+                    f"techniques.{self.name}: {len(samples)} readable samples cannot be split by group into {self.folds} "
+                    f"folds; bring more data, or use --without {self.name}"
+                )
             measured = dict(self._measure(store, samples, recipe, competition))
         found = []
         for sample in samples:
