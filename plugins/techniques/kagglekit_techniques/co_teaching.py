@@ -93,8 +93,8 @@ class CoTeaching:
             samples = [sample for sample in dataset.train if sample.id not in damaged]
             if len({s.group or s.id for s in samples}) < self.folds:
                 raise RecipeError(
-                    f"techniques.{self.name}: {len(samples)} readable samples cannot be split by group into {self.folds} "
-                    f"folds; bring more data, or use --without {self.name}"
+                    f"techniques.{self.name}: {len(samples)} readable samples cannot be split by group into "
+                    f"{self.folds} folds; bring more data, or use --without {self.name}"
                 )
             measured = dict(self._measure(store, samples, recipe, competition))
         found = []
