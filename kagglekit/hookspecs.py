@@ -33,7 +33,7 @@ def kk_sample(competition, root, count, seed, track):
 
 
 @hookspec(firstresult=True)
-def kk_dataset(root, recipe):
+def kk_dataset(root, recipe, competition):
     """What are the samples? Returns a `Dataset` over the folder `root`. Raises DataError for an unusable folder."""
 
 

@@ -48,7 +48,7 @@ class Solution:
 
     def dataset(self, root: Path) -> Dataset:
         """The data folder `root`, indexed; ids are unique within each part."""
-        dataset = self._ask("kk_dataset", root=Path(root), recipe=self.recipe)
+        dataset = self._ask("kk_dataset", root=Path(root), recipe=self.recipe, competition=self.competition)
         if not isinstance(dataset, Dataset):
             raise PluginError(
                 f"{self.plugins[0]}: kk_dataset() returned a {type(dataset).__name__}; derive it from kagglekit.Dataset"

@@ -20,6 +20,7 @@ VERBS = {
     "run": ("run", "Train a solution, predict, score what it would submit, write it up."),
     "tune": ("tune", "Search settings cheaply, promote the best, hand over the winner as a recipe."),
     "ablate": ("ablate", "Measure what each technique of a solution is worth."),
+    "clean": ("clean", "Find labels to distrust, show them, write decisions to edit."),
     "predict": ("predict", "Predict a folder of pictures with a finished run."),
     "list": ("catalog", "List competitions and techniques."),
     "info": ("catalog", "Say what a competition is: task, metric, data layout, presets."),

@@ -46,11 +46,10 @@ def identity(solution: Solution, fingerprint: str, code: str) -> str:
 def code_version(solution: Solution) -> str:
     """16 hex digits over the sources of the engine's computing parts and of the plugins that the solution uses.
 
-    The command line, the reports and the search are left out: they change no number of a run.
+    The command line, the reports, the search and what proposes decisions are left out: they change no number of a run.
     """
-    engine = [
-        p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in ("cli", "report", "search", "testing")
-    ]
+    outside = ("cli", "report", "search", "testing", "cleaning.py")
+    engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]
     files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}
     return _hash_sources(files | _plugin_sources(solution.plugins))
 

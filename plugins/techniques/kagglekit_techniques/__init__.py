@@ -3,12 +3,17 @@
 from kagglekit import hookimpl
 from kagglekit_techniques.augment import Coloring, HeavyAugment, LightAugment, ObjectPaste, SelfMix
 from kagglekit_techniques.cleanup import FillHoles, LargestComponent, MinArea
+from kagglekit_techniques.co_teaching import CoTeaching
+from kagglekit_techniques.decisions import Decide
 from kagglekit_techniques.dense_crf import DenseCRF
 from kagglekit_techniques.ensembles import EpochEnsemble, Vote
 from kagglekit_techniques.fitted import FitViews, GreedyEnsemble, WeightAverage
+from kagglekit_techniques.group_findings import GroupFindings
 from kagglekit_techniques.heads import ClassHead, DeepSupervision
+from kagglekit_techniques.label_rules import LabelRules
 from kagglekit_techniques.losses import IgnoreClass, LabelSmoothing, ProspectiveFilter, SmallLoss
 from kagglekit_techniques.multi_window import MultiWindow
+from kagglekit_techniques.near_duplicates import NearDuplicates
 from kagglekit_techniques.samplers import BalancedClasses, GroupLimit, MaskFractionBins, WeightedDraws
 from kagglekit_techniques.tta import CropTTA, FlipTTA, ScaleTTA, TurnTTA
 from kagglekit_techniques.windows import GridWindows, RandomWindows
@@ -22,6 +27,8 @@ def kk_techniques():
         ClassHead,
         Coloring,
         CropTTA,
+        CoTeaching,
+        Decide,
         DeepSupervision,
         DenseCRF,
         EpochEnsemble,
@@ -33,6 +40,8 @@ def kk_techniques():
         GroupLimit,
         HeavyAugment,
         IgnoreClass,
+        GroupFindings,
+        LabelRules,
         LabelSmoothing,
         LargestComponent,
         LightAugment,
@@ -41,6 +50,7 @@ def kk_techniques():
         MultiWindow,
         ObjectPaste,
         ProspectiveFilter,
+        NearDuplicates,
         RandomWindows,
         ScaleTTA,
         SelfMix,

@@ -1,0 +1,212 @@
+"""What a person decided about labels: a TOML file to edit, read strictly, and the masks that it names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from kagglekit.errors import DataError, did_you_mean
+from kagglekit.types import Size, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Action = Literal["keep", "drop", "relabel"]
+ACTIONS = get_args(Action)
+HEADER = ("competition", "data", "made", "command")
+FIELDS = ("sample", "action", "rule", "why", "who", "mask")
+EXPLAINED = """\
+# What is to happen with labels. Edit the actions, then use this file.
+{use}# keep: use the label, whatever a rule says. drop: do not train on it. relabel: train on another mask, and name it:
+#   mask = "better.png"    beside this file; PNG of the picture's size: 0 and 1 (or 255), the index of the class of each
+#                          pixel, or, where classes overlap, a number whose bit k stands for class k
+"""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What happens with the label of one sample; `mask` is the file of a new one, relative to that of the decisions."""
+
+    sample: str
+    action: Action
+    rule: str = ""
+    why: str = ""
+    who: str = ""
+    mask: str = ""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """A file of decisions: for which competition and data (by fingerprint) it was made, when, and by which command."""
+
+    competition: str
+    data: str
+    decisions: tuple[Decision, ...] = ()
+    made: str = ""
+    command: str = ""
+    path: Path = field(default=Path(), compare=False)
+    use: str = field(default="", compare=False)  # the command that follows them, for the people who edit them
+
+    def to_toml(self) -> str:
+        """Text that `read` reads back to equal decisions."""
+        import tomli_w
+
+        head = {name: getattr(self, name) for name in HEADER if getattr(self, name)}
+        use = f"#   {self.use}\n" if self.use else ""
+        return "\n".join([EXPLAINED.format(use=use) + tomli_w.dumps(head), tables(self.decisions)]).rstrip("\n") + "\n"
+
+    def masks(self) -> dict[str, Path]:
+        """Sample id -> PNG of those that are labelled anew."""
+        return {d.sample: self.path.parent / d.mask for d in self.decisions if d.action == "relabel"}
+
+    def content(self) -> str:
+        """16 hex digits over the decisions and the bytes of their masks; comments and header do not count.
+
+        Raises DataError for a mask that cannot be read.
+        """
+        state = hashlib.blake2b(digest_size=8)
+        for d in sorted(self.decisions, key=lambda d: d.sample):
+            state.update(f"{d.sample}\0{d.action}\0".encode())
+            if d.action == "relabel":
+                state.update(_bytes(self.path, d.sample, self.path.parent / d.mask))
+        return state.hexdigest()
+
+    def extended(self, more: Iterable[Decision]) -> Decisions:
+        """The same decisions, and those of `more` on samples that nothing was decided about."""
+        known = {d.sample for d in self.decisions}
+        return replace(self, decisions=(*self.decisions, *(d for d in more if d.sample not in known)))
+
+
+def tables(decisions: Iterable[Decision]) -> str:
+    """The TOML text of some decisions, which may stand at the end of a file of others."""
+    import tomli_w
+
+    rows = [{name: getattr(d, name) for name in FIELDS if getattr(d, name)} for d in decisions]
+    return "\n".join(f"[[decision]]\n{tomli_w.dumps(row)}" for row in rows)
+
+
+def read(path: Path) -> Decisions:
+    """The decisions of a TOML file; raises DataError naming the file, the fault and what to do."""
+    import tomllib
+
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"decisions {path}: no such file; `kk clean ID --data DIR` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"decisions {path}: cannot be read: {error}") from error
+    except ValueError as error:
+        raise DataError(f"decisions {path}: not valid TOML: {error}") from error
+    rows = content.pop("decision", [])
+    _refuse_unknown(f"decisions {path}", content, HEADER, required=("competition", "data"))
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"decisions {path}: decision must be a list of tables; write [[decision]] above each")
+    decisions, seen = [], set()
+    for number, row in enumerate(rows, 1):
+        one = _decision(path, number, row)
+        if one.sample in seen:
+            raise DataError(f"decisions {path}: {one.sample} is decided twice; remove one of its [[decision]] tables")
+        seen.add(one.sample)
+        decisions.append(one)
+    head = {name: content.get(name, "") for name in HEADER}
+    return Decisions(decisions=tuple(decisions), path=path, **head)
+
+
+def _decision(path: Path, number: int, row: Mapping[str, Any]) -> Decision:
+    who = f"decisions {path}: decision {number}" + (f" ({row['sample']})" if row.get("sample") else "")
+    _refuse_unknown(who, row, FIELDS, required=("sample", "action"))
+    one = Decision(**row)
+    if one.action not in ACTIONS:
+        raise DataError(f"{who}: action {one.action!r} is not one of {', '.join(ACTIONS)}")
+    if bool(one.mask) != (one.action == "relabel"):
+        fault = 'relabel needs a mask; add mask = "FILE.png"' if not one.mask else f"{one.action} takes no mask"
+        raise DataError(f"{who}: {fault}")
+    if one.mask:
+        file = path.parent / one.mask
+        if not file.resolve().is_relative_to(path.parent.resolve()):
+            raise DataError(f"{who}: mask {one.mask} lies outside the folder of this file; move it beside it")
+        if not file.is_file():
+            raise DataError(
+                f"{who}: mask {one.mask} does not exist in {path.parent}; save it there, or change the action"
+            )
+    return one
+
+
+def _refuse_unknown(who: str, table: Mapping[str, Any], known: Sequence[str], required: Sequence[str]) -> None:
+    for key, value in table.items():
+        if key not in known:
+            raise DataError(f"{who}: {key} is not known{did_you_mean(key, known)}; use {', '.join(known)}")
+        if not isinstance(value, str):
+            raise DataError(f'{who}: {key} must be text; write {key} = "{value}"')
+    for key in required:
+        if not table.get(key):
+            raise DataError(f"{who}: {key} is missing")
+
+
+def check(decisions: Decisions, competition: str, samples: Collection[str], mark: str = "") -> None:
+    """Raise DataError for decisions on another competition or other data than those with the ids `samples`.
+
+    `mark` is the fingerprint of the data, "" where it is not known.
+    """
+    who = f"decisions {decisions.path}"
+    if decisions.competition != competition:
+        raise DataError(f"{who}: made for {decisions.competition}, not for {competition}; give the file of this one")
+    again = "make them anew with `kk clean`"
+    if mark and decisions.data != mark:
+        raise DataError(
+            f"{who}: made for data with the fingerprint {decisions.data}, these have {mark}; {again}, or, if you know "
+            f'that they fit, write data = "{mark}" into the file'
+        )
+    unknown = [d.sample for d in decisions.decisions if d.sample not in samples]
+    if unknown:
+        raise DataError(
+            f"{who}: the data have no training picture {unknown[0]}{did_you_mean(unknown[0], samples)}"
+            f"{f' (and {len(unknown) - 1} more of the decisions)' if len(unknown) > 1 else ''}; {again}"
+        )
+
+
+def read_png(path: Path, size: Size, task: Task, classes: int) -> np.ndarray:
+    """The mask in a PNG: uint8 `[H, W]`, or `[H, W, K]` where classes overlap; raises DataError.
+
+    Binary: 0 and 1, or 0 and 255. Label map: the index of the class. Overlapping classes: bit k for class k, 8 or 16
+    bits deep.
+    """
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # a slide's mask is as large as the slide
+    try:
+        image = Image.open(io.BytesIO(_bytes(path, "", path)))
+        if image.format != "PNG":
+            raise ValueError(f"it is a {image.format}")
+        array = np.asarray(image)  # a palette stays indices
+    except Exception as error:  # decoders raise whatever they like on damaged data
+        raise DataError(f"mask {path}: not a PNG, or damaged: {error}; save it again") from error
+    if array.ndim != 2 or array.shape != tuple(size):
+        form = f"{array.shape[0]}x{array.shape[1]} pixels" + (
+            f" of {array.shape[2]} channels" if array.ndim > 2 else ""
+        )
+        raise DataError(f"mask {path}: {form}; expected {size[0]}x{size[1]} (height x width) of one channel")
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    most = {"binary": 1, "multiclass": classes - 1, "multilabel": 2**classes - 1}[task]
+    if task == "binary" and set(np.unique(array).tolist()) <= {0, 255}:
+        array = array // 255
+    if array.max(initial=0) > most:
+        raise DataError(f"mask {path}: holds the value {array.max()}; a {task} mask of this competition ends at {most}")
+    if task == "multilabel":
+        return np.stack([(array >> k) & 1 for k in range(classes)], -1).astype(np.uint8)
+    return array.astype(np.uint8)
+
+
+def _bytes(where: Path, sample: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        of = f" of {sample}" if sample else ""
+        raise DataError(f"decisions {where}: mask {file}{of}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,89 @@
+"""Write findings.html, the self-contained gallery of labels that rules distrust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kagglekit.data.thumbs import as_bytes, small_image, small_mask
+from kagglekit.errors import DataError
+from kagglekit.files import write_bytes
+from kagglekit.protocols import Dataset
+from kagglekit.report import figures
+from kagglekit.report.run_page import page_environment
+from kagglekit.types import Finding, Sample, Size, Track, untracked
+
+SIDE = 280  # pixels of the longer side of a picture
+PICTURES_BUDGET = 6_000_000  # characters of data URIs
+
+
+def write_clean_page(
+    path: Path,
+    dataset: Dataset,
+    found: Sequence[Finding],
+    result: Mapping[str, Any],
+    most: int = 24,
+    track: Track = untracked,
+) -> Path:
+    """Write the gallery of `found` to `path` and return it: a section per rule, the worst `most` of each first.
+
+    `result` holds what is said around it, as `cleaning.summary` makes it. A picture that cannot be read is shown as
+    text. Raises OSError when the disk does not take the file.
+    """
+    samples = {sample.id: sample for sample in dataset.train}
+    shown = [one for _, ones in sections(found) for one in ones[:most]]
+    limit = PICTURES_BUDGET // max(1, 2 * len(shown))
+    cards = {}
+    for one in track(shown, len(shown), "drawing the gallery"):
+        cards[id(one)] = {"finding": one, "pictures": list(_pictures(dataset, samples, one, result, limit))}
+    groups = [
+        {"rule": rule, "count": len(ones), "cards": [cards[id(one)] for one in ones[:most]]}
+        for rule, ones in sections(found)
+    ]
+    page = page_environment().get_template("clean.html.j2").render(result=result, groups=groups)
+    # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
+    write_bytes(path, page.encode("utf-8", errors="backslashreplace"))
+    return path
+
+
+def sections(found: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """(rule, its findings, the worst first), in order of the rules' names."""
+    rules: dict[str, list[Finding]] = {}
+    for one in found:
+        rules.setdefault(one.rule, []).append(one)
+    return [(rule, sorted(ones, key=lambda one: (-one.score, one.sample))) for rule, ones in sorted(rules.items())]
+
+
+def _pictures(
+    dataset: Dataset, samples: Mapping[str, Sample], one: Finding, result: Mapping[str, Any], limit: int
+) -> Iterator[dict[str, Any]]:
+    """The sample of a finding, and the first one that it is related to."""
+    for name in (one.sample, *one.related[:1]):
+        if name not in samples:
+            continue
+        try:
+            image, mask = _read(dataset, samples[name], result["task"])
+        except DataError as error:
+            yield {"name": name, "fault": str(error)}
+            continue
+        picture = figures.truth_picture(image, mask, SIDE)
+        uri = figures.jpeg_data_uri(picture, limit)
+        yield {"name": name, "fault": "", "uri": uri, "size": picture.shape[1::-1]}
+
+
+def _read(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, np.ndarray]:
+    """(picture uint8 `[h, w, 3]`, label) of the size that is shown."""
+    scale = min(1.0, SIDE / max(sample.size))
+    size: Size = (max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1])))
+    image, mask = small_image(dataset, sample, size), small_mask(dataset, sample, size, task)
+    height, width = np.minimum(image.shape[:2], mask.shape[:2])  # a plugin's own reading of bands may round otherwise
+    return visible(image[:height, :width]), mask[:height, :width]
+
+
+def visible(image: np.ndarray) -> np.ndarray:
+    """A picture of any depth and number of channels as uint8 `[h, w, 3]`; deeper ones by rank."""
+    image = as_bytes(image)
+    return np.ascontiguousarray(image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, 2))

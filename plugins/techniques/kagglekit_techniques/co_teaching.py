@@ -1,0 +1,140 @@
+"""Labels that networks which never saw them disagree with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from kagglekit import Dataset, Finding, RecipeError, Sample, hookimpl
+
+if TYPE_CHECKING:
+    from kagglekit.data.store import Store
+    from kagglekit.recipe import Recipe
+    from kagglekit.types import Competition
+
+
+@dataclass(frozen=True)
+class CoTeaching:
+    """Distrust labels that networks disagree with which were trained on other samples, robustly against wrong labels.
+
+    For each of `folds` two small networks learn from the other folds, on pictures of `image_size` pixels for `epochs`
+    of at most `draws` pictures; each is updated on the part of a batch that the other finds easiest, without the
+    hardest `forget` (Han et al., 2018). Then both predict the fold. A label is distrusted if its agreement with the
+    mean of both (IoU; Dice of several classes, the mean IoU of a label map) is below `threshold`, or if it seems to
+    leave out a region larger than `missed`, which networks and colours agree on (see `missed_region`); 0 switches
+    either off. `combine`: "or" adds these findings to those of the rules before, "and" keeps of both only the samples
+    that both distrust. The 2nd place of the Korean hair contest dropped labels with an IoU below 0.8 at 512 pixels;
+    its slides join this rule and that of areas by "or", its code by "and".
+    """
+
+    name: ClassVar[str] = "co-teaching"
+    image_size: int = 96
+    epochs: int = 10
+    folds: int = 2
+    forget: float = 0.1
+    threshold: float = 0.15
+    missed: float = 0.011
+    draws: int = 20_000
+    batch_size: int = 8
+    lr: float = 2e-3
+    encoder_weights: str = "bundled"
+    combine: Literal["or", "and"] = "or"
+
+    def __post_init__(self):
+        if self.image_size < 32 or self.image_size % 32 or self.epochs < 1 or self.batch_size < 2 or self.draws < 1:
+            raise ValueError("image_size must be a multiple of 32, epochs and draws at least 1, batch_size at least 2")
+        if not 0 < self.lr <= 1:
+            raise ValueError("lr must lie in 0..1 (0 excluded)")
+        if self.folds < 2 or not 0 <= self.forget < 1 or not 0 <= self.threshold <= 1 or self.missed < 0:
+            raise ValueError("folds must be at least 2, forget and threshold lie in 0..1, missed be 0 or more")
+
+    @classmethod
+    def space(cls):
+        """How much disagreement is too much."""
+        from optuna.distributions import FloatDistribution
+
+        return {"threshold": FloatDistribution(0.05, 0.9), "missed": FloatDistribution(0.01, 0.1)}
+
+    @classmethod
+    def by_default(cls, dataset: Dataset) -> bool:
+        """Is `kk clean` to use it where a recipe does not say how to clean?"""
+        return dataset.tiling is None
+
+    @hookimpl(wrapper=True)
+    def kk_clean(self, dataset, recipe, competition):
+        """What was found so far, and what the networks disagree with."""
+        found = yield
+        if dataset.tiling is not None:
+            raise RecipeError(
+                f"techniques.{self.name}: it shows pictures whole and small, those of this competition are looked at "
+                f"through windows; use --without {self.name}"
+            )
+        ours = self.judge(dataset, recipe, competition)
+        if self.combine == "or":
+            return [*found, *ours]
+        both = {one.sample for one in found if one.action == "drop"} & {one.sample for one in ours}
+        return [one for one in (*found, *ours) if one.sample in both or one.action != "drop"]
+
+    def judge(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
+        """The findings, in order of samples."""
+        import tempfile
+        from pathlib import Path
+
+        from kagglekit import progress
+        from kagglekit.data.store import open_store
+        from kagglekit.runs.folder import cache
+
+        cache().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache(), prefix=f"{self.name}-") as place:
+            classes, task = len(competition.classes), competition.task
+            store = open_store(Path(place), "small", dataset, self.image_size, task, classes)
+            damaged = store.fill(dataset, dataset.train, progress.track)
+            samples = [sample for sample in dataset.train if sample.id not in damaged]
+            if len({s.group or s.id for s in samples}) < self.folds:
+                raise RecipeError(
+                    f"techniques.{self.name}: {len(samples)} readable samples cannot be split by group into "
+                    f"{self.folds} folds; bring more data, or use --without {self.name}"
+                )
+            measured = dict(self._measure(store, samples, recipe, competition))
+        found = []
+        for sample in samples:
+            agreement, missed = measured[sample.id]
+            if agreement < self.threshold:
+                text = f"networks that have not seen it agree with this label by {agreement:.2f} only"
+                found.append(self._finding(sample, "disagreement", 1 - agreement, text))
+            elif self.missed and missed > self.missed:
+                text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
+                found.append(self._finding(sample, "missed region", missed / self.missed, text))
+        return found
+
+    def _measure(
+        self, store: Store, samples: Sequence[Sample], recipe: Recipe, competition: Competition
+    ) -> Iterator[tuple[str, tuple[float, float]]]:
+        """(id, (agreement, missed)) of every sample, one fold after the other."""
+        from kagglekit import progress
+        from kagglekit.data.folds import assign
+        from kagglekit_techniques.disagreement import agreement, missed_region
+        from kagglekit_techniques.peers import Peers, pair_recipe
+
+        settings = pair_recipe(competition.id, recipe.seed, self)
+        fold_of = assign(samples, self.folds, recipe.seed)
+        for fold in range(self.folds):
+            inside = [s for s in samples if fold_of[s.group or s.id] == fold]
+            rest = [s for s in samples if fold_of[s.group or s.id] != fold]
+            draws = min(self.draws, len(rest))
+            peers = Peers(settings, competition.task, len(competition.classes), store, self.forget, draws)
+            title = f"{self.name}, fold {fold + 1}/{self.folds}"
+            networks = peers.train(rest, recipe.seed * self.folds + fold, progress.track, title)
+            predictions = peers.predict(networks, inside)
+            for sample, image, mask, probs in progress.track(predictions, len(inside), f"{title}, predicting"):
+                yield (
+                    sample.id,
+                    (
+                        agreement(probs, mask, competition.task),
+                        missed_region(image, probs, mask, competition.task),
+                    ),
+                )
+
+    def _finding(self, sample: Sample, rule: str, score: float, detail: str) -> Finding:
+        return Finding(sample.id, f"{self.name}/{rule}", round(float(score), 4), "drop", detail)

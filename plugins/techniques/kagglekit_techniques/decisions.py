@@ -1,0 +1,130 @@
+"""What a person decided about labels, as a part of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kagglekit import Box, Dataset, Finding, RecipeError, Sample, hookimpl
+from kagglekit.types import Size, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Decide:
+    """Follow a file of decisions, as `kk clean` writes it and a person edits it: keep, drop and relabel.
+
+    `file` is its path. `content` is a hash of its decisions and masks: empty, it is filled in and becomes part of the
+    recipe, that is of the experiment's identity; given, the file must still hold the same. keep takes back what
+    techniques before this one found; relabel trains on, and validates against, the mask in a PNG.
+    """
+
+    name: ClassVar[str] = "decisions"
+    follows_decisions: ClassVar[bool] = True  # so that `kk clean` can say how its file is used
+    file: str = ""
+    content: str = ""
+
+    def __post_init__(self):
+        from kagglekit.data.decisions import read
+
+        if not self.file:
+            raise RecipeError(
+                f"techniques.{self.name}: no file; add --with {self.name}:file=PATH (`kk clean` writes one)"
+            )
+        found = read(Path(self.file)).content()
+        if self.content and self.content != found:
+            raise RecipeError(
+                f"techniques.{self.name}: {self.file} has changed since this recipe was made (content {found}, not "
+                f"{self.content}); bring the old file back, or remove content from the recipe to use the new one"
+            )
+        object.__setattr__(self, "content", found)
+
+    @hookimpl(wrapper=True)
+    def kk_dataset(self, root, competition):
+        """The data set with the new masks."""
+        dataset = yield
+        from kagglekit.data import decisions
+
+        found = decisions.read(Path(self.file))
+        decisions.check(found, competition.id, {sample.id for sample in dataset.train}, _mark(root, dataset))
+        masks = found.masks()
+        return Relabelled(dataset, masks, competition.task, len(competition.classes)) if masks else dataset
+
+    @hookimpl(wrapper=True)
+    def kk_clean(self):
+        """What was found so far, corrected by a person."""
+        found = yield
+        from kagglekit.data.decisions import read
+
+        decided = {one.sample: one for one in read(Path(self.file)).decisions}
+        spared = {name for name, one in decided.items() if one.action in ("keep", "relabel")}
+        ours = [
+            Finding(name, one.rule or self.name, 1.0, "drop", one.why or f"decided by {one.who or 'a person'}")
+            for name, one in decided.items()
+            if one.action == "drop"
+        ]
+        return [*(one for one in found if one.sample not in spared or one.action != "drop"), *ours]
+
+
+def _mark(root: Any, dataset: Dataset) -> str:
+    """The fingerprint of the data, from the hashes that a run keeps."""
+    from kagglekit import progress
+    from kagglekit.data.fingerprint import fingerprint
+    from kagglekit.runs.folder import cache
+
+    return fingerprint(Path(root), dataset.files, cache(), progress.track)
+
+
+class Relabelled(Dataset):
+    """A data set whose masks come from PNGs for some training samples; all else is the inner one's."""
+
+    def __init__(self, inner: Dataset, masks: Mapping[str, Path], task: Task, classes: int):
+        for name in ("train", "test", "problems", "files", "submission", "answers", "channels", "depth", "tiling"):
+            setattr(self, name, getattr(inner, name))
+        self.inner, self.task, self.classes = inner, task, classes
+        # By picture, too: a test picture may have the id of a training one.
+        self.masks = {(s.id, s.image): masks[s.id] for s in inner.train if s.id in masks}
+        # Bands of a slide are read one after the other, of one mask.
+        self._decoded = lru_cache(maxsize=1)(self._decode)
+
+    def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """As before."""
+        return self.inner.read_image(sample, box)
+
+    def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """The mask of the PNG where there is one; raises DataError."""
+        path = self.masks.get((sample.id, sample.image))
+        if path is None:
+            return self.inner.read_mask(sample, box)
+        mask = self._decoded(path, sample.size) if self.tiling else self._decode(path, sample.size)
+        return mask if box is None else mask[box.top : box.top + box.height, box.left : box.left + box.width]
+
+    def read_truth(self, sample: Sample, box: Box | None = None) -> np.ndarray:
+        """The new mask at the size of the truth; a label that is known to be wrong is not what to compare with."""
+        if (sample.id, sample.image) not in self.masks:
+            return self.inner.read_truth(sample, box)
+        if sample.truth_size == sample.size:
+            return self.read_mask(sample, box)
+        from kagglekit.data.resize import resize_mask
+
+        mask = resize_mask(self.read_mask(sample), sample.truth_size, self.task)
+        return mask if box is None else mask[box.top : box.top + box.height, box.left : box.left + box.width]
+
+    def regions(self, sample: Sample, size: Size) -> Mapping[str, np.ndarray]:
+        """As before."""
+        return self.inner.regions(sample, size)
+
+    def _decode(self, path: Path, size: Size) -> np.ndarray:
+        from kagglekit.data.decisions import read_png
+
+        return read_png(path, size, self.task, self.classes)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":  # not there yet while it is being copied
+            raise AttributeError(name)
+        return getattr(self.inner, name)

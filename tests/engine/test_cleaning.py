@@ -1,0 +1,130 @@
+"""What `kk clean` does around the rules: which it asks, what it writes, and what a person decided stays."""
+
+import csv
+import json
+
+import pytest
+
+from kagglekit import Finding, hookimpl
+from kagglekit.cleaning import Request, by_rule, clean, proposed, table, with_rules
+from kagglekit.data import decisions
+from kagglekit.errors import DataError, UsageError
+from kagglekit_techniques import Decide, LabelRules, NearDuplicates
+from tests.helpers import Folder, bringing, build, competition, solution, techniques_of
+from tests.techniques import flawed
+from tests.techniques.flawed import Flawed
+from tests.techniques.test_near_duplicates import distrusting
+
+
+def toy(dataset, *kinds: type, techniques=()):
+    """A solution of these techniques' names over a data set; all `kinds` are installed."""
+
+    @hookimpl
+    def kk_dataset(root):
+        return dataset
+
+    plugin = bringing("toy", competition=competition(), kk_dataset=kk_dataset, __file__=__file__)
+    return solution(build(toy=plugin, extra=techniques_of(*kinds)), techniques=list(techniques))
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder whose one file stands for the data."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "index.txt").write_text("1")
+    return tmp_path / "data"
+
+
+def world(data, spoilt=None):
+    """A data set with a tiny label and a copy."""
+    return Flawed(24, spoilt or {3: flawed.tiny}, {9: 8}, files=(data / "index.txt",))
+
+
+ALL = (LabelRules, NearDuplicates, Decide)
+
+
+def test_rules_of_the_recipe_are_asked_and_no_others():
+    one = toy(Folder(), *ALL, techniques=["near-duplicates"])
+    assert with_rules(one, Folder()) is one
+
+
+def test_a_recipe_without_rules_is_given_those_that_offer_themselves_before_all_else():
+    one = toy(Folder(), distrusting("a"), *ALL)
+    assert [t.name for t in with_rules(one, Folder()).techniques] == ["label-rules", "near-duplicates"]
+
+
+def test_where_no_rule_offers_itself_the_user_is_told_how_to_add_one():
+    with pytest.raises(UsageError, match=r"no technique that cleans is in the recipe.* add one with --with"):
+        with_rules(toy(Folder(), distrusting("a")), Folder())
+
+
+def test_findings_are_written_as_a_table_a_page_a_document_and_decisions(data, tmp_path):
+    dataset = world(data)
+    folder, result = clean(Request(toy(dataset, *ALL), data, "kk clean toy"))
+    assert folder.parent.name == "cleaning" and folder.name == f"toy-{result['data'][:8]}"
+    with (folder / "findings.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["sample"], row["rule"]) for row in rows} >= {("s003", "label-rules/tiny"), ("s009", "near-duplicates")}
+    assert [row["related"] for row in rows if row["sample"] == "s009"] == ["s008"] and rows[0]["group"].startswith("g")
+    saved = json.loads((folder / "findings.json").read_text())
+    assert saved == json.loads(json.dumps(result)) and saved["distrusted"] == 2 and saved["train"] == 24
+    assert "s003" in (folder / "findings.html").read_text()
+    decided = decisions.read(folder / "decisions.toml")
+    assert {(d.sample, d.action) for d in decided.decisions} == {("s003", "drop"), ("s009", "drop")}
+    assert result["next"] == f"kk run toy --data {data} --with decisions:file={folder / 'decisions.toml'}"
+    assert result["next"] in (folder / "decisions.toml").read_text()
+
+
+def test_the_decisions_drop_in_a_run_what_the_rules_found_and_a_person_has_the_last_word(data):
+    dataset = world(data)
+    folder, _ = clean(Request(toy(dataset, *ALL), data))
+    path = folder / "decisions.toml"
+    path.write_text(path.read_text().replace('action = "drop"', 'action = "keep"', 1))
+    one = toy(dataset, *ALL, techniques=["label-rules", {"name": "decisions", "settings": {"file": str(path)}}])
+    assert {f.sample for f in one.clean(one.dataset(data))} == {"s009"}
+
+
+def test_edited_decisions_stay_byte_by_byte_and_new_findings_are_appended(data):
+    folder, _ = clean(Request(toy(world(data), *ALL), data))
+    path = folder / "decisions.toml"
+    edited = path.read_text().replace('action = "drop"', 'action = "keep"  # she is bald', 1)
+    path.write_text(edited)
+    clean(Request(toy(world(data), *ALL), data))
+    assert path.read_text() == edited
+    clean(Request(toy(world(data, {3: flawed.tiny, 14: flawed.huge}), *ALL, techniques=["label-rules"]), data))
+    assert path.read_text().startswith(edited.rstrip("\n"))
+    now = {d.sample: d.action for d in decisions.read(path).decisions}
+    assert now == {"s003": "keep", "s009": "drop", "s014": "drop"}
+
+
+def test_decisions_of_other_data_in_the_same_folder_are_not_overwritten(data, tmp_path):
+    out = tmp_path / "out"
+    clean(Request(toy(world(data), *ALL), data, out=out))
+    before = (out / "decisions.toml").read_bytes()
+    (data / "index.txt").write_text("2")
+    with pytest.raises(DataError, match="they are not overwritten: give another folder with --out"):
+        clean(Request(toy(world(data), *ALL), data, out=out))
+    assert (out / "decisions.toml").read_bytes() == before
+
+
+def test_a_file_where_the_results_should_go_is_told(data, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UsageError, match="is a file; name a folder"):
+        clean(Request(toy(world(data), *ALL), data, out=tmp_path / "out"))
+
+
+def test_one_decision_per_sample_tells_all_that_was_found_and_shown_ones_are_not_dropped():
+    found = [Finding("b", "r", 1, detail="x"), Finding("a", "q", 1), Finding("b", "s", 1), Finding("c", "r", 1, "keep")]
+    some = proposed(found)
+    assert [(d.sample, d.action, d.rule, d.why) for d in some] == [("a", "drop", "q", "q"), ("b", "drop", "r", "x; s")]
+
+
+def test_the_worst_of_each_rule_come_first_and_commas_do_not_break_the_table():
+    found = [Finding("a", "r", 1.0), Finding("b,\n", "r", 2.0, related=("x", "y")), Finding("c", "q", 0.5)]
+    assert [one.sample for one in by_rule(found)] == ["c", "b,\n", "a"]
+    rows = list(csv.DictReader(table(found, {"a": "g"}).splitlines(keepends=True)))
+    assert (
+        [row["sample"] for row in rows] == ["c", "b,\n", "a"]
+        and rows[1]["related"] == "x y"
+        and rows[2]["group"] == "g"
+    )
