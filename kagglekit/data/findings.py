@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from kagglekit.files import write_text
 from kagglekit.protocols import Dataset
@@ -17,16 +18,26 @@ from kagglekit.types import Finding
 
 def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Finding]:
     """The findings of the recipe's rules on a data set with the fingerprint `mark`."""
+    from filelock import FileLock
+
     if len(solution.who_answers("kk_clean")) == 1:  # the engine alone, which distrusts nothing
         return solution.clean(dataset)
     rules = [[t.name, dataclasses.asdict(t)] for t in solution.techniques if hasattr(t, "kk_clean")]
     recipe = solution.recipe
     key = digest([mark, code_version(solution), recipe.competition, recipe.seed, recipe.settings, rules])
     path = folders.cache() / "findings" / f"{key}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # trials that begin together would each train what cleans
+        if (kept := _read(path)) is not None:
+            return kept
+        found = list(solution.clean(dataset))
+        write_text(path, json.dumps([dataclasses.asdict(one) for one in found]))
+    return found
+
+
+def _read(path: Path) -> list[Finding] | None:
+    """What was kept; None where there is nothing of use."""
     try:
         return [Finding(**one | {"related": tuple(one["related"])}) for one in json.loads(path.read_text("utf-8"))]
     except (OSError, ValueError, TypeError, KeyError):
-        pass  # not there yet, or of no use
-    found = list(solution.clean(dataset))
-    write_text(path, json.dumps([dataclasses.asdict(one) for one in found]))
-    return found
+        return None
