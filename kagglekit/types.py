@@ -40,7 +40,7 @@ class Sample:
     `label` is whatever the plugin's `read_mask` understands, None where no truth is known. Samples of one `group`
     (a person, a patient) never stand on both sides of a split. Folds and subsets keep `stratum`, a small bin, and each
     of the `classes` that the picture shows, in proportion. `truth_size` is the size at which masks are submitted and
-    scored, the picture's own unless stated.
+    scored, the picture's own unless stated. An `extra` one is learned from and never held out: its label is no truth.
     """
 
     id: str
@@ -51,6 +51,7 @@ class Sample:
     stratum: int = 0
     classes: tuple[int, ...] = ()
     truth_size: Size = None
+    extra: bool = False
 
     def __post_init__(self):
         if self.truth_size is None:

@@ -122,7 +122,10 @@ def _split(dataset: Dataset, recipe: Recipe, fold: int, dropped: Mapping[str, st
     """One fold held out, the rest cut down to the fidelity's part."""
     # Split before dropping: recipes with and without a rule must be compared on the same validation pictures.
     everything = fold == EVERYTHING
-    train, validation = (dataset.train, []) if everything else split(dataset.train, recipe.folds, fold, recipe.seed)
+    labelled, extra = [s for s in dataset.train if not s.extra], [s for s in dataset.train if s.extra]
+    train, validation = (labelled, []) if everything else split(labelled, recipe.folds, fold, recipe.seed)
+    held_out = {s.group for s in validation if s.group}
+    train = [*train, *(s for s in extra if s.group not in held_out)]
     train = [s for s in subset(train, recipe.fidelity.fraction, recipe.seed) if s.id not in dropped]
     return Split(fold, train, validation)
 

@@ -27,7 +27,7 @@ from kagglekit.predict.views import reweighted
 from kagglekit.protocols import Intake, Postprocess
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
-from kagglekit.types import Depth, Member, Tiling
+from kagglekit.types import Depth, Member, Task, Tiling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 def predict_folder(registry: Registry, run: str, images: Path, out: Path | None) -> dict[str, Any]:
     """Write `NAME.png` (mask) and `NAME-overlay.jpg` for each picture, and `index.csv`; returns what was done.
 
-    Masks of a binary task hold 0 and 255, of a label map the class index; a multilabel task writes a mask per class.
-    Large pictures get a tiled `NAME.tif` instead of a PNG. Pictures that cannot be read are listed and passed by.
+    The index says of each picture which part the network is sure of, and which part each class covers. Masks of a
+    binary task hold 0 and 255, of a label map the class index; a multilabel task writes a mask per class. Large
+    pictures get a tiled `NAME.tif` instead of a PNG. Pictures that cannot be read are listed and passed by.
     Raises KagglekitError for an unfinished run or no pictures.
     """
     folder = folders.find(run)
@@ -56,13 +57,13 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
     skipped: list[str] = []
     table = io.StringIO()
     rows = csv.writer(table)
-    rows.writerow(["picture", "mask", *loaded.solution.competition.classes])
+    rows.writerow(["picture", "mask", "sure", *loaded.solution.competition.classes])
     write = write_large if loaded.tiling else write_usual
     predicted = 0
     for path, save in progress.track(write(loaded, files, skipped), len(files), "predicting"):
         name = path.name if stems[path.stem] > 1 else path.stem
-        mask, share = save(out, name)
-        rows.writerow([path.name, mask, *(f"{s:.6f}" for s in share)])
+        mask, sure, share = save(out, name)
+        rows.writerow([path.name, mask, f"{sure:.6f}", *(f"{s:.6f}" for s in share)])
         predicted += 1
     if not predicted:
         raise DataError(f"{images}: none of {len(files)} files is a readable picture; the first: {skipped[0]}")
@@ -106,8 +107,12 @@ def load(registry: Registry, folder: Path) -> Loaded:
     return Loaded(solution, predictor, process, intake, channels, depth, tiling)
 
 
-Save = Callable[[Path, str], tuple[str, list[float]]]
-"""`save(folder, name)` writes a mask; returns its file's name and the part of the picture that each class covers."""
+Save = Callable[[Path, str], tuple[str, float, list[float]]]
+"""`save(folder, name)` writes a mask.
+
+Returns its file's name, the part of the picture that the network is sure of, and the part that each class covers.
+"""
+SURE = 0.8  # probability of a class, or of its absence, from which a pixel counts as sure
 
 
 def write_usual(loaded: Loaded, files: Sequence[Path], skipped: list[str]) -> Iterator[tuple[Path, Save]]:
@@ -128,11 +133,20 @@ def write_usual(loaded: Loaded, files: Sequence[Path], skipped: list[str]) -> It
         image = read_picture(look.item, loaded.channels, loaded.depth)
         prediction = look.combined(loaded.predictor, image.shape[:2], look.item.name)
         mask = loaded.process(prepared(loaded.process, prediction))
-        yield look.item, partial(_save_usual, loaded, mask, as_rgb(image, loaded.intake))
+        sure = sure_part(prediction.probs, loaded.solution.competition.task)
+        yield look.item, partial(_save_usual, loaded, mask, as_rgb(image, loaded.intake), sure)
 
 
-def _save_usual(loaded: Loaded, mask: np.ndarray, image: np.ndarray, out: Path, name: str) -> tuple[str, list[float]]:
-    return f"{name}.png", write_masks(out, name, mask, image, loaded.solution)
+def _save_usual(
+    loaded: Loaded, mask: np.ndarray, image: np.ndarray, sure: float, out: Path, name: str
+) -> tuple[str, float, list[float]]:
+    return f"{name}.png", sure, write_masks(out, name, mask, image, loaded.solution)
+
+
+def sure_part(probs: np.ndarray, task: Task) -> float:
+    """The part of the pixels of `[K, h, w]` probabilities that the network is sure of, in every class."""
+    sure = probs.max(0) >= SURE if task == "multiclass" else ((probs >= SURE) | (probs <= 1 - SURE)).all(0)
+    return float(sure.mean())
 
 
 def write_large(loaded: Loaded, files: Sequence[Path], skipped: list[str]) -> Iterator[tuple[Path, Save]]:

@@ -54,7 +54,7 @@ def _watched(rows: Rows, small: list[np.ndarray], stride: int) -> Rows:
 
 def save_large(
     loaded: Loaded, prediction: Prediction, small: np.ndarray, out: Path, name: str
-) -> tuple[str, list[float]]:
+) -> tuple[str, float, list[float]]:
     """Write `NAME.tif` (0 and 255, or class indices; a channel per class of a multilabel task) and an overlay."""
     import numpy as np
     import tifffile
@@ -82,7 +82,9 @@ def save_large(
     write_with(out / f"{name}.tif", fill)
     found = shrunk.any(-1) if planes else shrunk > 0
     write_overlay(out / f"{name}-overlay.jpg", as_rgb(small, loaded.intake), found)
-    return f"{name}.tif", (counts / (height * width)).tolist()
+    from kagglekit.predict.folder import sure_part
+
+    return f"{name}.tif", sure_part(prediction.probs, competition.task), (counts / (height * width)).tolist()
 
 
 def _counted(loaded: Loaded, prediction: Prediction, counts: np.ndarray, shrunk: np.ndarray) -> Iterator[np.ndarray]:

@@ -14,6 +14,7 @@ from kagglekit_techniques.label_rules import LabelRules
 from kagglekit_techniques.losses import IgnoreClass, LabelSmoothing, ProspectiveFilter, SmallLoss
 from kagglekit_techniques.multi_window import MultiWindow
 from kagglekit_techniques.near_duplicates import NearDuplicates
+from kagglekit_techniques.pseudo_labels import PseudoLabels
 from kagglekit_techniques.samplers import BalancedClasses, GroupLimit, MaskFractionBins, WeightedDraws
 from kagglekit_techniques.tta import CropTTA, FlipTTA, ScaleTTA, TurnTTA
 from kagglekit_techniques.windows import GridWindows, RandomWindows
@@ -50,6 +51,7 @@ def kk_techniques():
         MultiWindow,
         ObjectPaste,
         ProspectiveFilter,
+        PseudoLabels,
         NearDuplicates,
         RandomWindows,
         ScaleTTA,
