@@ -21,6 +21,7 @@ VERBS = {
     "tune": ("tune", "Search settings cheaply, promote the best, hand over the winner as a recipe."),
     "ablate": ("ablate", "Measure what each technique of a solution is worth."),
     "clean": ("clean", "Find labels to distrust, show them, write decisions to edit."),
+    "blend": ("blend", "Average finished runs, whatever their recipes, and write the submission."),
     "predict": ("predict", "Predict a folder of pictures with a finished run."),
     "list": ("catalog", "List competitions and techniques."),
     "info": ("catalog", "Say what a competition is: task, metric, data layout, presets."),

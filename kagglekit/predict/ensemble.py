@@ -45,3 +45,26 @@ class LastEpochs:
 def equal(members: Sequence[Member]) -> list[tuple[Member, float]]:
     """The members with equal weights."""
     return [(member, 1 / len(members)) for member in members]
+
+
+def vote(probs: np.ndarray, weights: np.ndarray, last_first: bool = False) -> np.ndarray:
+    """Shares of the votes, `[M, ..., K, H, W]` -> `[..., K, H, W]`; one mask per class votes for or against it.
+
+    Ties go to what earlier members voted for, or the later ones with `last_first`. One member is itself.
+    """
+    import numpy as np
+
+    if len(probs) == 1:
+        return probs[0]
+    classes = probs.shape[-3]
+    order = range(len(probs))[::-1] if last_first else range(len(probs))
+    votes = np.zeros_like(probs[0])
+    for rank, member in enumerate(order):
+        # Half of what separates two counts, halved for each next member: enough to break ties, never to win.
+        weight = weights[member] + (1e-3 * min(weights) * 0.5**rank if rank < len(probs) - 1 else 0)
+        if classes == 1:
+            votes += weight * (probs[member] > 0.5)
+            continue
+        chosen = probs[member].argmax(-3)
+        votes += weight * (chosen[..., None, :, :] == np.arange(classes)[:, None, None])
+    return votes

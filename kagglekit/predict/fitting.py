@@ -73,6 +73,23 @@ def fit_weights(fit: Fit, start: Sequence[float], counts: Callable[[Weights], np
     return Weighing(chosen if kept else tuple(start), kept, before, after, nested)
 
 
+def forward_selection(start: Sequence[float], score: Callable[[Sequence[float]], float], rounds: int) -> list[float]:
+    """Weights of candidates that are chosen one by one, with repetition, each the one that helps most.
+
+    Caruana et al. 2004. The best round counts, and equal weights do if no round is better.
+    """
+    taken, best, top = [0] * len(start), list(start), score(start)
+    for _ in range(rounds):
+        options = [[n + (i == j) for j, n in enumerate(taken)] for i in range(len(taken))]
+        shares = [[n / sum(option) for n in option] for option in options]
+        scores = [score(share) for share in shares]
+        pick = max(range(len(options)), key=scores.__getitem__)
+        taken = options[pick]
+        if scores[pick] > top:
+            best, top = shares[pick], scores[pick]
+    return best
+
+
 def counter(
     data: Data, process: Postprocess, metric: Metric, weighted: Callable[[Weights], ValidationProbs]
 ) -> Callable[[Weights], np.ndarray]:

@@ -23,7 +23,7 @@ ORDER = (
     ("train",),
     ("predict",),
     ("report",),
-    ("judging", "cluster", "cleaning"),
+    ("judging", "blending", "cluster", "cleaning"),
     ("pipeline",),
     ("distributed_run",),
     ("experiment",),

@@ -85,19 +85,6 @@ class Voting:
 
     def combine(self, probs, weights):
         """Shares of the votes, `[M, ..., K, H, W]` -> `[..., K, H, W]`; one mask per class votes for or against it."""
-        import numpy as np
+        from kagglekit.predict.ensemble import vote
 
-        if len(probs) == 1:
-            return probs[0]
-        classes = probs.shape[-3]
-        order = range(len(probs))[::-1] if self.last_first else range(len(probs))
-        votes = np.zeros_like(probs[0])
-        for rank, member in enumerate(order):
-            # Half of what separates two counts, halved for each next member: enough to break ties, never to win.
-            weight = weights[member] + (1e-3 * min(weights) * 0.5**rank if rank < len(probs) - 1 else 0)
-            if classes == 1:
-                votes += weight * (probs[member] > 0.5)
-                continue
-            chosen = probs[member].argmax(-3)
-            votes += weight * (chosen[..., None, :, :] == np.arange(classes)[:, None, None])
-        return votes
+        return vote(probs, weights, self.last_first)

@@ -91,16 +91,9 @@ class Greedy:
 
     def fit(self, start: Sequence[float], score: Score) -> list[float]:
         """How often each candidate was chosen, as a share; the best round counts."""
-        taken, best, top = [0] * len(start), list(start), score(start)
-        for _ in range(self.rounds):
-            options = [[n + (i == j) for j, n in enumerate(taken)] for i in range(len(taken))]
-            shares = [[n / sum(option) for n in option] for option in options]
-            scores = [score(share) for share in shares]
-            pick = max(range(len(options)), key=scores.__getitem__)
-            taken = options[pick]
-            if scores[pick] > top:
-                best, top = shares[pick], scores[pick]
-        return best
+        from kagglekit.predict.fitting import forward_selection
+
+        return forward_selection(start, score, self.rounds)
 
 
 @dataclass(frozen=True)
