@@ -262,3 +262,29 @@ def test_a_prediction_that_fails_midway_leaves_no_half_file(tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"):
         write_probs(dies, members, store, data.train, tmp_path / "validation", recipe(batch_size=2))
     assert list((tmp_path / "validation").iterdir()) == []
+
+
+def test_a_view_may_show_parts_of_each_picture_and_a_class_is_there_if_any_part_shows_it(tmp_path):
+    from kagglekit import ModelOutput
+
+    class Headed(Ramp):
+        """Says in its head how bright a picture is; refuses more pictures at once than a batch has."""
+
+        def forward(self, images):
+            assert len(images) <= 2
+            return ModelOutput(super().forward(images), images.amax((1, 2, 3))[:, None])
+
+    halves = View(
+        "halves",
+        0.5,
+        lambda x: torch.cat([x[..., :5], x[..., 5:]]),
+        lambda x: torch.cat([x[: len(x) // 2], x[len(x) // 2 :]], -1),
+    )
+    images = pictures()
+    images[0, :, :, 5:] //= 4
+    images[1, :, :, :5] //= 4
+    one = member(tmp_path, Headed())
+    alone, heads = one_member(one, Headed)(images)
+    probs, seen = one_member(one, Headed, identity(0.5), halves)(images)
+    assert np.allclose(probs, alone, atol=1e-6), "every half says of its pixels what the whole says"
+    assert seen.shape == (1, 2, 1) and np.allclose(seen, heads, atol=1e-6)

@@ -91,9 +91,7 @@ def test_a_class_that_is_not_there_and_tasks_without_label_maps_are_refused():
 @pytest.mark.parametrize("earlier", ["class-head", "deep-supervision", "small-loss"])
 def test_single_pixels_are_left_out_before_whole_pictures_are_looked_at(name, earlier):
     solved(name, earlier).loss()
-    with pytest.raises(
-        RecipeError, match=rf"techniques\.{name}: .* before {earlier}.*--without {earlier} --with {name}"
-    ):
+    with pytest.raises(RecipeError, match=rf"techniques\.{name}: .* before {earlier}.* or use --without {earlier}"):
         solved(earlier, name).loss()
 
 

@@ -107,7 +107,8 @@ class ObjectPaste:
 
     Found by several teams of the Korean recycling contest: 1st place of the first edition (p 0.15 kept, 0.5 let
     training collapse late; large objects x 0.3 to 0.65, small ones x 1.5 to 2), others in the second. One of them found
-    that objects on a "Plastic bag", which shows what is in it, contradict other labels: avoid=("Plastic bag",).
+    that objects on a "Plastic bag", which shows what is in it, contradict other labels: avoid=("Plastic bag",). The
+    winner left UNKNOWN out, which the default may take for rare: name `classes` where there is such a class.
     """
 
     name: ClassVar[str] = "object-paste"

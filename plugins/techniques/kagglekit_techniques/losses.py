@@ -18,7 +18,7 @@ def refuse_order(name: str, recipe) -> None:
         if earlier in BY_PICTURE:
             raise RecipeError(
                 f"techniques.{name}: leaves out pixels, so it must come before {earlier}, which looks at whole "
-                f"pictures; put it before in the recipe: --without {earlier} --with {name} --with {earlier}"
+                f"pictures; name it first in a recipe file, or use --without {earlier}"
             )
 
 

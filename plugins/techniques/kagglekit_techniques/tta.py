@@ -102,7 +102,7 @@ class CropTTA:
     to the size of the picture. One view holds them all: its probabilities are stitched before they are blended, every
     pixel a weighted mean of the crops that show it, which count less towards their edges. So what a crop does not show
     is not taken for background. After slicing-aided inference (SAHI, Akyon et al. 2022). With the default the network
-    looks at ten pictures instead of one.
+    looks at ten times as many pictures.
     """
 
     name: ClassVar[str] = "crop-tta"
