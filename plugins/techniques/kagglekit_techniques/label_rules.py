@@ -11,6 +11,7 @@ from kagglekit import Dataset, Finding, Sample, hookimpl
 if TYPE_CHECKING:
     from kagglekit_techniques.label_facts import Facts
 
+CHANCE = 0.05  # share of labels that fit better when turned above which this says nothing
 LEAST = 20  # labels below which nothing is said about what is usual
 
 
@@ -23,9 +24,10 @@ class LabelRules:
     Korean hair contest kept polygon areas with |z| < 1.2 of the plain z-score, which drops a fifth of all labels; the
     default spares whoever has much hair or little. `tiny`, `huge`: shares of the picture. `empty`: empty labels are
     distrusted unless more than this share of all are. `loose`: the outline lies on edges of the picture less than
-    other labels do, by this many robust standard deviations. `turned`: by how much (0 to 2) the mask must fit edges and
-    colours of the picture better when turned by 90, 180 or 270 degrees. 0 switches off `z`, `tiny`, `huge`, `loose` and
-    `turned`, a negative one `empty`; without `loose` and `turned` no picture is read.
+    other labels do, by this many robust standard deviations. `turned`: by how much (0 to 2) the mask must fit edges
+    and colours of the picture better when turned by 90, 180 or 270 degrees; nothing is said where more than 5% do. 0
+    switches off `z`, `tiny`, `huge`, `loose` and `turned`, a negative one `empty`; without `loose` and `turned` no
+    picture is read.
     """
 
     name: ClassVar[str] = "label-rules"
@@ -124,9 +126,11 @@ class LabelRules:
         """Outlines beside the edges of their picture."""
         outlined = [(sample, one.fit) for sample, one in used if one.fit is not None]
         values = robust_z([fit.edges[0] for _, fit in outlined])
-        for (sample, fit), value in zip(outlined, values, strict=True):
-            gain, angle = fit.turn()
-            if self.turned and gain >= self.turned:
+        # Where many would fit better when turned, outlines follow no edges (clouds), and the best of four is chance.
+        turns = [fit.turn() for _, fit in outlined]
+        telling = sum(gain >= self.turned for gain, _ in turns) <= max(1, CHANCE * len(turns))
+        for (sample, _), (gain, angle), value in zip(outlined, turns, values, strict=True):
+            if self.turned and telling and gain >= self.turned:
                 text = f"turned by {angle} degrees the label fits edges and colours of the picture better"
                 yield self._finding(sample, "turned", gain / self.turned, text)
             if self.loose and value < -self.loose:
