@@ -61,7 +61,7 @@ def test_the_same_as_json_in_a_folder_of_choice_and_the_recipe_with_decisions_re
         (["hair-sg"], 2, "did you mean hair-seg"),
         (["hair-seg", "--data", "nowhere"], 1, "nowhere: no such data folder"),
         (["hair-seg", "--data", "nowhere", "--most", "0"], 2, "Invalid value for '--most'"),
-        (["hair-seg", "--with", "label-rules:z=-1"], 2, "techniques.label-rules: z and loose must be >= 0"),
+        (["hair-seg", "--with", "label-rules:z=-1"], 2, "techniques.label-rules: z must be >= 0"),
         (["hair-seg", "--with", "label-rules:zz=1"], 2, "techniques.label-rules.zz is not a setting"),
         (["hair-seg", "--with", "decisions"], 2, "techniques.decisions: no file; add --with decisions:file=PATH"),
         (["hair-seg", "--with", "decisions:file=none.toml"], 1, "decisions none.toml: no such file"),

@@ -78,6 +78,12 @@ def test_empty_labels_are_normal_where_many_are_empty():
     assert set(found_in(few)) == {"s000", "s001"} and found_in(many) == {}
 
 
+def test_where_many_labels_fit_better_when_turned_outlines_follow_no_edges_and_nothing_is_said():
+    some, many = (Flawed(40, dict.fromkeys(range(0, 40, step), flawed.turned)) for step in (20, 5))
+    assert {name for name, rules in found_in(some).items() if "turned" in rules} == {"s000", "s020"}
+    assert not any("turned" in rules for rules in found_in(many).values())
+
+
 def test_of_few_labels_nobody_says_what_is_usual():
     assert found_in(Flawed(LEAST - 1, {2: flawed.small, 5: flawed.wide}), turned=0.0) == {}
     assert found_in(Flawed(LEAST - 1, {2: flawed.tiny}))["s002"] == {"tiny"}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 SIDE = 128  # pixels of the square that pictures and masks are brought to
 LEAST_BORDER = 20  # pixels of outline below which nothing is said about edges
 LEAST_PIECE = 4  # pixels at SIDE; smaller ones come from resizing
+STEPS = (-10, -7, -5, -4, -3, 3, 4, 5, 7, 10)  # pixels at SIDE by which a mask is grown
 CELLS = 8  # of each channel in a histogram of colours
 
 
@@ -22,11 +23,13 @@ class Fit:
     """How a mask fits its picture when turned by 0, 90, 180 and 270 degrees.
 
     `edges`: the mean rank (0..1) of the gradient along the outline among all pixels. `colours`: how much the colours
-    inside and outside differ (total variation of their histograms, 0..1).
+    inside and outside differ (total variation of their histograms, 0..1). `moved`: the edges of the mask shrunk or
+    grown by `STEPS`, 0 where nothing is left of its outline.
     """
 
     edges: tuple[float, ...]
     colours: tuple[float, ...]
+    moved: tuple[float, ...] = ()
 
     def turn(self) -> tuple[float, int]:
         """(what the best turn gains, its degrees); 0 where edges or colours alone speak for it."""
@@ -36,6 +39,11 @@ class Fit:
             if self.edges[k] > self.edges[0] and self.colours[k] > self.colours[0]
         ]
         return max(gains, default=(0.0, 0))
+
+    def move(self) -> tuple[float, float]:
+        """(gain in edges of the best shrinking or growing, its share of the side; below 0 for shrinking)."""
+        gains = [(edges - self.edges[0], step / SIDE) for edges, step in zip(self.moved, STEPS, strict=False)]
+        return max(gains, default=(0.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -107,10 +115,21 @@ def fit_of(image: np.ndarray, shown: np.ndarray) -> Fit | None:
     ranks = strength.ravel().argsort(kind="stable").argsort(kind="stable").reshape(shown.shape) / shown.size
     near = cv2.dilate(ranks.astype(np.float32), np.ones((3, 3), np.uint8))  # an outline may be a pixel beside
     cells = colours_of(smooth)
+    moved = [outline_of(grown(turns[0], step)) for step in STEPS]
     return Fit(
         tuple(float(near[border].mean()) for border in borders),
         tuple(separation(cells, mask > 0) for mask in turns),
+        tuple(float(near[border].mean()) if border.sum() >= LEAST_BORDER else 0.0 for border in moved),
     )
+
+
+def grown(mask: np.ndarray, step: int) -> np.ndarray:
+    """A uint8 mask grown by `step` pixels all around, shrunk if that is negative; the frame of the picture stays."""
+    import cv2
+
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(step) + 1,) * 2)
+    change = cv2.dilate if step > 0 else cv2.erode
+    return change(mask, disc, borderType=cv2.BORDER_REPLICATE)
 
 
 def outline_of(mask: np.ndarray) -> np.ndarray:
