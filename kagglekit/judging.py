@@ -123,7 +123,7 @@ def choose_members(solution: Solution, data: Data, members: Sequence[Member]) ->
     def pictures(fold: int) -> Iterator[torch.Tensor]:
         train = splits[fold].train
         draws = list(islice(solution.sampler(data.dataset, train, data.store)(0), MOST * recipe.batch_size))
-        augment = solution.augment(data.dataset, train)
+        augment = solution.augment(data.dataset, train, data.store)
         for images, _ in batches(data.store, draws, recipe.batch_size, augment, recipe.seed, 0, device):
             yield images
 

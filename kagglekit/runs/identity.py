@@ -48,7 +48,7 @@ def code_version(solution: Solution) -> str:
 
     The command line, the reports, the search and what proposes decisions are left out: they change no number of a run.
     """
-    outside = ("cli", "report", "search", "testing", "cleaning.py")
+    outside = ("cli", "report", "search", "testing", "cleaning.py", "blending.py")
     engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]
     files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}
     return _hash_sources(files | _plugin_sources(solution.plugins))

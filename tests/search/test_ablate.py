@@ -231,3 +231,28 @@ def test_a_seed_that_lacks_a_variant_is_not_compared(toy, tmp_path):
     assert told["failed"] == [{"variant": "without toy-blind", "seed": 1, "error": "it burned"}]
     assert replace(study.plan, seeds=1).variants() == study.plan.variants()
     study.trials.close()
+
+
+@pytest.mark.slow
+def test_fitted_weights_and_an_averaged_network_go_through_a_whole_run_and_an_ablation(tmp_path, monkeypatch):
+    from kagglekit.experiment import run as run_experiment
+    from kagglekit.pipeline import Request
+    from kagglekit_techniques.fitted import FitViews, GreedyEnsemble, WeightAverage
+
+    kinds = ", ".join(kind.__name__ for kind in (FitViews, GreedyEnsemble, WeightAverage))
+    more = MORE + f"\n\nfrom kagglekit_techniques.fitted import {kinds}\n\n\n@hookimpl\ndef kk_techniques():\n"
+    toy = at_hand(tmp_path, monkeypatch, more=more + f"    return [ToyTTA, Epochs, Blind, {kinds}]\n")
+    few = {"fidelity.epochs": 3, "folds": 3}
+    folder, result, _ = run_experiment(Request(solved("toy-tta", "fit-views", "greedy-ensemble", **few), toy))
+    assert {"members of fold 0", "views"} <= set(result["fitted"])
+    for one in result["fitted"].values():
+        assert one["kept"] or one["nested"] <= one["before"] or one["after"] <= one["before"]
+    assert sum(m["weight"] for m in result["members"]) == pytest.approx(1)
+    assert sum(v["weight"] for v in result["views"]) == pytest.approx(1)
+    solution = solved("toy-epochs", "weight-average", **few)
+    folder, result, _ = run_experiment(Request(solution, toy))
+    (member,) = result["members"]
+    assert member["file"].startswith("checkpoints/average-") and (folder / member["file"]).is_file()
+    told = run(planned(solution), solution, toy)
+    passes = {one["name"]: one["passes"] for one in told["variants"]}
+    assert passes == {"everything": 1, "without toy-epochs": 1, "without weight-average": 2, "nothing": 1}
