@@ -7,7 +7,7 @@ in at most d // 4 bits of one of their four 16-bit parts, so only hashes that li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ PARTS, BITS = 4, 16
 MOST = 15  # bits; two unrelated hashes differ in 32 on average, and more probes than this needs would be slow
 BLOCK = 1 << 22  # candidate pairs that are compared at once
 FOREST = 1 << 23  # near pairs that are held before they are reduced to a spanning forest
+THUMB = 16  # pixels of the thumbnails whose correlation has the last word
+READ = (64, 64)  # the size that pictures are brought to before they are hashed
 
 
 def perceptual_hash(image: np.ndarray) -> int:
@@ -42,6 +44,42 @@ def perceptual_hash(image: np.ndarray) -> int:
     low = cv2.dct(gray)[:KEPT, :KEPT].ravel()
     signs = low > np.median(low[1:])  # without the mean of the picture, which is far larger than the rest
     return int(np.packbits(signs).view(">u8")[0])
+
+
+def look(image: np.ndarray) -> tuple[int, np.ndarray]:
+    """(hash, thumbnail uint8 `[THUMB * THUMB * C]` of its own full range) of a picture `[H, W, C]` of any depth."""
+    import numpy as np
+
+    from kagglekit.data.resize import resize_image
+    from kagglekit.data.thumbs import as_bytes
+
+    image = as_bytes(resize_image(image, READ))
+    thumb = resize_image(image, (THUMB, THUMB)).astype(np.float32)
+    # Correlation does not see the range, and a byte for each value keeps thumbnails of a large data set in memory.
+    stretched = (thumb - thumb.min()) * (255 / max(float(np.ptp(thumb)), 1e-6))
+    return perceptual_hash(image), np.rint(stretched).astype(np.uint8).ravel()
+
+
+def alike(thumbs: np.ndarray, similarity: float) -> Agree:
+    """`agree(i, j)` for `group`: do thumbnails `[N, P]` at positions `[M]` correlate by at least `similarity`?"""
+    import numpy as np
+
+    def agree(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        parts = [correlation(thumbs[i[at : at + 4096]], thumbs[j[at : at + 4096]]) for at in range(0, len(i), 4096)]
+        return np.concatenate(parts or [np.zeros(0)]) >= similarity
+
+    return agree
+
+
+def correlation(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> np.ndarray:
+    """Pearson's correlation of each pair of rows; 1 for two of one colour each, 0 for one of them."""
+    import numpy as np
+
+    a, b = (np.asarray(rows, np.float32) - np.mean(rows, 1, np.float32, keepdims=True) for rows in (one, other))
+    power = np.sqrt((a**2).sum(1)), np.sqrt((b**2).sum(1))
+    flat = power[0] * power[1] < 1e-6
+    both = (power[0] < 1e-3) & (power[1] < 1e-3)
+    return np.where(flat, both.astype(np.float32), (a * b).sum(1) / np.where(flat, 1, power[0] * power[1]))
 
 
 def group(hashes: np.ndarray, distance: int, agree: Agree | None = None) -> np.ndarray:

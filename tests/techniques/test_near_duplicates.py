@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from kagglekit import Finding, RecipeError, hookimpl
+from kagglekit.data.duplicates import correlation
 from kagglekit.solution import make_technique
 from kagglekit.types import Tiling
 from kagglekit_techniques import GroupFindings, NearDuplicates
-from kagglekit_techniques.near_duplicates import _correlation
 from tests.helpers import bringing, build, competition, solution, techniques_of
 from tests.techniques.flawed import Flawed
 
@@ -84,9 +84,9 @@ def test_correlation_is_that_of_numpy_and_flat_pictures_are_like_flat_ones_only(
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (2, 9, 50)).astype(np.uint8)
     expected = [np.corrcoef(x, y)[0, 1] for x, y in zip(a, b, strict=True)]
-    np.testing.assert_allclose(_correlation(a, b), expected, atol=1e-5)
+    np.testing.assert_allclose(correlation(a, b), expected, atol=1e-5)
     flat = np.zeros((1, 50), np.uint8)
-    assert _correlation(flat, flat + 9) == 1 and _correlation(flat, a[:1]) == 0
+    assert correlation(flat, flat + 9) == 1 and correlation(flat, a[:1]) == 0
 
 
 @pytest.mark.parametrize("settings", [{"distance": 16}, {"distance": -1}, {"similarity": 1.5}])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,9 +10,6 @@ from kagglekit import Dataset, Finding, Sample, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
-
-THUMB = 16  # pixels of the thumbnails whose correlation has the last word
-READ = (64, 64)
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class NearDuplicates:
         import numpy as np
 
         from kagglekit import progress
-        from kagglekit.data.duplicates import group
+        from kagglekit.data.duplicates import alike, group
         from kagglekit.data.thumbs import each
 
         looked = list(each(dataset.train, lambda s: self._look(dataset, s), progress.track, "hashing the pictures"))
@@ -81,39 +77,19 @@ class NearDuplicates:
         thumbs = np.stack([thumb for _, (_, thumb) in looked])
         people = np.unique([s.group or s.id for s in samples], return_inverse=True)[1]
 
+        same = alike(thumbs, self.similarity)
+
         def agree(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-            alike = np.concatenate(
-                [_correlation(thumbs[i[at : at + 4096]], thumbs[j[at : at + 4096]]) for at in range(0, len(i), 4096)]
-                or [np.zeros(0)]
-            )
-            return (alike >= self.similarity) & (~np.bool_(self.within_group) | (people[i] == people[j]))
+            return same(i, j) & (~np.bool_(self.within_group) | (people[i] == people[j]))
 
         groups = defaultdict(list)
         for sample, label in zip(samples, group(hashes, self.distance, agree).tolist(), strict=True):
             groups[label].append(sample)
-        return [same for same in groups.values() if len(same) > 1]
+        return [some for some in groups.values() if len(some) > 1]
 
     def _look(self, dataset: Dataset, sample: Sample) -> tuple[int, np.ndarray]:
-        """(hash, thumbnail uint8 `[THUMB * THUMB * C]` of its own full range) of a picture."""
-        import numpy as np
-
-        from kagglekit.data.duplicates import perceptual_hash
-        from kagglekit.data.resize import resize_image
+        """(hash, thumbnail) of a picture."""
+        from kagglekit.data.duplicates import READ, look
         from kagglekit.data.thumbs import as_bytes, small_image
 
-        image = as_bytes(small_image(dataset, sample, READ))
-        thumb = resize_image(image, (THUMB, THUMB)).astype(np.float32)
-        # Correlation does not see the range, and a byte for each value keeps thumbnails of a large data set in memory.
-        stretched = (thumb - thumb.min()) * (255 / max(float(np.ptp(thumb)), 1e-6))
-        return perceptual_hash(image), np.rint(stretched).astype(np.uint8).ravel()
-
-
-def _correlation(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> np.ndarray:
-    """Pearson's correlation of each pair of rows; 1 for two of one colour each, 0 for one of them."""
-    import numpy as np
-
-    a, b = (np.asarray(rows, np.float32) - np.mean(rows, 1, np.float32, keepdims=True) for rows in (one, other))
-    power = np.sqrt((a**2).sum(1)), np.sqrt((b**2).sum(1))
-    flat = power[0] * power[1] < 1e-6
-    both = (power[0] < 1e-3) & (power[1] < 1e-3)
-    return np.where(flat, both.astype(np.float32), (a * b).sum(1) / np.where(flat, 1, power[0] * power[1]))
+        return look(as_bytes(small_image(dataset, sample, READ)))
