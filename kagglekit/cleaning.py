@@ -73,17 +73,23 @@ def clean(request: Request) -> tuple[Path, dict[str, Any]]:
     return folder, result
 
 
-def with_rules(solution: Solution, dataset: Dataset) -> Solution:
+def with_rules(solution: Solution, dataset: Dataset, cheap: bool = False) -> Solution:
     """The solution itself if its recipe cleans, else with every technique that offers to clean data of this kind.
 
-    A technique offers it by a class method `by_default(dataset)`. Raises UsageError where none is installed.
+    A technique offers it by a class method `by_default(dataset)`. `cheap` leaves out those that say
+    `trains_networks = True`, whether the recipe has them or not; what a person decided is followed as it is.
+    Raises UsageError where none is installed.
     """
-    if any(hasattr(t, "kk_clean") and not getattr(t, "follows_decisions", False) for t in solution.techniques):
-        return solution
+    left_out = {s.name for s in solution.recipe.techniques if cheap and _trains(solution.registry.technique(s.name)[1])}
+    kept = tuple(s for s in solution.recipe.techniques if s.name not in left_out)
+    techniques = [t for t in solution.techniques if t.name not in left_out]
+    if any(hasattr(t, "kk_clean") and not getattr(t, "follows_decisions", False) for t in techniques):
+        return _changed(solution, kept) if left_out else solution
     offered = [
         name
         for name, (_, kind) in sorted(solution.registry.techniques.items())
         if hasattr(kind, "kk_clean") and hasattr(kind, "by_default") and kind.by_default(dataset)
+        if not (cheap and _trains(kind))
     ]
     if not offered:
         raise UsageError(
@@ -91,10 +97,16 @@ def with_rules(solution: Solution, dataset: Dataset) -> Solution:
             "(`kk list` shows them)"
         )
     progress.say(f"the recipe has no rules for cleaning; asking {', '.join(offered)}")
-    rules = [TechniqueSpec(name=name) for name in offered]
     # Before what the recipe has: a person's decisions come last.
-    recipe = solution.recipe.model_copy(update={"techniques": (*rules, *solution.recipe.techniques)})
-    return resolve(recipe, solution.registry)
+    return _changed(solution, (*(TechniqueSpec(name=name) for name in offered), *kept))
+
+
+def _trains(kind: type) -> bool:
+    return getattr(kind, "trains_networks", False)
+
+
+def _changed(solution: Solution, techniques: tuple[TechniqueSpec, ...]) -> Solution:
+    return resolve(solution.recipe.model_copy(update={"techniques": techniques}), solution.registry)
 
 
 def earlier(path: Path, id: str, dataset: Dataset, mark: str) -> Decisions | None:

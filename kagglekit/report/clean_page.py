@@ -33,20 +33,30 @@ def write_clean_page(
     `result` holds what is said around it, as `cleaning.summary` makes it. A picture that cannot be read is shown as
     text. Raises OSError when the disk does not take the file.
     """
-    samples = {sample.id: sample for sample in dataset.train}
-    shown = [one for _, ones in sections(found) for one in ones[:most]]
-    limit = PICTURES_BUDGET // max(1, 2 * len(shown))
-    cards = {}
-    for one in track(shown, len(shown), "drawing the gallery"):
-        cards[id(one)] = {"finding": one, "pictures": list(_pictures(dataset, samples, one, result, limit))}
-    groups = [
-        {"rule": rule, "count": len(ones), "cards": [cards[id(one)] for one in ones[:most]]}
-        for rule, ones in sections(found)
-    ]
+    groups = gallery(dataset, found, result["task"], most, PICTURES_BUDGET, track)
     page = page_environment().get_template("clean.html.j2").render(result=result, groups=groups)
     # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
     write_bytes(path, page.encode("utf-8", errors="backslashreplace"))
     return path
+
+
+def gallery(
+    dataset: Dataset, found: Sequence[Finding], task: str, most: int, budget: int, track: Track = untracked
+) -> list[dict[str, Any]]:
+    """What the macro `finding_card` shows, by rule: its name, count and the cards of its worst `most`.
+
+    All pictures together take about `budget` characters of data URIs.
+    """
+    samples = {sample.id: sample for sample in dataset.train}
+    shown = [one for _, ones in sections(found) for one in ones[:most]]
+    limit = budget // max(1, 2 * len(shown))
+    cards = {}
+    for one in track(shown, len(shown), "drawing the gallery"):
+        cards[id(one)] = {"finding": one, "pictures": list(_pictures(dataset, samples, one, task, limit))}
+    return [
+        {"rule": rule, "count": len(ones), "cards": [cards[id(one)] for one in ones[:most]]}
+        for rule, ones in sections(found)
+    ]
 
 
 def sections(found: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
@@ -58,14 +68,14 @@ def sections(found: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
 
 
 def _pictures(
-    dataset: Dataset, samples: Mapping[str, Sample], one: Finding, result: Mapping[str, Any], limit: int
+    dataset: Dataset, samples: Mapping[str, Sample], one: Finding, task: str, limit: int
 ) -> Iterator[dict[str, Any]]:
     """The sample of a finding, and the first one that it is related to."""
     for name in (one.sample, *one.related[:1]):
         if name not in samples:
             continue
         try:
-            image, mask = _read(dataset, samples[name], result["task"])
+            image, mask = labelled(dataset, samples[name], task)
         except DataError as error:
             yield {"name": name, "fault": str(error)}
             continue
@@ -74,7 +84,7 @@ def _pictures(
         yield {"name": name, "fault": "", "uri": uri, "size": picture.shape[1::-1]}
 
 
-def _read(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, np.ndarray]:
+def labelled(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, np.ndarray]:
     """(picture uint8 `[h, w, 3]`, label) of the size that is shown."""
     scale = min(1.0, SIDE / max(sample.size))
     size: Size = (max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1])))

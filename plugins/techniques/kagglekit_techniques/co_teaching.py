@@ -29,6 +29,7 @@ class CoTeaching:
     """
 
     name: ClassVar[str] = "co-teaching"
+    trains_networks: ClassVar[bool] = True  # too dear for a first look at the data
     image_size: int = 96
     epochs: int = 10
     folds: int = 2
