@@ -17,6 +17,7 @@ from kagglekit.errors import KagglekitError, did_you_mean
 
 # verb -> module below kagglekit.cli (the function has the verb's name), and the line that `kk --help` shows
 VERBS = {
+    "eda": ("eda", "Look at a competition's data before any training."),
     "run": ("run", "Train a solution, predict, score what it would submit, write it up."),
     "tune": ("tune", "Search settings cheaply, promote the best, hand over the winner as a recipe."),
     "ablate": ("ablate", "Measure what each technique of a solution is worth."),

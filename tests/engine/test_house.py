@@ -24,6 +24,7 @@ ORDER = (
     ("predict",),
     ("report",),
     ("judging", "blending", "cluster", "cleaning"),
+    ("eda",),
     ("pipeline",),
     ("distributed_run",),
     ("experiment",),

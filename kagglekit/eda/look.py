@@ -1,0 +1,179 @@
+"""One look at a picture and at its label: the small numbers that all facts are made of; files are read once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kagglekit.data import duplicates
+from kagglekit.data.resize import resize_image, resize_mask, shrink_image
+from kagglekit.data.thumbs import small_mask
+from kagglekit.data.windows import is_blank
+from kagglekit.protocols import Dataset
+from kagglekit.types import Draw, Sample, Task
+
+SIDE = 512  # pixels of the longer side at which regions and holes of labels are counted
+SLIDE_SIDE = 2048  # the same for slides, whose objects are small
+GRID = 32  # cells of a side of the map of positions
+FEATURES = 256  # pixels of the longer side at which pictures are compared
+PIXELS = 16_384  # values of a picture that go into histograms
+LEAST_PIECE = 3  # pixels; smaller regions come from resizing
+EDGES = ("top", "bottom", "left", "right")
+
+
+@dataclass(frozen=True)
+class PictureLook:
+    """A picture, or a window of a slide: comparable `features`, hash and thumbnail, some of its pixels.
+
+    `values` `[n, C]` are pixels as they are stored, `inside` bool `[n]` says which of them the label covers, None
+    without a label; `covered` is the share of those. A `blank` window shows no tissue, and counts nowhere.
+    """
+
+    sample: Sample
+    features: dict[str, float]
+    hash: int
+    thumb: np.ndarray = field(repr=False)
+    values: np.ndarray | None = field(repr=False)
+    inside: np.ndarray | None = field(repr=False, default=None)
+    covered: float = 0.0
+    blank: bool = False
+
+    def without_pixels(self) -> PictureLook:
+        """The same, small enough to keep thousands."""
+        return replace(self, values=None, inside=None)
+
+
+@dataclass(frozen=True)
+class LabelLook:
+    """A label, class by class: share of the picture, regions (sizes as shares), holes, which edges it touches.
+
+    `share` is that of all classes together; `place` float32 `[K, GRID, GRID]` how much of each cell is covered.
+    """
+
+    sample: Sample
+    shares: tuple[float, ...]
+    share: float
+    regions: tuple[tuple[float, ...], ...]
+    holes: tuple[int, ...]
+    touches: tuple[tuple[bool, bool, bool, bool], ...]
+    place: np.ndarray | None = field(repr=False)
+
+    def without_map(self) -> LabelLook:
+        """The same, small enough to keep thousands."""
+        return replace(self, place=None)
+
+
+def look(dataset: Dataset, sample: Sample, task: Task, classes: int) -> tuple[PictureLook, LabelLook | None]:
+    """The looks of a picture that is read whole, and of its label where it has one; raises DataError."""
+    image = dataset.read_image(sample)
+    mask = dataset.read_mask(sample) if sample.label is not None else None
+    return look_picture(sample, image, mask), None if mask is None else look_label(sample, mask, task, classes)
+
+
+def look_window(dataset: Dataset, draw: Draw) -> PictureLook:
+    """The look of a window of a slide, shrunk as it is stored; raises DataError."""
+    reduce = dataset.tiling.reduce
+    image = shrink_image(dataset.read_image(draw.sample, draw.box), reduce)
+    mask = None
+    if draw.sample.label is not None:
+        mask = dataset.read_mask(draw.sample, draw.box)[::reduce, ::reduce]
+    return look_picture(draw.sample, image, mask, image.dtype == np.uint8 and is_blank(image, dataset.tiling))
+
+
+def look_slide_label(dataset: Dataset, sample: Sample, task: Task, classes: int) -> LabelLook:
+    """The look of a slide's label, which is read band by band and shrunk to `SLIDE_SIDE`; raises DataError."""
+    scale = min(1.0, SLIDE_SIDE / max(sample.size))
+    size = tuple(max(1, round(scale * side)) for side in sample.size)
+    return look_label(sample, small_mask(dataset, sample, size, task), task, classes, SLIDE_SIDE)
+
+
+def look_picture(sample: Sample, image: np.ndarray, mask: np.ndarray | None, blank: bool = False) -> PictureLook:
+    """The look of pixels `[H, W, C]` and of their mask of the same size."""
+    step = max(1, int(np.ceil(np.sqrt(image.shape[0] * image.shape[1] / PIXELS))))
+    inside = None
+    if mask is not None and mask.shape[:2] == image.shape[:2]:
+        shown = mask[::step, ::step]
+        inside = (shown.any(-1) if shown.ndim == 3 else shown > 0).ravel()
+    values = np.ascontiguousarray(image[::step, ::step]).reshape(-1, image.shape[2])
+    hashed, thumb = duplicates.look(image)
+    covered = 0.0 if inside is None else float(inside.mean())
+    return PictureLook(sample, features_of(image), hashed, thumb, values, inside, covered, blank)
+
+
+def features_of(image: np.ndarray) -> dict[str, float]:
+    """What can be said of any picture: brightness, contrast, saturation (of colour), sharpness, size, aspect.
+
+    Brightness and contrast are mean and standard deviation of its gray values, in shares of the range for 8 bits and as
+    stored otherwise; saturation the mean of (max - min) / max; sharpness the logarithm (base 10) of the variance of the
+    Laplacian at a common size, in units of the contrast; size in megapixels.
+    """
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = min(1.0, FEATURES / max(height, width))
+    small = resize_image(image, (max(1, round(scale * height)), max(1, round(scale * width)))).astype(np.float32)
+    small /= 255 if image.dtype == np.uint8 else 1
+    gray = np.ascontiguousarray(small.mean(-1))
+    contrast = float(gray.std())
+    edges = float(cv2.Laplacian(gray / max(contrast, 1e-6), cv2.CV_32F).var())
+    found = {"brightness": float(gray.mean()), "contrast": contrast}
+    if image.shape[2] >= 3:
+        high = small[..., :3].max(-1)
+        found["saturation"] = float(((high - small[..., :3].min(-1)) / np.maximum(high, 1e-6)).mean())
+    return found | {
+        "sharpness": float(np.log10(edges + 1e-6)),
+        "megapixels": height * width / 1e6,
+        "aspect": width / height,
+    }
+
+
+def look_label(sample: Sample, mask: np.ndarray, task: Task, classes: int, side: int = SIDE) -> LabelLook:
+    """The look of a mask; areas are counted on all its pixels, regions with its longer side brought to `side`."""
+    planes = class_planes(mask, task, classes)
+    shares, share = tuple(planes.mean((1, 2)).tolist()), float(planes.any(0).mean())
+    scale = min(1.0, side / max(mask.shape[:2]))
+    small = resize_mask(mask, tuple(max(1, round(scale * one)) for one in mask.shape[:2]), task)
+    parts = [regions_of(plane) for plane in class_planes(small, task, classes)]
+    return LabelLook(
+        sample,
+        shares,
+        share,
+        tuple(tuple(regions) for regions, _ in parts),
+        tuple(holes for _, holes in parts),
+        tuple((bool(p[0].any()), bool(p[-1].any()), bool(p[:, 0].any()), bool(p[:, -1].any())) for p in planes),
+        place_of(planes),
+    )
+
+
+def class_planes(mask: np.ndarray, task: Task, classes: int) -> np.ndarray:
+    """bool `[K, H, W]` of a mask in any of its forms; the background of a label map has no plane."""
+    if task == "multiclass":
+        return mask[None] == np.arange(1, classes, dtype=mask.dtype)[:, None, None]
+    return np.moveaxis(mask, -1, 0) > 0 if mask.ndim == 3 else mask[None] > 0
+
+
+def regions_of(plane: np.ndarray) -> tuple[list[float], int]:
+    """(share of the picture of each region, the largest first, and the number of holes) of a bool `[H, W]`."""
+    import cv2
+
+    if not plane.any():
+        return [], 0
+    _, _, stats, _ = cv2.connectedComponentsWithStats(plane.astype(np.uint8), connectivity=8)
+    areas = np.sort(stats[1:, cv2.CC_STAT_AREA])[::-1]
+    # A frame of background around all joins what reaches the edge, which is no hole.
+    free = np.pad(~plane, 1, constant_values=True).astype(np.uint8)
+    _, _, gaps, _ = cv2.connectedComponentsWithStats(free, connectivity=4)
+    outer = 1 + int(np.argmax(gaps[1:, cv2.CC_STAT_WIDTH]))  # no hole is as wide as the frame
+    holes = sum(1 for k in range(1, len(gaps)) if k != outer and gaps[k, cv2.CC_STAT_AREA] >= LEAST_PIECE)
+    kept = areas[areas >= LEAST_PIECE] if (areas >= LEAST_PIECE).any() else areas[:1]
+    return [float(area) for area in kept / plane.size], holes
+
+
+def place_of(planes: Sequence[np.ndarray]) -> np.ndarray:
+    """float32 `[K, GRID, GRID]`: the share of each cell of a grid over the picture that a class covers."""
+    import cv2
+
+    cells = [cv2.resize(np.float32(plane), (GRID, GRID), interpolation=cv2.INTER_AREA) for plane in planes]
+    return np.stack(cells).astype(np.float32)
