@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 FOLDS = 5
+BINS = 14  # of the histograms that are shown
 LEAST = 8  # pictures of either part below which nothing is said
 RIDGE = 1.0
 STEPS = 25
@@ -54,7 +55,7 @@ def compare(name: str, train: np.ndarray, test: np.ndarray, tests: int = 1) -> d
     result = ks_2samp(train, test)
     statistic, p = float(result.statistic), float(result.pvalue)
     low, high = np.percentile(np.concatenate([train, test]), (0.5, 99.5))
-    bins = np.linspace(low, high if high > low else low + 1, 25)
+    bins = np.linspace(low, high if high > low else low + 1, BINS + 1)
     return {
         "name": name,
         "statistic": statistic,

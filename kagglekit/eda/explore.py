@@ -182,6 +182,7 @@ def facts_of(
             "looked_train": len(seen.train),
             "looked_test": len(seen.test),
             "labels": len(seen.labels),
+            "with_objects": sum(one.covered > 0 for one in seen.train) / max(1, len(seen.train)),
             "classes_of_all": everywhere,
             "windows": tiled,
         },

@@ -77,12 +77,13 @@ def histogram(areas: np.ndarray) -> list[int]:
 def region_facts(regions: Sequence[Sequence[float]]) -> dict[str, Any]:
     """Of the region areas of each label: how many regions, what part of labels has several, how small most are.
 
-    `histogram` counts labels with 1, 2, 3, 4, 5 and more regions; `rest` is the mean part of a label's area that lies
-    outside of its largest region.
+    `small_area` is the 5th percentile of areas; `histogram` counts labels with 1, 2, 3, 4, 5 and more regions; `rest`
+    is the mean part of a label's area that lies outside of its largest region.
     """
     counts = np.array([len(areas) for areas in regions])
     if not len(counts):
-        return {"mean": 0.0, "several": 0.0, "most": 0, "median_area": 0.0, "rest": 0.0, "histogram": [0] * 5}
+        nothing = dict.fromkeys(("mean", "several", "median_area", "small_area", "rest"), 0.0)
+        return nothing | {"most": 0, "histogram": [0] * 5}
     areas = np.concatenate([np.asarray(some, float) for some in regions])
     rest = [1 - some[0] / sum(some) for some in regions if len(some)]
     return {
@@ -90,6 +91,7 @@ def region_facts(regions: Sequence[Sequence[float]]) -> dict[str, Any]:
         "several": float((counts > 1).mean()),
         "most": int(counts.max()),
         "median_area": float(np.median(areas)) if len(areas) else 0.0,
+        "small_area": float(np.percentile(areas, 5)) if len(areas) else 0.0,
         "rest": float(np.mean(rest)) if rest else 0.0,
         "histogram": np.bincount(np.clip(counts, 1, 5), minlength=6)[1:].tolist(),
     }

@@ -17,6 +17,7 @@ ENDS = 25  # quantiles that windows are tried between
 NARROW = 0.5  # of the full range: a wider window is no other one
 GAIN = 0.05  # of total variation: what a second window has to add
 PERCENTILES = (0.1, 1, 25, 50, 75, 99, 99.9)
+SLACK = 0.05  # of total variation, that a wider window may separate less than the best
 BINS = 64  # of a histogram that is shown
 SIZES = 6  # that are listed
 
@@ -128,9 +129,11 @@ def suggest_windows(inside: np.ndarray, outside: np.ndarray, lowest: int = 0) ->
         if LEVELS <= b - a <= NARROW * (high - low)
     ]
     windows = [(full, low, high)]
-    best = max(tried, default=(0.0, 0, 0), key=lambda one: (one[0], one[1] - one[2]))
-    if best[0] >= full + GAIN:
-        windows.append(best)
+    best = max((gain for gain, _, _ in tried), default=0.0)
+    if best >= full + GAIN:
+        # Of windows that are about as good the widest: other devices move objects out of a tight one.
+        near = [one for one in tried if one[0] >= max(best - SLACK, full + GAIN)]
+        windows.append(max(near, key=lambda one: (one[2] - one[1], one[0])))
     return [
         {
             "low": a + lowest,

@@ -6,6 +6,23 @@ from typing import ClassVar
 from kagglekit import hookimpl
 from kagglekit_clouds import CLASSES
 
+DARK = 10  # of 255: as dark as a swath
+
+
+def is_clouds(facts) -> bool:
+    """Are these facts about this contest? Its techniques serve no other."""
+    return facts["competition"] == "clouds"
+
+
+def absent(facts) -> float:
+    """The part of pictures that a class is absent from, averaged over the classes."""
+    return sum(1 - one["pictures"] for one in facts["balance"]) / len(facts["balance"])
+
+
+def has_swaths(facts) -> bool:
+    """Are so many pixels black in every channel that pictures must have swaths?"""
+    return all(one["percentiles"]["p1"] <= DARK for one in facts["intensity"]["channels"])
+
 
 @dataclass(frozen=True)
 class ClassGate:
@@ -26,6 +43,13 @@ class ClassGate:
         if not 0 < self.threshold < 1 or self.top_pixels < 1 or not 0 <= self.head <= 1:
             raise ValueError("threshold must lie in 0..1, head in 0..1, top_pixels be at least 1")
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where classes are often absent."""
+        if not is_clouds(facts) or absent(facts) < 0.3:
+            return None
+        return f"A class is absent from {absent(facts):.0%} of the pictures on average; masks of absent ones cost most."
+
     @hookimpl(wrapper=True)
     def kk_postprocess(self):
         """The masks so far of the classes that are there."""
@@ -43,6 +67,13 @@ class SwathZero:
     """
 
     name: ClassVar[str] = "swath-zero"
+
+    @classmethod
+    def suggest(cls, facts):
+        """Where there are swaths."""
+        if not is_clouds(facts) or not has_swaths(facts):
+            return None
+        return "At least 1% of all pixels are black: nothing is labelled in swaths, and masks need not reach into them."
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self):
@@ -70,6 +101,13 @@ class SwathPaint:
         if not 0 <= self.p <= 1 or not 0 < self.least <= self.most < 1:
             raise ValueError("p must lie in 0..1, least and most in 0..1 with least <= most")
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where there are swaths."""
+        if not is_clouds(facts) or not has_swaths(facts):
+            return None
+        return "At least 1% of all pixels are black: swaths painted at other places teach a network to pass over them."
+
     @hookimpl(wrapper=True)
     def kk_augment(self):
         """What was done before, then a swath."""
@@ -96,6 +134,16 @@ class TripletThreshold:
     def __post_init__(self):
         if not 0 < self.bottom <= self.top < 1 or min(self.min_area) < 0:
             raise ValueError("must hold: 0 < bottom <= top < 1, min_area of 0 or more")
+
+    @classmethod
+    def suggest(cls, facts):
+        """Where classes are often absent."""
+        if not is_clouds(facts) or absent(facts) < 0.3:
+            return None
+        return (
+            f"A class is absent from {absent(facts):.0%} of the pictures on average: one threshold says whether it is "
+            "there, another where."
+        )
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self):

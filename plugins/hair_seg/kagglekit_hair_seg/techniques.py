@@ -17,6 +17,16 @@ class Bridge:
 
     name: ClassVar[str] = "bridge"
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where hair falls into several regions."""
+        several = max((one["regions"]["several"] for one in facts["balance"]), default=0.0)
+        if facts["competition"] != "hair-seg" or several < 0.005:
+            return None
+        return (
+            f"{100 * several:.2g}% of the labels have several regions, of which one polygon holds all only if joined."
+        )
+
     @hookimpl(wrapper=True)
     def kk_postprocess(self):
         """What was done before, to all regions."""

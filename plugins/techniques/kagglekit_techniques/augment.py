@@ -138,6 +138,16 @@ class ObjectPaste:
 
         return {"p": FloatDistribution(0.05, 0.7), "max_overlap": FloatDistribution(0.0, 0.6)}
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where some classes are rare, and objects leave room."""
+        from kagglekit_techniques.reasons import named, rare
+
+        names = rare(facts)
+        if facts["pictures"]["tiled"] or not names:
+            return None
+        return f"Few pictures show {named(names)}; pasted into other pictures, their objects are seen more often."
+
     @hookimpl(wrapper=True)
     def kk_augment(self, dataset, samples, recipe, competition, store):
         """The pasted objects, then what was done before."""
@@ -210,6 +220,19 @@ class HeavyAugment:
         from optuna.distributions import FloatDistribution
 
         return {"strength": FloatDistribution(0.3, 1.5)}
+
+    @classmethod
+    def suggest(cls, facts):
+        """Where test pictures look different."""
+        from kagglekit_techniques.reasons import differing, named
+
+        how = differing(facts) - {"megapixels", "aspect"}
+        if facts["drift"]["verdict"] not in ("some", "strong") or not how:
+            return None
+        return (
+            f"Test pictures differ from training pictures in {named(sorted(how))}; a network that saw stronger "
+            "distortions of light, colour and sharpness minds that less."
+        )
 
     @hookimpl(wrapper=True)
     def kk_augment(self, dataset):

@@ -37,6 +37,20 @@ class MinArea:
         if not 0 <= self.area < 1:
             raise ValueError("area is a part of the picture, 0..1 (1 excluded)")
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where no true region is small."""
+        from kagglekit_techniques.reasons import named, percent, usual
+
+        large = [one for one in usual(facts) if one["regions"]["small_area"] >= 10 * cls.area]
+        if not large:
+            return None
+        least = min(one["regions"]["small_area"] for one in large)
+        return (
+            f"95% of the labelled regions of {named([one['name'] for one in large])} cover more than "
+            f"{percent(least)} of their picture: smaller ones in a prediction are mostly false alarms."
+        )
+
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset):
         """As before; asked before training, so that a run that could not end does not begin."""
@@ -66,6 +80,16 @@ class FillHoles:
         if not 0 <= self.area < 1:
             raise ValueError("area is a part of the picture, 0..1 (1 excluded)")
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where labels have no holes."""
+        from kagglekit_techniques.reasons import named, usual
+
+        whole = [one["name"] for one in usual(facts) if one["holes"] < 0.02]
+        if not whole:
+            return None
+        return f"Labels of {named(whole)} have next to no holes, so those of a prediction are mostly doubts."
+
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset):
         """As before; asked before training, so that a run that could not end does not begin."""
@@ -88,6 +112,18 @@ class LargestComponent:
     """
 
     name: ClassVar[str] = "largest-component"
+
+    @classmethod
+    def suggest(cls, facts):
+        """Where labels are in one piece."""
+        from kagglekit_techniques.reasons import named, usual
+
+        single = [one["name"] for one in usual(facts) if one["regions"]["several"] < 0.05]
+        if not single:
+            return None
+        return (
+            f"Labels of {named(single)} are nearly always one region: of several in a prediction all but one are wrong."
+        )
 
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset):

@@ -28,6 +28,19 @@ class ClassHead:
         if not 0 < self.weight <= 100 or not 0 <= self.dropout < 1:
             raise ValueError("weight must lie above 0 (and up to 100), dropout in 0..1 (1 excluded)")
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where classes are often absent."""
+        from kagglekit_techniques.reasons import absent, percent
+
+        part = absent(facts)
+        if part < 0.4 or facts["task"] == "multiclass":
+            return None
+        return (
+            f"A class is absent from {percent(part)} of the pictures on average: a head of its own can learn "
+            "whether it is there, and the masks where."
+        )
+
     @hookimpl(wrapper=True)
     def kk_model(self, competition):
         """The same network with a head on its encoder."""

@@ -62,6 +62,17 @@ class LabelRules:
         """Is `kk clean` to use it where a recipe does not say how to clean?"""
         return True
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where its own rules find something."""
+        from kagglekit_techniques.reasons import named
+
+        found = {rule: n for rule, n in facts["findings"]["rules"].items() if rule.startswith(f"{cls.name}/")}
+        if not found:
+            return None
+        rules = named([rule.removeprefix(f"{cls.name}/") for rule in found])
+        return f"It distrusts {sum(found.values())} labels ({rules}); training without them is a measurement away."
+
     @hookimpl(wrapper=True)
     def kk_clean(self, dataset, competition):
         """What was found so far, and what these rules find."""

@@ -67,6 +67,13 @@ class IgnoreClass:
     name: ClassVar[str] = "ignore-class"
     label: str = "UNKNOWN"
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where a class says that somebody could not tell."""
+        if cls.label not in facts["classes"]:
+            return None
+        return f"{cls.label} says that somebody could not tell; left out of the loss, it teaches nothing wrong."
+
     @hookimpl(wrapper=True)
     def kk_loss(self, recipe, competition):
         """The loss so far of the pixels of other classes."""
@@ -107,6 +114,17 @@ class SmallLoss:
         from optuna.distributions import FloatDistribution
 
         return {"drop": FloatDistribution(0.02, 0.3)}
+
+    @classmethod
+    def suggest(cls, facts):
+        """Where many labels are distrusted."""
+        distrusted, labels = facts["findings"]["distrusted"], facts["sampled"]["labels"]
+        if facts["pictures"]["tiled"] or distrusted < 0.02 * labels:
+            return None
+        return (
+            f"Rules distrust {distrusted} of {labels} labels; a loss without the hardest pictures of each batch "
+            "learns less from wrong ones."
+        )
 
     @hookimpl(wrapper=True)
     def kk_loss(self):

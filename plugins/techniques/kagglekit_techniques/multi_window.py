@@ -48,6 +48,18 @@ class MultiWindow:
         if not 0 <= self.jitter < 0.5:
             raise ValueError("jitter must lie in 0..0.5 (0.5 excluded: a window could turn inside out)")
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where a second window shows more."""
+        windows = facts["intensity"]["windows"]
+        if len(windows) < 2:
+            return None
+        text = ";".join(f"{one['low']}:{one['high']}" for one in windows)
+        return (
+            f"Between {windows[1]['low']} and {windows[1]['high']} objects stand out better than over the full range: "
+            f'show both, as techniques.multi-window.windows="{text}".'
+        )
+
     @hookimpl
     def kk_intake(self, channels, depth):
         """Windows of the stored channels; instead of the engine's answer, which takes 8 bits only."""

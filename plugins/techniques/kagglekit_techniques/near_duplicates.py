@@ -45,6 +45,17 @@ class NearDuplicates:
         """Is `kk clean` to use it where a recipe does not say how to clean?"""
         return True
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where there are copies."""
+        copies = facts["copies"]
+        if not copies or not copies["train_groups"]:
+            return None
+        return (
+            f"{copies['pictures']} training pictures belong to {copies['train_groups']} sets that are nearly "
+            "the same; one of each tells a network as much."
+        )
+
     @hookimpl(wrapper=True)
     def kk_clean(self, dataset):
         """What was found so far, and the copies."""

@@ -32,6 +32,17 @@ class GroupLimit:
 
         return {"most": IntDistribution(1, 8)}
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where groups have many pictures."""
+        groups = facts["groups"]
+        if facts["pictures"]["tiled"] or groups["mean"] < 3:
+            return None
+        return (
+            f"{groups['count']} groups have {groups['mean']:.1f} pictures each on average: those of one group "
+            "say much the same, and epochs that show a few of each are shorter."
+        )
+
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset, samples, recipe):
         """Of what was drawn before, the pictures whose turn it is."""
@@ -73,6 +84,16 @@ class BalancedClasses:
 
         return {"threshold": FloatDistribution(0.02, 1.0, log=True)}
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where classes are uneven."""
+        from kagglekit_techniques.reasons import named, rare
+
+        names = rare(facts)
+        if facts["pictures"]["tiled"] or not names:
+            return None
+        return f"Few pictures show {named(names)}; drawn more often, they count more."
+
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset, samples, recipe, store):
         """As many draws as before, rare classes more often."""
@@ -101,6 +122,19 @@ class MaskFractionBins:
     def __post_init__(self):
         if not 0 <= self.cap <= 20:
             raise ValueError("cap must lie in 0..20")
+
+    @classmethod
+    def suggest(cls, facts):
+        """Where most windows of slides show no object."""
+        from kagglekit_techniques.reasons import percent
+
+        part = facts["sampled"]["with_objects"]
+        if not facts["pictures"]["tiled"] or part > 0.5:
+            return None
+        return (
+            f"Only {percent(part)} of the windows with tissue show an object; drawn by how much they show, "
+            "empty ones no longer outweigh the others."
+        )
 
     @hookimpl(wrapper=True)
     def kk_sampler(self, recipe, store):

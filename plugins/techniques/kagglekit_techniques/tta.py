@@ -57,6 +57,21 @@ class TurnTTA:
     def __post_init__(self):
         refuse_share(self.identity)
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where pictures have no up and down."""
+        import numpy as np
+
+        if facts["pictures"]["tiled"]:
+            return "Slides have no up and down: turned views of a window are as good as the first."
+        maps = [np.array(one) for one in facts["places"] if len(one)]
+        if not maps or facts["sampled"]["labels"] < 100:
+            return None
+        uneven = max(float(np.abs(one - np.rot90(one, k)).mean() / one.mean()) for one in maps for k in (1, 2))
+        if uneven > 0.25:
+            return None
+        return "Labels lie alike whichever way the pictures are turned, so turned views may be as good as the first."
+
     @hookimpl(wrapper=True)
     def kk_tta(self):
         """Every view so far, and every view so far turned."""
@@ -83,6 +98,16 @@ class ScaleTTA:
         refuse_share(self.identity)
         if not self.scales or not all(0.1 <= scale <= 8 and scale != 1 for scale in self.scales):
             raise ValueError("scales must be some of 0.1..8 other than 1, which is there anyway")
+
+    @classmethod
+    def suggest(cls, facts):
+        """Where objects have very different sizes."""
+        from kagglekit_techniques.reasons import named, usual
+
+        wide = [one["name"] for one in usual(facts) if one["area"]["p95"] > 20 * one["area"]["p5"]]
+        if not wide:
+            return None
+        return f"Labels of {named(wide)} differ more than twentyfold in area; other scales show each at a usual size."
 
     @hookimpl(wrapper=True)
     def kk_tta(self):

@@ -46,6 +46,16 @@ class RandomWindows:
             raise ValueError("p_foreground must lie in 0..1, per_epoch be 0 (as many as a grid has) or more")
         parse_anatomy(self.anatomy)
 
+    @classmethod
+    def suggest(cls, facts):
+        """Where pictures are looked at through windows."""
+        if not facts["pictures"]["tiled"]:
+            return None
+        return (
+            f"{facts['counts']['train']} slides are few pictures, but many windows: at random places an object "
+            "is seen at many places of its window."
+        )
+
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset, samples, recipe, store):
         """Random windows instead of what was drawn before."""
