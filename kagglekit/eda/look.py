@@ -19,6 +19,7 @@ SLIDE_SIDE = 2048  # the same for slides, whose objects are small
 GRID = 32  # cells of a side of the map of positions
 FEATURES = 256  # pixels of the longer side at which pictures are compared
 PIXELS = 16_384  # values of a picture that go into histograms
+RIM = 0.01  # of a side: whoever outlines by hand stops a little before the edge
 LEAST_PIECE = 3  # pixels; smaller regions come from resizing
 EDGES = ("top", "bottom", "left", "right")
 
@@ -142,9 +143,16 @@ def look_label(sample: Sample, mask: np.ndarray, task: Task, classes: int, side:
         share,
         tuple(tuple(regions) for regions, _ in parts),
         tuple(holes for _, holes in parts),
-        tuple((bool(p[0].any()), bool(p[-1].any()), bool(p[:, 0].any()), bool(p[:, -1].any())) for p in planes),
+        tuple(touched(plane) for plane in planes),
         place_of(planes),
     )
+
+
+def touched(plane: np.ndarray) -> tuple[bool, bool, bool, bool]:
+    """Does a bool `[H, W]` reach the rim of the picture at its `EDGES`: top, bottom, left, right?"""
+    rows, columns = (max(1, round(RIM * side)) for side in plane.shape)
+    rims = plane[:rows], plane[-rows:], plane[:, :columns], plane[:, -columns:]
+    return tuple(bool(rim.any()) for rim in rims)
 
 
 def class_planes(mask: np.ndarray, task: Task, classes: int) -> np.ndarray:

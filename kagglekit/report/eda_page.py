@@ -20,7 +20,7 @@ from kagglekit.report.run_page import page_environment
 from kagglekit.types import Draw, Finding, Sample, Track, untracked
 
 FINDINGS_BUDGET, EXAMPLES_BUDGET, PAIRS_BUDGET = 1_900_000, 900_000, 700_000  # characters of data URIs
-FINDINGS, PAIRS, CHANNELS = 6, 8, 4  # that are shown: of each rule, of copies, of a picture
+FINDINGS, PAIRS, CHANNELS, MATRIX = 6, 8, 4, 14  # that are shown: of a rule, copies, of a picture, classes
 
 
 def write_eda_page(
@@ -44,6 +44,7 @@ def write_eda_page(
         findings=gallery(dataset, found, facts["task"], FINDINGS, FINDINGS_BUDGET, track),
         heat=[heat_picture(rows) for rows in facts["places"]],
         colors=[figures.css_color(figures.class_color(k)) for k in range(1, len(facts["classes"]) + 1)],
+        matrix=together(facts["classes"], facts["together"]),
         intensities=intensity_charts(facts["intensity"]),
         windows=window_pictures(dataset, examples, facts["intensity"]["windows"]),
         pairs=pairs(dataset, facts["copies"]),
@@ -81,6 +82,23 @@ def example(dataset: Dataset, draw: Draw, task: str, count: int) -> dict[str, An
     picture = figures.truth_picture(image, mask, SIDE)
     uri = figures.jpeg_data_uri(picture, EXAMPLES_BUDGET // max(1, count))
     return {"name": draw.sample.id, "fault": "", "uri": uri, "size": picture.shape[1::-1]}
+
+
+def together(names: Sequence[str], counts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """Rows of the table of classes that come together: of classes that are shown, the `MATRIX` most frequent.
+
+    `parts` are shares of the pictures of the row that show each column, None for itself.
+    """
+    kept = sorted(sorted(range(len(names)), key=lambda k: -counts[k][k])[:MATRIX])
+    kept = [k for k in kept if counts[k][k]]
+    return [
+        {
+            "name": names[i],
+            "count": counts[i][i],
+            "parts": [None if i == j else counts[i][j] / counts[i][i] for j in kept],
+        }
+        for i in kept
+    ]
 
 
 def heat_picture(rows: Sequence[Sequence[float]]) -> dict[str, Any] | None:
@@ -124,7 +142,10 @@ def steps(name: str, lines: Sequence[tuple[Sequence[float], str]], low: float, h
         axes.set_yticks([])
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.set_xlim(low, high)
-        axes.set_ylim(0, 1.06 * max(1e-9, *(max(shares) for shares, _ in lines)))
+        top = max(max(shares) for shares, _ in lines)
+        inner = max(max(shares[1:-1], default=top) for shares, _ in lines)
+        # What is cut off piles up in the bins at the ends; it must not flatten all others.
+        axes.set_ylim(0, 1.06 * max(1e-9, min(top, max(1.2 * inner, 0.2 * top))))
 
     return figures.svg_chart(name, draw, label, (3.6, 1.9))
 

@@ -71,7 +71,7 @@ class LabelRules:
         if not found:
             return None
         rules = named([rule.removeprefix(f"{cls.name}/") for rule in found])
-        return f"It distrusts {sum(found.values())} labels ({rules}); training without them is a measurement away."
+        return f"It finds {sum(found.values())} faults ({rules}); it leaves such labels out of training."
 
     @hookimpl(wrapper=True)
     def kk_clean(self, dataset, competition):
