@@ -44,6 +44,7 @@ def eda_command(target, data, fidelity, overrides, with_, without, seed, out, mo
     if data is None and fidelity is None and Path(target).suffix not in (".toml", ".json"):
         _, competition = found.competition(target)
         fidelity = "demo" if "demo" in competition.presets else None
+    words = asked(target, fidelity, overrides, with_, without, seed)
     recipe, _, _ = compose_recipe(found, target, fidelity, with_, without, overrides, seed)
     solution = resolve(recipe, found)
     with progress.console(progress.Console()):
@@ -51,11 +52,20 @@ def eda_command(target, data, fidelity, overrides, with_, without, seed, out, mo
             from kagglekit.samples import sample_folder
 
             data = sample_folder(solution, solution.competition.sample_count, 0)
-        folder, facts = explore(Request(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most))
+        folder, facts = explore(Request(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most, words))
     if as_json:
         print_json({**facts, "folder": str(folder)})
     else:
         click.echo(summary(folder, facts))
+
+
+def asked(target, fidelity, overrides, with_, without, seed) -> tuple[str, ...]:
+    """The words that ask for the same recipe again."""
+    options = [("--fidelity", fidelity), ("--seed", seed)]
+    options += [
+        (name, one) for name, some in (("-o", overrides), ("--with", with_), ("--without", without)) for one in some
+    ]
+    return (target, *(word for name, value in options if value is not None for word in (name, str(value))))
 
 
 def summary(folder: Path, facts: dict[str, Any]) -> str:

@@ -37,7 +37,8 @@ DETAILED = 50  # findings of each rule, groups of copies and leaks that are list
 class Request:
     """A solution and the data folder to look at; results lie in `out`, else below the runs.
 
-    Pixels of at most `most` pictures of each part are read.
+    Pixels of at most `most` pictures of each part are read. `words` are the id (or recipe file) and the options that
+    the solution was asked for with; commands that are suggested repeat them.
     """
 
     solution: Solution
@@ -45,6 +46,7 @@ class Request:
     command: str = ""
     out: Path | None = None
     most: int = MOST
+    words: tuple[str, ...] = ()
 
 
 @dataclass
@@ -109,7 +111,7 @@ def explore(request: Request) -> tuple[Path, dict[str, Any]]:
         "findings": told(found, asked),
     }
     facts["stands_out"] = insights(facts)
-    facts["suggestions"] = suggestions(solution, facts, request.data)
+    facts["suggestions"] = suggestions(solution, facts, request.data, request.words)
     facts["seconds"] = round(time.monotonic() - started, 1)
     write_eda_page(folder / PAGE, facts, dataset, examples(dataset, seen), found, progress.track)
     folders.write_json(folder / JSON, facts)

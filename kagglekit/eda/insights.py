@@ -118,14 +118,14 @@ def about_groups(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def about_windows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """A second contrast window that shows what the first hides."""
+    """A second intensity window that shows what the first hides."""
     windows = facts["intensity"]["windows"]
     if len(windows) > 1:
         full, narrow = windows[:2]
         text = (
             f"Objects separate from the rest by {narrow['separates']:.2f} between {narrow['low']} and {narrow['high']}"
         )
-        yield "note", "One contrast window is not enough.", text + f", by {full['separates']:.2f} over the full range."
+        yield "note", "One intensity window is not enough.", text + f", by {full['separates']:.2f} over the full range."
 
 
 ASKED = (about_leaks, about_drift, about_files, about_classes, about_shapes, about_groups, about_windows)

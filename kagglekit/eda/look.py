@@ -104,11 +104,11 @@ def look_picture(sample: Sample, image: np.ndarray, mask: np.ndarray | None, bla
 
 
 def features_of(image: np.ndarray) -> dict[str, float]:
-    """What can be said of any picture: brightness, contrast, saturation (of colour), sharpness, size, aspect.
+    """What can be said of any picture: brightness, tonal range, saturation (of colour), sharpness, size, aspect.
 
-    Brightness and contrast are mean and standard deviation of its gray values, in shares of the range for 8 bits and as
-    stored otherwise; saturation the mean of (max - min) / max; sharpness the logarithm (base 10) of the variance of the
-    Laplacian at a common size, in units of the contrast; size in megapixels.
+    Brightness and tonal range are mean and standard deviation of its gray values, in shares of the range for 8 bits and
+    as stored otherwise; saturation the mean of (max - min) / max; sharpness the logarithm (base 10) of the variance of
+    the Laplacian at a common size, in units of the tonal range; size in megapixels.
     """
     import cv2
 
@@ -117,9 +117,9 @@ def features_of(image: np.ndarray) -> dict[str, float]:
     small = resize_image(image, (max(1, round(scale * height)), max(1, round(scale * width)))).astype(np.float32)
     small /= 255 if image.dtype == np.uint8 else 1
     gray = np.ascontiguousarray(small.mean(-1))
-    contrast = float(gray.std())
-    edges = float(cv2.Laplacian(gray / max(contrast, 1e-6), cv2.CV_32F).var())
-    found = {"brightness": float(gray.mean()), "contrast": contrast}
+    spread = float(gray.std())
+    edges = float(cv2.Laplacian(gray / max(spread, 1e-6), cv2.CV_32F).var())
+    found = {"brightness": float(gray.mean()), "tonal range": spread}
     if image.shape[2] >= 3:
         high = small[..., :3].max(-1)
         found["saturation"] = float(((high - small[..., :3].min(-1)) / np.maximum(high, 1e-6)).mean())

@@ -1,4 +1,4 @@
-"""Facts of pictures: sizes, ranges of intensity, and the contrast windows in which objects separate."""
+"""Facts of pictures: sizes, ranges of intensity, and the windows of it in which objects separate."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def binned(counts: np.ndarray, low: int, high: int) -> list[float]:
 
 
 def separation(inside: np.ndarray, outside: np.ndarray, low: int, high: int) -> float:
-    """How well one contrast window tells objects from the rest: total variation (0..1) of `LEVELS` gray levels.
+    """How well one window tells objects from the rest: total variation (0..1) of `LEVELS` gray levels.
 
     `inside` and `outside` are histograms of bins from 0; the window goes from bin `low` to `high`, both cut off.
     """
@@ -111,7 +111,7 @@ def separation(inside: np.ndarray, outside: np.ndarray, low: int, high: int) -> 
 
 
 def suggest_windows(inside: np.ndarray, outside: np.ndarray, lowest: int = 0) -> list[dict[str, Any]]:
-    """Contrast windows worth a look, the full range first: {"low", "high", "separates", "inside", "outside"}.
+    """Intensity windows worth a look, the full range first: {"low", "high", "separates", "inside", "outside"}.
 
     A second one is named if a window at most `NARROW` as wide, between quantiles of the pixels, separates objects
     (histogram `inside`) from the rest (`outside`) better than the full range does, by `GAIN`. Bin 0 is `lowest`.

@@ -153,7 +153,7 @@ def steps(name: str, lines: Sequence[tuple[Sequence[float], str]], low: float, h
 def window_pictures(
     dataset: Dataset, examples: Sequence[Draw], windows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Of each suggested contrast window its chart, and how it shows one example."""
+    """Of each suggested intensity window its chart, and how it shows one example."""
     image = None
     if windows and examples and examples[0].box is None:
         draw = examples[len(examples) // 2]

@@ -9,9 +9,9 @@ from kagglekit.eda.drift import auc, compare, drift, telling_apart
 
 
 def pictures(rng, count: int, shift: float = 0.0, spread: float = 1.0) -> list[dict[str, float]]:
-    """Features of pictures; `shift` moves the brightness, `spread` widens the contrast."""
+    """Features of pictures; `shift` moves the brightness, `spread` widens the tonal range."""
     values = rng.normal(0, 1, (count, 3))
-    return [{"brightness": a + shift, "contrast": spread * b, "sharpness": c} for a, b, c in values.tolist()]
+    return [{"brightness": a + shift, "tonal range": spread * b, "sharpness": c} for a, b, c in values.tolist()]
 
 
 def judged(train, test, seed: int = 0) -> dict:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
@@ -128,3 +130,32 @@ def test_the_worst_of_each_rule_come_first_and_commas_do_not_break_the_table():
         and rows[1]["related"] == "x y"
         and rows[2]["group"] == "g"
     )
+
+
+@dataclass(frozen=True)
+class Training:
+    """A rule that trains networks."""
+
+    name: ClassVar[str] = "training"
+    trains_networks: ClassVar[bool] = True
+
+    @classmethod
+    def by_default(cls, dataset):
+        return True
+
+    @hookimpl(wrapper=True)
+    def kk_clean(self):
+        return (yield)
+
+
+@pytest.mark.parametrize("given", [(), ("training",)])
+def test_cheap_rules_train_no_networks_whether_the_recipe_has_such_or_not(given):
+    solved, folder = toy(Folder(["a"]), Training, NearDuplicates, techniques=given), Folder(["a"])
+    assert [t.name for t in with_rules(solved, folder, cheap=True).techniques] == ["near-duplicates"]
+    everything = [t.name for t in with_rules(solved, folder).techniques]
+    assert everything == (list(given) or ["near-duplicates", "training"])
+
+
+def test_cheap_rules_of_a_recipe_are_asked_alone():
+    solved = toy(Folder(["a"]), Training, LabelRules, NearDuplicates, techniques=("label-rules", "training"))
+    assert [t.name for t in with_rules(solved, Folder(["a"]), cheap=True).techniques] == ["label-rules"]

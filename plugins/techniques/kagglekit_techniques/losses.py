@@ -119,7 +119,7 @@ class SmallLoss:
     def suggest(cls, facts):
         """Where many labels are distrusted."""
         distrusted, labels = facts["findings"]["distrusted"], facts["sampled"]["labels"]
-        if facts["pictures"]["tiled"] or distrusted < 0.02 * labels:
+        if facts["pictures"]["tiled"] or distrusted < max(1, 0.02 * labels):
             return None
         return (
             f"Rules distrust {distrusted} of {labels} labels; a loss without the hardest pictures of each batch "
