@@ -20,7 +20,12 @@ def kk_competition():
 
 @hookspec
 def kk_techniques():
-    """Which techniques do you bring? Returns a list of frozen dataclasses with a `name`. All plugins are asked."""
+    """Which techniques do you bring? Returns a list of frozen dataclasses with a `name`. All plugins are asked.
+
+    A class may have `suggest(facts) -> str | None`, a class method: why it may help on data with these facts
+    (docs/eda.md), None for no reason. One that cleans may have `by_default(dataset) -> bool`: is it asked where a
+    recipe has no rules? And `trains_networks = True`, which keeps it out of a first look at the data.
+    """
 
 
 @hookspec(firstresult=True)

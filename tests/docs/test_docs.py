@@ -115,6 +115,19 @@ def test_the_page_on_tuning_names_every_option_and_no_other():
     assert named == real | {"--help"}
 
 
+def test_the_page_on_looking_at_data_names_every_fact_and_its_technique_works(tmp_path):
+    from tests.eda.facts import facts
+
+    text = (ROOT / "docs" / "eda.md").read_text()
+    rows = re.findall(r"^\| (`.+?) \|", text, re.M)
+    last = re.search(r"^(`data`.*) are in the file too", text, re.M)[1]
+    named = {key for row in (*rows, last) for key in re.findall(r"`(\w+)`", row)}
+    assert named == set(facts())
+    (tmp_path / "odd_sizes.py").write_text(re.search(r"```python\n(.*?)```", text, re.S)[1])
+    suggest = module_at(tmp_path / "odd_sizes.py").OddSizes.suggest
+    assert suggest(facts()) is None and suggest(facts(**{"pictures.different": 12})) == "Pictures have 12 sizes."
+
+
 def test_local_links_and_pictures_exist():
     checked = 0
     for page in PAGES:

@@ -15,6 +15,7 @@ from kagglekit.eda.explore import Request, examples, explore, see
 from kagglekit.eda.suggest import suggestions
 from kagglekit.errors import UsageError
 from kagglekit.types import Tiling
+from tests.eda.facts import facts as made_up
 from tests.helpers import bringing, build, competition, solution, techniques_of
 from tests.techniques.flawed import CLASSES, Flawed
 
@@ -126,6 +127,16 @@ def explored(tmp_path, data, *kinds: type, most: int = 2000, **how) -> dict:
     assert json.loads((folder / "eda.json").read_text()) == json.loads(json.dumps(facts))
     assert (folder / "eda.html").stat().st_size < 5_000_000
     return facts
+
+
+def test_the_facts_are_those_that_techniques_are_promised(tmp_path):
+    found, promised = explored(tmp_path, with_test(Flawed(10))), made_up()
+    assert set(found) == set(promised)
+    for key, value in promised.items():
+        if isinstance(value, dict):
+            assert set(found[key]) == set(value), key
+    assert set(found["balance"][0]) == set(promised["balance"][0])
+    assert set(found["balance"][0]["regions"]) == set(promised["balance"][0]["regions"])
 
 
 def test_what_is_planted_stands_in_the_facts(tmp_path):
