@@ -86,6 +86,13 @@ def test_data_with_nothing_in_them_make_a_page_that_says_so(tmp_path):
     assert "No installed technique offers rules" in text and "No test picture repeats a training picture." in text
 
 
+def test_few_pictures_that_show_no_difference_are_not_called_alike(tmp_path):
+    unsure = {"drift.features": [FEATURE | {"differs": False}], "drift.auc": {"value": 0.6, "low": 0.4, "high": 0.8}}
+    assert "too few to show that there is none" in page_of(tmp_path, facts(**unsure)).text
+    sure = unsure | {"drift.auc": {"value": 0.5, "low": 0.45, "high": 0.55}}
+    assert "sharpness and size go, yes" in page_of(tmp_path, facts(**sure)).text
+
+
 def test_what_was_drawn_by_lot_is_said(tmp_path):
     held = full(**{"counts.train": 200_000, "sampled.train": 2000, "sampled.looked_train": 1990})
     text = page_of(tmp_path, held).text

@@ -86,6 +86,12 @@ def test_data_without_a_single_label_are_no_trouble(name):
     assert reason(name, **nothing) is None
 
 
+def test_a_single_finding_among_many_labels_is_no_reason():
+    assert reason("label-rules", **{"findings.rules": {"label-rules/tiny": 1}}) is None
+    many = {"findings.rules": {"label-rules/tiny": 5}, "sampled.labels": 2000}
+    assert reason("label-rules", **many) is None
+
+
 def test_pictures_that_look_alike_whichever_way_they_are_turned_may_be_turned():
     round_map = [[0.2, 0.5, 0.2], [0.5, 0.9, 0.5], [0.2, 0.5, 0.2]]
     assert "alike" in reason("turn-tta", places=[round_map])

@@ -68,7 +68,7 @@ class LabelRules:
         from kagglekit_techniques.reasons import named
 
         found = {rule: n for rule, n in facts["findings"]["rules"].items() if rule.startswith(f"{cls.name}/")}
-        if not found:
+        if sum(found.values()) < max(2, 0.005 * facts["sampled"]["labels"]):
             return None
         rules = named([rule.removeprefix(f"{cls.name}/") for rule in found])
         return f"It finds {sum(found.values())} faults ({rules}); it leaves such labels out of training."
