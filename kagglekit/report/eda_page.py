@@ -38,17 +38,19 @@ def write_eda_page(
     """
     environment = page_environment()
     environment.filters.update(share=share_text, value=value_text)
+    features = facts["drift"]["features"]
+    shown = track(examples, len(examples), "drawing examples")
     page = environment.get_template("eda.html.j2").render(
         facts=facts,
-        examples=[example(dataset, draw, facts["task"], len(examples)) for draw in track(examples, len(examples))],
+        examples=[example(dataset, draw, facts["task"], len(examples)) for draw in shown],
         findings=gallery(dataset, found, facts["task"], FINDINGS, FINDINGS_BUDGET, track),
         heat=[heat_picture(rows) for rows in facts["places"]],
         colors=[figures.css_color(figures.class_color(k)) for k in range(1, len(facts["classes"]) + 1)],
         matrix=together(facts["classes"], facts["together"]),
         intensities=intensity_charts(facts["intensity"]),
         windows=window_pictures(dataset, examples, facts["intensity"]["windows"]),
-        pairs=pairs(dataset, facts["copies"]),
-        drifts=[drift_chart(k, one) for k, one in enumerate(facts["drift"]["features"])],
+        pairs=pairs(dataset, facts["copies"], track),
+        drifts=[drift_chart(k, one) for k, one in enumerate(track(features, len(features), "drawing charts"))],
     )
     # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
     write_bytes(path, page.encode("utf-8", errors="backslashreplace"))
@@ -180,7 +182,9 @@ def _first_channel(dataset: Dataset, draw: Draw) -> np.ndarray:
     return resize_image(image, tuple(max(1, round(scale * side)) for side in image.shape[:2]))
 
 
-def pairs(dataset: Dataset, copies: Mapping[str, Any] | None) -> dict[str, list[dict[str, Any]]]:
+def pairs(
+    dataset: Dataset, copies: Mapping[str, Any] | None, track: Track = untracked
+) -> dict[str, list[dict[str, Any]]]:
     """Pictures that are nearly the same, two of each group: in both parts ("leaks"), and in the training part."""
     if not copies:
         return {"leaks": [], "train": []}
@@ -191,7 +195,7 @@ def pairs(dataset: Dataset, copies: Mapping[str, Any] | None) -> dict[str, list[
     return {
         name: [
             {"pictures": [_plain(dataset, s, limit) for s in (a, b)], "more": len(one["train"]) + len(one["test"]) - 2}
-            for a, b, one in some
+            for a, b, one in track(some, len(some), "drawing copies")
         ]
         for name, some in (("leaks", leaks), ("train", inside))
     }
