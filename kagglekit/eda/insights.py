@@ -42,6 +42,8 @@ def about_drift(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         return
     differing = [one["name"] for one in drift["features"] if one["differs"]]
     text = f"They differ in {listing(differing)}." if differing else "No single feature says how."
+    if facts["pictures"]["tiled"] and min(facts["counts"]["train"], facts["counts"]["test"]) < FEW:
+        text += " With few slides that may be how single slides look."
     degree = "clearly" if drift["verdict"] == "strong" else "somewhat"
     yield "warn", f"Test pictures look {degree} unlike training pictures.", text
 

@@ -53,6 +53,12 @@ def test_slides_are_cut_and_copied_nowhere():
     assert insights(copy.deepcopy(cut)) == []
 
 
+def test_differences_of_few_slides_are_not_taken_for_differences_of_the_parts():
+    slides = {"pictures.tiled": True, "drift.verdict": "some", "copies": None}
+    assert "single slides" in insights(facts(**slides, **{"counts.test": 1}))[0]["text"]
+    assert "single slides" not in insights(facts(**slides, **{"counts.test": 20}))[0]["text"]
+
+
 def test_numbers_and_names_read_well():
     assert number(1, "group") == "1 group" and number(2, "group") == "2 groups"
     assert (
