@@ -20,7 +20,12 @@ def kk_competition():
 
 @hookspec
 def kk_techniques():
-    """Which techniques do you bring? Returns a list of frozen dataclasses with a `name`. All plugins are asked."""
+    """Which techniques do you bring? Returns a list of frozen dataclasses with a `name`. All plugins are asked.
+
+    A technique may also have a class method `space()`, which returns distributions of its settings for searches, and a
+    method `check(dataset, competition)`, which raises RecipeError for data that it does not fit, before anything long
+    begins.
+    """
 
 
 @hookspec(firstresult=True)

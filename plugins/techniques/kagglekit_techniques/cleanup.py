@@ -37,11 +37,9 @@ class MinArea:
         if not 0 <= self.area < 1:
             raise ValueError("area is a part of the picture, 0..1 (1 excluded)")
 
-    @hookimpl(wrapper=True)
-    def kk_sampler(self, dataset):
-        """As before; asked before training, so that a run that could not end does not begin."""
+    def check(self, dataset, competition):
+        """Refuses pictures that are looked at through windows."""
         refuse_tiled(dataset, self.name)
-        return (yield)
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self, competition):
@@ -66,11 +64,9 @@ class FillHoles:
         if not 0 <= self.area < 1:
             raise ValueError("area is a part of the picture, 0..1 (1 excluded)")
 
-    @hookimpl(wrapper=True)
-    def kk_sampler(self, dataset):
-        """As before; asked before training, so that a run that could not end does not begin."""
+    def check(self, dataset, competition):
+        """Refuses pictures that are looked at through windows."""
         refuse_tiled(dataset, self.name)
-        return (yield)
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self, competition):
@@ -89,11 +85,9 @@ class LargestComponent:
 
     name: ClassVar[str] = "largest-component"
 
-    @hookimpl(wrapper=True)
-    def kk_sampler(self, dataset):
-        """As before; asked before training, so that a run that could not end does not begin."""
+    def check(self, dataset, competition):
+        """Refuses pictures that are looked at through windows."""
         refuse_tiled(dataset, self.name)
-        return (yield)
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self, competition):
