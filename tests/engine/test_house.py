@@ -27,6 +27,7 @@ ORDER = (
     ("pipeline",),
     ("distributed_run",),
     ("experiment",),
+    ("reproduce",),
     ("search", "testing"),
     ("cli",),
 )
