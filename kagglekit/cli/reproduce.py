@@ -11,14 +11,14 @@ from kagglekit.cli.common import json_option, print_json, registry
 
 
 @click.command("reproduce")
-@click.argument("target", metavar="RUN")
+@click.argument("target", metavar="RUN|BUNDLE")
 @click.option("--data", type=click.Path(path_type=Path), help="The data folder, where it moved since the run.")
 @click.option(
     "--exact/--band", default=True, help="Equal weights by hash (default), or a score within the band of seeds."
 )
 @json_option
 def reproduce_command(target, data, exact, as_json):
-    """Run a finished RUN again and say PASS or FAIL, with the first thing that differs.
+    """Run a finished RUN (or the one in a BUNDLE) again and say PASS or FAIL, with the first thing that differs.
 
     Data are compared file by file, folds sample by sample, the recipe key by key, code source by source, and versions,
     before anything is trained. --exact trains with the same seed and compares weights by hash; --band trains another
@@ -26,7 +26,7 @@ def reproduce_command(target, data, exact, as_json):
     """
     from kagglekit import progress
     from kagglekit.reproduce import reproduce
-    from kagglekit.runs.folder import find
+    from kagglekit.runs.bundle import find
 
     with progress.console(progress.Console()):
         verdict = reproduce(registry(), find(target), data, exact)
