@@ -28,6 +28,7 @@ ORDER = (
     ("distributed_run",),
     ("experiment",),
     ("reproduce",),
+    ("writeup",),
     ("search", "testing"),
     ("cli",),
 )
