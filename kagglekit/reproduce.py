@@ -143,19 +143,19 @@ def recipe_differences(claim: Claim) -> Iterator[Difference]:
 
     layer = recipes.load(claim.folder / folders.RECIPE)
     edited, _ = recipes.compose([(str(claim.folder / folders.RECIPE), layer)])
-    then, now = _flat(claim.manifest["recipe"]), _flat(edited.model_dump(mode="json"))
+    then, now = flat(claim.manifest["recipe"]), flat(edited.model_dump(mode="json"))
     for key in sorted(then.keys() | now.keys()):
         if then.get(key) != now.get(key):
             yield Difference("recipe", f"{key} was {then.get(key)!r}, is {now.get(key)!r}")
 
 
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     """Leaves by dotted keys."""
     if isinstance(tree, Mapping):
-        return {k: v for name, part in tree.items() for k, v in _flat(part, f"{prefix}{name}.").items()}
+        return {k: v for name, part in tree.items() for k, v in flat(part, f"{prefix}{name}.").items()}
     if isinstance(tree, (list, tuple)) and any(isinstance(part, Mapping) for part in tree):
         named = ((part.get("name", i), part) for i, part in enumerate(tree))
-        return {k: v for name, part in named for k, v in _flat(part, f"{prefix}{name}.").items()}
+        return {k: v for name, part in named for k, v in flat(part, f"{prefix}{name}.").items()}
     return {prefix.rstrip("."): list(tree) if isinstance(tree, tuple) else tree}
 
 

@@ -53,7 +53,17 @@ def code_version(solution: Solution) -> str:
 
 def source_hashes(solution: Solution) -> dict[str, str]:
     """Name -> hash of each source file that decides what a solution computes."""
-    outside = ("cli", "report", "search", "testing", "cleaning.py", "writeup", "blending.py", "reproduce.py")
+    outside = (
+        "cli",
+        "report",
+        "search",
+        "testing",
+        "cleaning.py",
+        "writeup",
+        "blending.py",
+        "reproduce.py",
+        "compare.py",
+    )
     engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]
     files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}
     return _hashes(files | _plugin_sources(solution.plugins))

@@ -30,6 +30,7 @@ ORDER = (
     ("reproduce",),
     ("writeup",),
     ("search", "testing"),
+    ("compare",),
     ("cli",),
 )
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
