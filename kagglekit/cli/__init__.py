@@ -33,6 +33,7 @@ VERBS = {
     "data": ("data", "Check a data folder, or make sample data."),
     "submission": ("submission", "Check a submission file before you upload it."),
     "runs": ("runs", "List the runs in the ledger."),
+    "board": ("board", "Write a page over all runs that sorts and filters."),
     "doctor": ("doctor", "Show versions, devices, memory, weights at hand, broken plugins."),
 }
 
