@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
-from kagglekit.data.fingerprint import fingerprint
+from kagglekit.data.fingerprint import hash_tree, root_of
 from kagglekit.errors import KagglekitError
 from kagglekit.files import remove_unfinished, write_text
 from kagglekit.pipeline import Request, execute
 from kagglekit.plugins import blaming
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
-from kagglekit.runs.identity import code_version, identity, manifest
+from kagglekit.runs.identity import code_version, identity, manifest, source_hashes
 from kagglekit.runs.ledger import Ledger
 
 
@@ -28,7 +28,8 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
     started = time.perf_counter()
     dataset = solution.dataset(request.data)
     solution.check(dataset)
-    mark = fingerprint(request.data, dataset.files, folders.cache(), progress.track)
+    tree = hash_tree(request.data, dataset.files, folders.cache(), progress.track)
+    mark = root_of(tree)
     code = code_version(solution)
     base = folders.home() / solution.competition.id / identity(solution, mark, code)
     with folders.held(base, progress.say):
@@ -45,6 +46,8 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
         remove_unfinished(folder)
         if not (folder / folders.MANIFEST).exists():
             write_text(folder / folders.RECIPE, solution.recipe.to_toml())
+            folders.write_hashes(folder / folders.DATA, tree)
+            folders.write_hashes(folder / folders.CODE, source_hashes(solution))
             record = manifest(solution, mark, code, request.data, request.command)
             folders.write_json(
                 folder / folders.MANIFEST, {**record, "fidelity": request.fidelity, "workers": request.workers}

@@ -22,6 +22,10 @@ def kk_competition():
 def kk_techniques():
     """Which techniques do you bring? Returns a list of frozen dataclasses with a `name`. All plugins are asked.
 
+    A technique may also have a class method `space()`, which returns distributions of its settings for searches, and a
+    method `check(dataset, competition)`, which raises RecipeError for data that it does not fit, before anything long
+    begins.
+
     A class may have `suggest(facts) -> str | None`, a class method: why it may help on data with these facts
     (docs/eda.md), None for no reason. One that cleans may have `by_default(dataset) -> bool`: is it asked where a
     recipe has no rules? And `trains_networks = True`, which keeps it out of a first look at the data.

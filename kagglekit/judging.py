@@ -103,6 +103,8 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
     checked = check_run(data, predictor_of([(next(iter(by_fold.values()))[-1][0], 1.0)], apart=True))
     for warning in checked.warnings:
         progress.say(f"warning: {warning}")
+    for note in checked.notes:
+        progress.say(f"note: {note}")
     return Judged(by_fold, predictor_of, views, predictions, process, gate, counts, score, fitted, checked)
 
 

@@ -58,6 +58,7 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
 
     solution = request.solution
     data = prepare(solution, dataset, mark, test=not request.only_validation)
+    folders.write_json(folder / folders.FOLDS, folds_of(data))
     seconds = {"data": time.perf_counter() - started}
     members, history, weights = train(request, data, folder)
     write_history(folder, history)
@@ -96,6 +97,14 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
     for state in (folder / "checkpoints").rglob(STATE):
         state.unlink()
     return result
+
+
+def folds_of(data: Data) -> dict[str, dict[str, list[str]]]:
+    """The ids that each network learned from, and those that were held out."""
+    return {
+        str(part.fold): {"train": [s.id for s in part.train], "validation": [s.id for s in part.validation]}
+        for part in data.splits
+    }
 
 
 def validated(

@@ -20,9 +20,14 @@ class Console:
     """Where progress and news go; `log` keeps a copy of the news with times."""
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False):
-        self.stream = stream or sys.stderr
+        self.given = stream
         self.quiet = quiet
         self.log: Path | None = None
+
+    @property
+    def stream(self) -> TextIO:
+        """Where news go: what was given, else what stderr is at the moment."""
+        return self.given or sys.stderr
 
     def say(self, text: str) -> None:
         """One line of news."""

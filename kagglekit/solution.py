@@ -119,7 +119,14 @@ class Solution:
         return self._ask("kk_postprocess", recipe=self.recipe, competition=self.competition)
 
     def check(self, dataset: Dataset) -> None:
-        """Ask every stage that needs no pictures, so that a bad name stops a run before it reads a gigabyte."""
+        """Ask every stage that needs no pictures, so that a bad name stops a run before it reads a gigabyte.
+
+        And every technique that has something to say of the data: `check(dataset, competition)` may raise RecipeError.
+        """
+        for technique in self.techniques:
+            if hasattr(technique, "check"):
+                with blaming(self.plugins, f"{technique.name}: check() failed with "):
+                    technique.check(dataset, self.competition)
         for stage in (self.loss, self.views, self.ensemble, self.postprocess):
             stage()
         channels = self.intake(dataset.channels, dataset.depth).channels

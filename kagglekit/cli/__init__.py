@@ -24,12 +24,17 @@ VERBS = {
     "clean": ("clean", "Find labels to distrust, show them, write decisions to edit."),
     "blend": ("blend", "Average finished runs, whatever their recipes, and write the submission."),
     "predict": ("predict", "Predict a folder of pictures with a finished run."),
+    "reproduce": ("reproduce", "Run a finished run again: PASS, or FAIL with the first difference."),
+    "compare": ("compare", "Two runs side by side: what differs, and what that is worth."),
+    "writeup": ("writeup", "Write a finished run up: a page to publish, Markdown, a notebook."),
+    "bundle": ("bundle", "Pack a run into one file for others: recipe, record, weights."),
     "list": ("catalog", "List competitions and techniques."),
     "info": ("catalog", "Say what a competition is: task, metric, data layout, presets."),
     "show": ("catalog", "Show the resolved recipe of a competition or run, and where each value came from."),
     "data": ("data", "Check a data folder, or make sample data."),
     "submission": ("submission", "Check a submission file before you upload it."),
     "runs": ("runs", "List the runs in the ledger."),
+    "board": ("board", "Write a page over all runs that sorts and filters."),
     "doctor": ("doctor", "Show versions, devices, memory, weights at hand, broken plugins."),
 }
 

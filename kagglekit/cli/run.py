@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("target", metavar="ID|RECIPE")
+@click.argument("target", metavar="ID|RECIPE|BUNDLE")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="The competition's data folder; without it, sample data are drawn."
 )
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def run_command(target, data, fidelity, overrides, with_, without, seed, resume, again, workers, address, as_json):
-    """Train competition ID (or a RECIPE file), predict, score what would be submitted, write submission and page.
+    """Train competition ID (or a RECIPE file, or a BUNDLE's), predict, score what would be submitted, write it up.
 
     Without --data the competition draws its own sample data and trains its demo. The same experiment (recipe, data,
     code) is never computed twice: a second call returns the first result.
@@ -44,11 +44,13 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
     from kagglekit import progress
     from kagglekit.cluster import check_workers
     from kagglekit.pipeline import Request
+    from kagglekit.runs.bundle import recipe_in
     from kagglekit.solution import resolve
 
     if again and resume:
         raise UsageError("--again starts afresh and --resume goes on; give one of them")
     found = registry()
+    target = recipe_in(target)
     if data is None and fidelity is None and Path(target).suffix not in (".toml", ".json"):
         _, competition = found.competition(target)
         fidelity = "demo" if "demo" in competition.presets else None

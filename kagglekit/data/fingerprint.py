@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,19 @@ def fingerprint(root: Path, files: Iterable[Path], cache: Path | None = None, tr
 
     `cache` is a folder where hashes are kept by (size, modification time), an accelerator only. Raises DataError.
     """
+    return root_of(hash_tree(root, files, cache, track))
+
+
+def root_of(tree: Mapping[str, str]) -> str:
+    """16 hex digits over names and the hashes of their contents."""
+    state = hashlib.blake2b(digest_size=8)
+    for name, content in sorted(tree.items()):
+        state.update(f"{name}\0{content}\n".encode())
+    return state.hexdigest()
+
+
+def hash_tree(root: Path, files: Iterable[Path], cache: Path | None = None, track: Track = untracked) -> dict[str, str]:
+    """Name below `root` -> hash of the content of each file; arguments as for `fingerprint`."""
     root = Path(root)
     memory = _Memory(cache / f"hashes-{_name(root)}.json" if cache else None)
     files = sorted({Path(f) for f in files})
@@ -34,10 +47,7 @@ def fingerprint(root: Path, files: Iterable[Path], cache: Path | None = None, tr
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
         pairs = list(track(pool.map(one, files, chunksize=64), len(files), "hashing the data"))
     memory.save()
-    tree = hashlib.blake2b(digest_size=8)
-    for name, content in sorted(pairs):
-        tree.update(f"{name}\0{content}\n".encode())
-    return tree.hexdigest()
+    return dict(pairs)
 
 
 def hash_file(path: Path) -> str:

@@ -25,6 +25,7 @@ from kagglekit.predict.overlay import write_overlay
 from kagglekit.predict.postprocess import prepared, restore
 from kagglekit.predict.views import reweighted
 from kagglekit.protocols import Intake, Postprocess
+from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
 from kagglekit.types import Depth, Member, Task, Tiling
@@ -41,7 +42,7 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
     pictures get a tiled `NAME.tif` instead of a PNG. Pictures that cannot be read are listed and passed by.
     Raises KagglekitError for an unfinished run or no pictures.
     """
-    folder = folders.find(run)
+    folder = bundle.find(run)
     if not folders.is_done(folder):
         raise RunError(
             f"run {folder.name} has not finished; go on with it by repeating its command (`kk runs` lists runs)"
@@ -91,7 +92,7 @@ def load(registry: Registry, folder: Path) -> Loaded:
     recipe, _ = recipes.compose([(str(folder), recipes.load(folder / folders.RECIPE))])
     solution = resolve(recipe, registry)
     result = folders.read_json(folder / folders.RESULT)
-    chosen = [(Member(folder / m["file"], m["epoch"], m["fold"]), m["weight"]) for m in result["members"]]
+    chosen = [(Member(bundle.inside(folder, m["file"]), m["epoch"], m["fold"]), m["weight"]) for m in result["members"]]
     pictures = result["pictures"]
     channels, depth = pictures["channels"], pictures["depth"]
     intake = solution.intake(channels, depth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from kagglekit.errors import RunError, UsageError, did_you_mean
 from kagglekit.files import write_text
 
 RESULT, MANIFEST, RECIPE = "result.json", "manifest.json", "recipe.toml"
+DATA, CODE = "data.txt", "code.txt"  # hash and name of each file that a run read, and of each source it ran
+FOLDS = "folds.json"
 VALIDATED = "validated.json"  # of a trial: trained and validated, the test part left for later
 
 
@@ -58,6 +60,20 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON-like value, whole or not at all."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_hashes(path: Path, hashes: Mapping[str, str]) -> None:
+    """A line "hash  name" per file, as checksum tools write it."""
+    write_text(path, "".join(f"{content}  {name}\n" for name, content in sorted(hashes.items())))
+
+
+def read_hashes(path: Path) -> dict[str, str]:
+    """Name -> hash; raises RunError for a missing file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise RunError(f"{path.parent}: has no {path.name}; it was made by an older version") from None
+    return {name: content for content, _, name in (line.partition("  ") for line in lines)}
 
 
 def is_done(folder: Path) -> bool:

@@ -48,10 +48,25 @@ def code_version(solution: Solution) -> str:
 
     The command line, the reports, the search and what proposes decisions are left out: they change no number of a run.
     """
-    outside = ("cli", "report", "search", "testing", "cleaning.py", "blending.py")
+    return _digest_of(source_hashes(solution))
+
+
+def source_hashes(solution: Solution) -> dict[str, str]:
+    """Name -> hash of each source file that decides what a solution computes."""
+    outside = (
+        "cli",
+        "report",
+        "search",
+        "testing",
+        "cleaning.py",
+        "writeup",
+        "blending.py",
+        "reproduce.py",
+        "compare.py",
+    )
     engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]
     files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}
-    return _hash_sources(files | _plugin_sources(solution.plugins))
+    return _hashes(files | _plugin_sources(solution.plugins))
 
 
 def reader_version(solution: Solution) -> str:
@@ -60,7 +75,7 @@ def reader_version(solution: Solution) -> str:
     wrappers = [t for t in solution.techniques if hasattr(t, "kk_dataset")]
     owners = [solution.plugins[0], *(solution.registry.technique(t.name)[0] for t in wrappers)]
     settings = [solution.recipe.settings, [[t.name, dataclasses.asdict(t)] for t in wrappers]]
-    return digest([_hash_sources(files | _plugin_sources(owners)), settings])
+    return digest([_digest_of(_hashes(files | _plugin_sources(owners))), settings])
 
 
 def _plugin_sources(plugins: Iterable[Plugin]) -> dict[str, Path]:
@@ -75,10 +90,15 @@ def _plugin_sources(plugins: Iterable[Plugin]) -> dict[str, Path]:
     return files
 
 
-def _hash_sources(files: Mapping[str, Path]) -> str:
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    """By name below its package: it must not matter where code is installed."""
+    return {name: hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() for name, path in sorted(files.items())}
+
+
+def _digest_of(hashes: Mapping[str, str]) -> str:
     state = hashlib.blake2b(digest_size=8)
-    for name, path in sorted(files.items()):  # by name below its package: it must not matter where code is installed
-        state.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, content in hashes.items():
+        state.update(f"{name}\0{content}\0".encode())
     return state.hexdigest()
 
 
@@ -88,6 +108,7 @@ def manifest(solution: Solution, fingerprint: str, code: str, data: Path, comman
         "identity": identity(solution, fingerprint, code),
         "competition": solution.competition.id,
         "recipe_identity": solution.recipe.identity(),
+        "recipe": solution.recipe.model_dump(mode="json"),
         "data_fingerprint": fingerprint,
         "data": str(data),
         "code": code,

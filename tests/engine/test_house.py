@@ -28,7 +28,10 @@ ORDER = (
     ("pipeline",),
     ("distributed_run",),
     ("experiment",),
+    ("reproduce",),
+    ("writeup",),
     ("search", "testing"),
+    ("compare",),
     ("cli",),
 )
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}

@@ -259,7 +259,7 @@ def test_pictures_that_are_looked_at_in_parts_have_no_whole_regions(kind):
     dataset = discs(2)
     dataset.tiling = Tiling()
     with pytest.raises(RecipeError, match=rf"techniques\.{kind.name}: needs whole pictures.*--without {kind.name}"):
-        solved(kind.name).sampler(dataset, dataset.train, None)
+        solved(kind.name).check(dataset)
 
 
 @pytest.mark.parametrize("kind", [MinArea, FillHoles])

@@ -17,7 +17,7 @@ from kagglekit.solution import make_technique
 from kagglekit_techniques import dense_crf, permutohedral
 from kagglekit_techniques.dense_crf import DenseCRF, FittedRefined, Memory, Refined, RefinedPrediction
 from kagglekit_techniques.mean_field import mean_field, smoothness
-from tests.helpers import Folder, answer, competition, toy
+from tests.helpers import Folder, competition, toy
 from tests.techniques.exact_mean_field import exact_mean_field, exact_of_two
 
 EVERYWHERE = 50.0  # standard deviations: a window that no small picture exceeds
@@ -419,12 +419,11 @@ def test_a_solution_with_the_technique_refines_before_the_usual_post_processing(
 
 
 def test_pictures_that_are_looked_at_through_windows_are_refused_before_training():
-    solution = toy(DenseCRF, kk_sampler=answer("the sampler", "kk_sampler"))
     folder = Folder(["a"])
-    assert solution.sampler(folder, folder.train, None) == "the sampler"
+    DenseCRF().check(folder, None)
     folder.tiling = object()
     with pytest.raises(RecipeError, match=r"techniques\.dense-crf: .*--without dense-crf"):
-        solution.sampler(folder, folder.train, None)
+        toy(DenseCRF).check(folder)
 
 
 @pytest.mark.parametrize(

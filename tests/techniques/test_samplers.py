@@ -242,6 +242,17 @@ def test_a_faulty_file_of_weights_is_refused_with_line_and_reason(tmp_path, text
         weighed(tmp_path, text)
 
 
+def test_the_content_of_the_file_is_part_of_the_recipe(tmp_path):
+    path = tmp_path / "weights.csv"
+    path.write_text("sample,weight\ns000,1\n")
+    one = WeightedDraws(str(path))
+    assert WeightedDraws(str(path), one.content) == one
+    path.write_text("sample,weight\ns000,2\n")
+    assert WeightedDraws(str(path)).content != one.content
+    with pytest.raises(RecipeError, match="has changed since this recipe was made; bring the old file back"):
+        WeightedDraws(str(path), one.content)
+
+
 def test_a_missing_file_and_none_at_all_are_refused(tmp_path):
     dataset = discs(4)
     with pytest.raises(RecipeError, match=r"weighted-draws\.file: .*none\.csv does not exist"):
@@ -249,7 +260,7 @@ def test_a_missing_file_and_none_at_all_are_refused(tmp_path):
         solved({"name": "weighted-draws", "settings": settings_}).sampler(
             dataset, dataset.train, filled(tmp_path, dataset)
         )
-    with pytest.raises(RecipeError, match=r"weighted-draws\.file: names no file; .* -o techniques\.weighted-draws"):
+    with pytest.raises(RecipeError, match=r"weighted-draws\.file: names no file; .* --with weighted-draws:file=PATH"):
         solved("weighted-draws").sampler(dataset, dataset.train, filled(tmp_path, dataset))
 
 

@@ -51,11 +51,9 @@ class MinArea:
             f"{percent(least)} of their picture: smaller ones in a prediction are mostly false alarms."
         )
 
-    @hookimpl(wrapper=True)
-    def kk_sampler(self, dataset):
-        """As before; asked before training, so that a run that could not end does not begin."""
+    def check(self, dataset, competition):
+        """Refuses pictures that are looked at through windows."""
         refuse_tiled(dataset, self.name)
-        return (yield)
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self, competition):
@@ -90,11 +88,9 @@ class FillHoles:
             return None
         return f"Labels of {named(whole)} have next to no holes, so those of a prediction are mostly doubts."
 
-    @hookimpl(wrapper=True)
-    def kk_sampler(self, dataset):
-        """As before; asked before training, so that a run that could not end does not begin."""
+    def check(self, dataset, competition):
+        """Refuses pictures that are looked at through windows."""
         refuse_tiled(dataset, self.name)
-        return (yield)
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self, competition):
@@ -125,11 +121,9 @@ class LargestComponent:
             f"Labels of {named(single)} are nearly always one region: of several in a prediction all but one are wrong."
         )
 
-    @hookimpl(wrapper=True)
-    def kk_sampler(self, dataset):
-        """As before; asked before training, so that a run that could not end does not begin."""
+    def check(self, dataset, competition):
+        """Refuses pictures that are looked at through windows."""
         refuse_tiled(dataset, self.name)
-        return (yield)
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self, competition):

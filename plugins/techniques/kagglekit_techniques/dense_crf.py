@@ -55,15 +55,13 @@ class DenseCRF:
         if self.iterations < 1:
             raise ValueError("iterations must be at least 1")
 
-    @hookimpl(wrapper=True)
-    def kk_sampler(self, dataset):
-        """As before; asked before training, so that a run that could not end does not begin."""
+    def check(self, dataset, competition):
+        """Refuses pictures that are looked at through windows."""
         if dataset.tiling is not None:
             raise RecipeError(
                 "techniques.dense-crf: pictures as large as these are looked at through windows and are not kept "
                 "beside their probabilities; use --without dense-crf"
             )
-        return (yield)
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self, competition):

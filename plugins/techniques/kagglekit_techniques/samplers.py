@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from kagglekit import RecipeError, hookimpl
@@ -151,11 +152,29 @@ class WeightedDraws:
 
     `file` is a CSV with the header "sample,weight", one line for each training picture, weights of 0 or more, one of
     them above 0. An epoch stays as long as it was; each picture is drawn as often as its share says, rounded down or up
-    by lot. A file counts by its name: after changing it, give it another one, or a finished run is not repeated.
+    by lot. `content` is a hash of the file: filled in where it is empty, so that it is part of the experiment.
     """
 
     name: ClassVar[str] = "weighted-draws"
     file: str = ""
+    content: str = ""
+
+    def __post_init__(self):
+        if not Path(self.file).is_file():
+            fault = f"{self.file} does not exist" if self.file else "names no file"
+            raise RecipeError(
+                f"techniques.weighted-draws.file: {fault}; give it a CSV with the columns sample and weight: "
+                "--with weighted-draws:file=PATH"
+            )
+        from kagglekit.data.fingerprint import hash_file
+
+        found = hash_file(Path(self.file))[:16]
+        if self.content and self.content != found:
+            raise RecipeError(
+                f"techniques.weighted-draws: {self.file} has changed since this recipe was made; bring the old file "
+                "back, or remove content from the recipe to use the new one"
+            )
+        object.__setattr__(self, "content", found)
 
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset, samples, recipe):
@@ -163,9 +182,4 @@ class WeightedDraws:
         inner = yield
         from kagglekit_techniques.drawing import Weighted, read_weights
 
-        if not self.file:
-            raise RecipeError(
-                "techniques.weighted-draws.file: names no file; give it a CSV with the columns sample and weight: "
-                "-o techniques.weighted-draws.file=PATH"
-            )
         return Weighted(inner, read_weights(self.file, dataset.train, samples), recipe.seed)

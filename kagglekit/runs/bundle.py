@@ -1,0 +1,190 @@
+"""A run as one file that can be handed on: recipe, record and weights, never data, never code.
+
+Opening one trusts nothing: names, kinds and sizes are checked before a byte is written, and what is written stays in a
+folder named by the content.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from kagglekit.errors import DataError, RunError
+from kagglekit.files import write_text, write_with
+from kagglekit.runs import folder as folders
+
+SUFFIX = ".kkbundle"
+KEPT = (folders.RECIPE, folders.MANIFEST, folders.RESULT, folders.VALIDATED, folders.FOLDS, folders.DATA, folders.CODE,
+        "history.csv")  # fmt: skip
+ATTACHED = "attached"  # files that techniques name
+SAFE = re.compile(r"[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*")
+KINDS = (".toml", ".json", ".csv", ".txt", ".safetensors")
+MOST_FILES = 2000
+MOST_BYTES = 64 * 2**30
+MOST_TEXT = 512 * 2**20  # of a file that is no weights
+BOMB = 200  # times that a file may grow when it is unpacked
+CHUNK = 1 << 20
+
+
+def pack(folder: Path, out: Path | None = None) -> Path:
+    """Write the bundle of a finished run, to `out` or into its folder; raises RunError."""
+    if not folders.is_done(folder):
+        raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
+    out = out or folder / f"{folder.parent.name}-{folder.name}{SUFFIX}"
+    if out.is_dir():
+        out = out / f"{folder.parent.name}-{folder.name}{SUFFIX}"
+    members = folders.read_json(folder / folders.RESULT)["members"]
+    names = [name for name in KEPT if (folder / name).is_file()] + [member["file"] for member in members]
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise RunError(f"run {folder.name}: {missing[0]} is gone; run it again with --again")
+
+    def fill(temporary: Path) -> None:
+        # Weights do not get smaller by compression, and storing them keeps packing as fast as the disk.
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in names:
+                kind = zipfile.ZIP_STORED if name.endswith(".safetensors") else zipfile.ZIP_DEFLATED
+                archive.write(folder / name, name, compress_type=kind)
+            for index, (_, path) in enumerate(attached(folder)):
+                archive.write(path, f"{ATTACHED}/{index}{path.suffix}")
+
+    write_with(out, fill)
+    return out
+
+
+def attached(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(dotted key, file) of the settings of techniques that name a file of text, in the order of the recipe."""
+    recipe = folders.read_json(folder / folders.MANIFEST).get("recipe", {})
+    for spec in recipe.get("techniques", []):
+        for key, value in spec.get("settings", {}).items():
+            path = Path(value) if isinstance(value, str) and value else None
+            if path is not None and path.suffix in (".toml", ".json", ".csv", ".txt") and path.is_file():
+                yield f"{spec['name']}.{key}", path
+
+
+def is_bundle(name: str | Path) -> bool:
+    """Is there a file of that name which is meant to be a bundle?"""
+    return Path(name).suffix == SUFFIX and Path(name).is_file()
+
+
+def find(name: str) -> Path:
+    """The folder of a run by name, or of a bundle, which is unpacked below the runs."""
+    return unpack(Path(name)) if is_bundle(name) else folders.find(name)
+
+
+def unpack(path: Path) -> Path:
+    """The folder of a bundle's run, unpacked unless it is there; raises DataError for what is no safe bundle."""
+    from kagglekit.data.fingerprint import hash_file
+
+    target = folders.home() / "bundles" / hash_file(path)[:12]
+    if folders.is_done(target):
+        return target
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in checked(path, archive):
+                _extract(path, archive, entry, part)
+        _check_contents(path, part)
+        _point_at_attached(part, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.rename(target)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path}: is damaged, or no bundle: {error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def checked(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The entries of an archive; raises DataError if one could leave its folder, run, or fill the disk."""
+    entries, seen = archive.infolist(), set()
+    if len(entries) > MOST_FILES:
+        raise DataError(f"{path}: holds {len(entries)} files, more than the {MOST_FILES} of any bundle")
+    for entry in entries:
+        name = entry.filename
+        if not SAFE.fullmatch(name) or ".." in PurePosixPath(name).parts:
+            raise DataError(f"{path}: {name!r} is no name that a bundle may hold")
+        if entry.external_attr >> 28 not in (0, 0o10):  # kinds of files other than plain ones: links, devices
+            raise DataError(f"{path}: {name} is no plain file")
+        if PurePosixPath(name).suffix not in KINDS:
+            raise DataError(f"{path}: {name}: a bundle holds {', '.join(KINDS)} and nothing else")
+        if name.lower() in seen:
+            raise DataError(f"{path}: {name} is there twice")
+        if not name.endswith(".safetensors"):
+            if entry.file_size > MOST_TEXT or entry.file_size > 10_000 + BOMB * entry.compress_size:
+                raise DataError(f"{path}: {name} would grow to {entry.file_size:,} bytes; that is no record of a run")
+        elif entry.file_size > 10_000 + 4 * entry.compress_size:
+            raise DataError(f"{path}: {name} would grow to {entry.file_size:,} bytes; weights do not")
+        seen.add(name.lower())
+    total = sum(entry.file_size for entry in entries)
+    if total > MOST_BYTES:
+        raise DataError(f"{path}: would take {total:,} bytes, more than any bundle")
+    free = shutil.disk_usage(path.parent).free
+    if total > free:
+        raise DataError(f"{path}: takes {total:,} bytes unpacked, {free:,} are free")
+    return entries
+
+
+def _extract(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, part: Path) -> None:
+    """Write one entry, and not a byte more than it says it has."""
+    target = part / entry.filename
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = entry.file_size
+    with archive.open(entry) as source, target.open("xb") as sink:
+        while chunk := source.read(min(CHUNK, left + 1)):
+            left -= len(chunk)
+            if left < 0:
+                raise DataError(f"{path}: {entry.filename} is larger than it says")
+            sink.write(chunk)
+
+
+def _check_contents(path: Path, part: Path) -> None:
+    """Is it a finished run whose weights are all there, inside?"""
+    try:
+        for name in (folders.RECIPE, folders.MANIFEST, folders.RESULT):
+            if not (part / name).is_file():
+                raise DataError(f"{path}: has no {name}; it is no bundle of a run (`kk bundle RUN` makes one)")
+        members = folders.read_json(part / folders.RESULT)["members"]
+        for member in members:
+            inside(part, member["file"])
+    except (KeyError, TypeError, RunError) as error:
+        raise DataError(f"{path}: its record is damaged: {error}") from error
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder/name`, a file that lies in it; raises RunError otherwise."""
+    found = (folder / name).resolve()
+    if not found.is_relative_to(folder.resolve()) or not found.is_file():
+        raise RunError(f"run {folder.name}: {name} is no file of this run")
+    return found
+
+
+def _point_at_attached(part: Path, target: Path) -> None:
+    """Let settings that name a file name the one that came along."""
+    extra = sorted((part / ATTACHED).iterdir(), key=lambda p: int(p.stem)) if (part / ATTACHED).is_dir() else []
+    if not extra:
+        return
+    from kagglekit.recipe import validate
+
+    manifest = folders.read_json(part / folders.MANIFEST)
+    files = iter(extra)
+    for spec in manifest["recipe"].get("techniques", []):
+        for key, value in spec.get("settings", {}).items():
+            if isinstance(value, str) and Path(value).suffix in (".toml", ".json", ".csv", ".txt"):
+                file = next(files, None)
+                if file is not None:
+                    spec["settings"][key] = str(target / ATTACHED / file.name)
+    recipe = validate(manifest["recipe"])
+    manifest["recipe_identity"] = recipe.identity()
+    write_text(part / folders.MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    write_text(part / folders.RECIPE, recipe.to_toml())
+
+
+def recipe_in(target: str) -> str:
+    """The recipe file of a bundle, or `target` itself: what `kk run` takes."""
+    return str(find(target) / folders.RECIPE) if is_bundle(target) else target
