@@ -111,7 +111,7 @@ def explore(request: Request) -> tuple[Path, dict[str, Any]]:
         "findings": told(found, asked),
     }
     facts["stands_out"] = insights(facts)
-    facts["suggestions"] = suggestions(solution, facts, request.data, request.words)
+    facts["suggestions"] = suggestions(solution, dataset, facts, request.data, request.words)
     facts["seconds"] = round(time.monotonic() - started, 1)
     write_eda_page(folder / PAGE, facts, dataset, examples(dataset, seen), found, progress.track)
     folders.write_json(folder / JSON, facts)

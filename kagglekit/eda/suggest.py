@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
-from kagglekit.solution import Solution
+from kagglekit.errors import RecipeError
+from kagglekit.protocols import Dataset
+from kagglekit.solution import Solution, make_technique
 
 
 def suggestions(
-    solution: Solution, facts: Mapping[str, Any], data: Path, words: Sequence[str] = ()
+    solution: Solution, dataset: Dataset, facts: Mapping[str, Any], data: Path, words: Sequence[str] = ()
 ) -> list[dict[str, str]]:
     """{"technique", "why", "command"} of every installed technique that is not in the recipe and has a reason.
 
-    A technique says so by a class method `suggest(facts) -> str | None`. One that fails is named on the console and
-    left out: its fault is no reason to withhold the facts. `words` are what the recipe was asked for with.
+    A technique says so by a class method `suggest(facts) -> str | None`. One whose `check` refuses the data set with
+    its usual settings has no reason. One that fails is named on the console and left out: its fault is no reason to
+    withhold the facts. `words` are what the recipe was asked for with.
     """
     present = {spec.name for spec in solution.recipe.techniques}
     # As JSON: what a technique sees is what stands in the file, and nobody changes it for others.
@@ -29,6 +32,8 @@ def suggestions(
             continue
         try:
             why = kind.suggest(json.loads(text))
+            if why is not None and not fits(kind, dataset, solution):
+                why = None
         except Exception as error:  # whatever a stranger's code raises
             progress.say(f"left out: {plugin}: suggest() of {name}: {type(error).__name__}: {error}")
             continue
@@ -38,6 +43,17 @@ def suggestions(
         if why is not None:
             found.append({"technique": name, "why": why, "command": command(solution, name, data, words)})
     return found
+
+
+def fits(kind: type, dataset: Dataset, solution: Solution) -> bool:
+    """Does a technique with its usual settings accept the data?"""
+    technique = make_technique(kind, {})
+    try:
+        if hasattr(technique, "check"):
+            technique.check(dataset, solution.competition)
+    except RecipeError:
+        return False
+    return True
 
 
 def command(solution: Solution, name: str, data: Path, words: Sequence[str] = ()) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from kagglekit import DataError, Finding, Problem, Sample, hookimpl, progress
+from kagglekit import DataError, Finding, Problem, RecipeError, Sample, hookimpl, progress
 from kagglekit.eda.excerpt import Excerpt
 from kagglekit.eda.explore import Request, examples, explore, see
 from kagglekit.eda.suggest import suggestions
@@ -74,6 +74,16 @@ class Silent:
     def suggest(cls, facts):
         assert facts["counts"]["train"] > 0
         return None
+
+
+@dataclass(frozen=True)
+class Picky(Hopeful):
+    """A technique with a reason that does not fit the data."""
+
+    name: ClassVar[str] = "picky"
+
+    def check(self, dataset, competition):
+        raise RecipeError("techniques.picky: not for these data")
 
 
 @dataclass(frozen=True)
@@ -236,9 +246,15 @@ def test_techniques_say_why_they_may_help_and_cannot_spoil_the_facts_for_others(
 
 def test_suggested_commands_ask_for_the_same_recipe(tmp_path):
     words = ("toy", "--fidelity", "demo", "-o", "lr=0.1")
-    told = suggestions(solved(Flawed(6), Hopeful), {"title": "T", "counts": {"train": 6}}, tmp_path / "a b", words)
+    told = suggestions(
+        solved(Flawed(6), Hopeful), Flawed(6), {"title": "T", "counts": {"train": 6}}, tmp_path / "a b", words
+    )
     expected = f"kk ablate toy --data '{tmp_path}/a b' --fidelity demo -o lr=0.1 --with hopeful --technique hopeful"
     assert told[0]["command"] == expected
+
+
+def test_what_refuses_the_data_is_not_suggested_whatever_its_reason(tmp_path):
+    assert [one["technique"] for one in explored(tmp_path, Flawed(6), Picky, Hopeful)["suggestions"]] == ["hopeful"]
 
 
 def test_what_is_in_the_recipe_is_not_suggested(tmp_path):
@@ -249,7 +265,7 @@ def test_a_technique_whose_reason_fails_is_named_and_stops_nothing(tmp_path):
     solution = solved(Flawed(6), Broken, Hopeful, Wordy)
     told = io.StringIO()
     with progress.console(progress.Console(told)):
-        found = suggestions(solution, {"title": "Toy", "counts": {"train": 6}}, tmp_path)
+        found = suggestions(solution, Flawed(6), {"title": "Toy", "counts": {"train": 6}}, tmp_path)
     assert [one["technique"] for one in found] == ["hopeful"]
     assert (
         "left out: plugin extra (dist-extra 1.0): suggest() of wordy returned 3; expected a sentence" in told.getvalue()
