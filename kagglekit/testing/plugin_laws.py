@@ -103,16 +103,19 @@ def importing_it_changes_nothing_outside(subject):
 @law("plugin")
 def a_recipe_resolves_in_a_fresh_process(subject):
     """A recipe of what the plugin brings resolves in a process of its own, as workers do, to the same identity."""
+    from kagglekit.solution import resolve
+
     _installed(subject)
-    recipes = []
-    for kind in subject.parts:
+    recipes, here = [], []
+    for part in subject.parts:
         try:
-            recipes.append(kind.make_solution().recipe if hasattr(kind, "make_solution") else _first(kind))
+            recipe = part.plain_recipe()
+            here.append(resolve(recipe, subject.registry).recipe.identity())
         except Exception:  # what does not resolve here is reported by the law about that
             continue
+        recipes.append(recipe)
     if not recipes:
         raise NotApplicable("nothing of it resolves with defaults")
-    here = [recipe.identity() for recipe in recipes]
     text = json.dumps([recipe.model_dump(mode="json") for recipe in recipes])
     there = json.loads(_process(RESOLVE, [], text)[-1])
     different = [r for r, a, b in zip(recipes, here, there, strict=True) if a != b]
@@ -121,11 +124,6 @@ def a_recipe_resolves_in_a_fresh_process(subject):
         f"a recipe of {different[0].competition if different else ''} resolves to other settings in a fresh process; "
         "defaults must not depend on the process (time, random numbers, open files)",
     )
-
-
-def _first(technique):
-    """The resolved recipe of a technique in the first world it fits."""
-    return technique.resolve(technique.competitions()[0]).recipe
 
 
 def _installed(subject) -> None:

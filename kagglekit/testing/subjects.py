@@ -111,11 +111,15 @@ class CompetitionSubject(Subject):
         ]
         return compose(layers)[0]
 
-    def make_solution(self) -> Solution:
+    def plain_recipe(self) -> Recipe:
         """The demo, cheap enough for seconds."""
+        return self.recipe("demo", **CHEAP, **SMALL)
+
+    def make_solution(self) -> Solution:
+        """Its solution."""
         from kagglekit.solution import resolve
 
-        return resolve(self.recipe("demo", **CHEAP, **SMALL), self.registry)
+        return resolve(self.plain_recipe(), self.registry)
 
     def make_sample(self) -> Path:
         """A folder of sample data."""

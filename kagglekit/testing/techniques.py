@@ -45,6 +45,10 @@ class TechniqueSubject(Subject):
         layers = [("default", {"competition": id}), (f"competition {id}", competition.recipe), ("check", changes)]
         return compose(layers)[0]
 
+    def plain_recipe(self) -> Recipe:
+        """A recipe that names it, in the first world."""
+        return self.recipe(self.competitions()[0])
+
     def resolve(self, id: str) -> Solution:
         """The solution of `recipe`."""
         from kagglekit.solution import resolve

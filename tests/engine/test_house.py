@@ -27,7 +27,7 @@ ORDER = (
     ("pipeline",),
     ("distributed_run",),
     ("experiment",),
-    ("search", "testing"),
+    ("search", "testing", "scaffold"),
     ("cli",),
 )
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
