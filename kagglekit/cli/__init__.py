@@ -29,6 +29,7 @@ VERBS = {
     "data": ("data", "Check a data folder, or make sample data."),
     "submission": ("submission", "Check a submission file before you upload it."),
     "runs": ("runs", "List the runs in the ledger."),
+    "plugins": ("plugins", "List plugins, what each brings, what is broken; who answers a hook."),
     "new": ("new", "Write a small working plugin to begin with."),
     "check": ("check", "Check that a plugin keeps every law of the conformance kit."),
     "doctor": ("doctor", "Show versions, devices, memory, weights at hand, broken plugins."),

@@ -1,4 +1,4 @@
-"""Fixtures for tests of plugins; loaded by pytest wherever kagglekit is installed, so it imports nothing until asked."""
+"""Fixtures for tests of plugins; pytest loads them wherever kagglekit is installed, so nothing is imported early."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def kk_registry():
 
 @pytest.fixture(scope="session")
 def kk_solution(kk_registry):
-    """`kk_solution("my-technique", ..., competition="drawn-binary", **recipe)`: a resolved solution, small and cheap."""
+    """`kk_solution("my-technique", ..., competition="drawn-binary", **recipe)`: a small solution, resolved."""
     from kagglekit.recipe import compose
     from kagglekit.solution import resolve
     from kagglekit.testing.subjects import CHEAP, SMALL

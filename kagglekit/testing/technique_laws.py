@@ -6,7 +6,7 @@ import dataclasses
 import json
 import typing
 
-from kagglekit.errors import RecipeError
+from kagglekit.errors import DataError, RecipeError
 from kagglekit.plugins import MARK, SPECS
 from kagglekit.testing.laws import NotApplicable, law, require
 from kagglekit.testing.plugin_laws import PLAIN
@@ -147,8 +147,14 @@ def its_search_space_is_of_its_settings(subject):
 @law("technique", "kk_dataset")
 def wrapping_a_data_set_keeps_what_is_scored(subject):
     """A data set that a technique wraps has the test part and the validated samples of the inner one, ids unique."""
+    judged, refusals = 0, []
     for host in subject.hosts():
-        wrapped = host.solution.dataset(subject.folder)
+        try:
+            wrapped = host.solution.dataset(subject.folder)
+        except (RecipeError, DataError) as refusal:
+            refusals.append(str(refusal))
+            continue
+        judged += 1
         inner = host.dataset
         require([s.id for s in wrapped.test] == [s.id for s in inner.test], "the test part is another one")
         kept = [s.id for s in wrapped.train if not s.extra]
@@ -156,6 +162,8 @@ def wrapping_a_data_set_keeps_what_is_scored(subject):
             kept == [s.id for s in inner.train],
             "samples that can be held out are others than before; mark what is added as `extra`",
         )
+    if not judged:
+        raise NotApplicable(f"it does not fit: {refusals[0]}")
 
 
 def _settings(subject) -> list[dataclasses.Field]:

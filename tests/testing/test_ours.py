@@ -5,9 +5,11 @@ import pytest
 from PIL import Image
 
 from kagglekit.data.decisions import Decision, Decisions
+from kagglekit.data.fingerprint import fingerprint
 from kagglekit.plugins import discover
 from kagglekit.testing import examine
 from kagglekit.testing.worlds import TASKS, dataset_for
+from kagglekit.types import untracked
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 # Training on many draws would take minutes; what the laws ask shows with few.
@@ -40,8 +42,9 @@ def test_techniques_that_need_files_keep_every_law_with_files(tmp_path):
     weights = tmp_path / "weights.csv"
     names = [s.id for s in dataset_for(TASKS["binary"]).train]
     weights.write_text("sample,weight\n" + "".join(f"{name},{i + 1}\n" for i, name in enumerate(names)))
+    mark = fingerprint(tmp_path, [], tmp_path / "cache", untracked)  # discs are drawn in memory, no file is read
     decided = tmp_path / "decisions.toml"
-    decided.write_text(Decisions("drawn-binary", "", (Decision(names[0], "drop"),)).to_toml())
+    decided.write_text(Decisions("drawn-binary", mark, (Decision(names[0], "drop"),)).to_toml())
     images, masks = tmp_path / "images", tmp_path / "masks"
     images.mkdir()
     masks.mkdir()
