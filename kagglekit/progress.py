@@ -20,9 +20,14 @@ class Console:
     """Where progress and news go; `log` keeps a copy of the news with times."""
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False):
-        self.stream = stream or sys.stderr
+        self._stream = stream
         self.quiet = quiet
         self.log: Path | None = None
+
+    @property
+    def stream(self) -> TextIO:
+        """Where it writes; stderr as it is now, which notebooks and tests exchange."""
+        return self._stream or sys.stderr
 
     def say(self, text: str) -> None:
         """One line of news."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
     from kagglekit.solution import Solution
 
-COUNT = 8  # training pictures of the sample data: enough for the folds, few enough for seconds
+COUNT = 6  # training pictures of the sample data: enough for two folds, few enough for seconds
 SIZE = 64  # pixels of the shorter side
 CHEAP = {"encoder_weights": "none", "decoder": "unet/4", "precision": "fp32", "batch_size": 4, "folds": 2}
 SMALL = {"fidelity.image_size": SIZE, "fidelity.fraction": 1.0, "fidelity.epochs": 1}
