@@ -1,6 +1,6 @@
-"""Writes docs/hooks.md and docs/techniques.md from the code; a test fails when a file on disk differs.
+"""Writes docs/hooks.md, docs/techniques.md and docs/laws.md from the code; a test fails when a file on disk differs.
 
-Run it after changing a hook or a technique: `python docs/generate.py`.
+Run it after changing a hook, a technique or a law: `python docs/generate.py`.
 """
 
 import dataclasses
@@ -102,7 +102,36 @@ def type_of(field: dataclasses.Field) -> str:
     return field.type if isinstance(field.type, str) else inspect.formatannotation(field.type).replace("typing.", "")
 
 
-PAGES = {"hooks.md": hooks_page, "techniques.md": techniques_page}
+LAWS_HEAD = """# Laws
+
+What `kk check` asks, and `kagglekit.testing.conformance` in tests ([how](test_a_plugin.md)). Made from the kit by
+`docs/generate.py`.
+"""
+KINDS = {
+    "plugin": "Of a plugin",
+    "competition": "Of a competition",
+    "technique": "Of a technique",
+    "stage": "Of stages, whoever answers or wraps them",
+}
+
+
+def laws_page() -> str:
+    """The text of docs/laws.md."""
+    from kagglekit.testing import all_laws
+
+    parts = [LAWS_HEAD]
+    for kind, title in KINDS.items():
+        rows = [
+            f"| {law.name.replace('_', ' ')} |{f' `{law.hook}` |' if kind == 'stage' else ''} {law.text} |"
+            for law in all_laws()
+            if law.kind == kind
+        ]
+        stage, line = (" stage |", "---|") if kind == "stage" else ("", "")
+        parts.append("\n".join([f"## {title}\n", f"| law |{stage} what it says |", f"|---|{line}---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+PAGES = {"hooks.md": hooks_page, "techniques.md": techniques_page, "laws.md": laws_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

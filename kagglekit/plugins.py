@@ -19,6 +19,7 @@ from kagglekit.errors import KagglekitError, PluginError, UsageError, did_you_me
 from kagglekit.types import Competition
 
 GROUP = "kagglekit"
+API = 1  # of the hooks, their arguments and the objects they exchange; rises when a plugin must change to go on working
 MOST_CLASSES = 256  # values of a uint8
 MARK = f"{hookspecs.PROJECT}_impl"
 SPECS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("kk_")}
@@ -103,6 +104,7 @@ def build(found: Iterable[tuple[str, str, object]]) -> Registry:
             plugin = Plugin(name, source, load())
             if not isinstance(plugin.module, ModuleType):
                 raise PluginError(f"its entry point is a {type(plugin.module).__name__}; expected a module")
+            check_api(plugin.module)
             verify(plugin.module)
             offered = list(_competitions(plugin)), list(_techniques(plugin))
             _refuse_clashes(plugin, offered[0], competitions, "competition")
@@ -121,6 +123,18 @@ def _traceback() -> str:
     import traceback
 
     return traceback.format_exc()
+
+
+def check_api(module: ModuleType) -> None:
+    """Raise PluginError if a module states another version of the plugin API than this one; it need not state any."""
+    stated = getattr(module, "KAGGLEKIT_API", API)
+    if type(stated) is not int:
+        raise PluginError(f"KAGGLEKIT_API is {stated!r}; expected the whole number of a version, as {API}")
+    if stated != API:
+        older = "kagglekit" if stated > API else "the plugin"
+        raise PluginError(
+            f"it is made for version {stated} of kagglekit's plugin API, this is version {API}; upgrade {older}"
+        )
 
 
 def verify(plugin: object) -> None:

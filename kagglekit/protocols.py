@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 class SubmissionFormat(Protocol):
     """How predictions become the file that a competition scores. A row is any JSON-like value of one sample.
 
-    Derive from it: what has a body here serves most formats as it is.
+    Derive from it: what has a body here serves most formats as it is. A format that cannot hold every mask says in
+    `loses` what is lost, as in "it loses regions below 75 pixels"; what survived once must survive again.
     """
 
     filename: str
+    loses: str = ""
 
     def encode(self, mask: np.ndarray) -> Any:
         """The row of one mask at submission size."""

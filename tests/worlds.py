@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,15 @@ from torch import nn
 
 from kagglekit.data.intake import Plain
 from kagglekit.data.sampling import Shuffle
-from kagglekit.data.store import Store, open_store
-from kagglekit.errors import DataError
+from kagglekit.data.store import Store
 from kagglekit.metrics import MeanIoU
-from kagglekit.protocols import Dataset
 from kagglekit.recipe import Fidelity, Recipe
+from kagglekit.testing.worlds import Discs, cropped, disc, discs, filled, samples, tiny_network
 from kagglekit.train.fit import Job
 from kagglekit.train.losses import build as build_loss
-from kagglekit.types import Box, Draw, Sample, Tiling
+from kagglekit.types import Draw, Sample
 
-
-def disc(size: tuple[int, int], y: float, x: float, radius: float) -> np.ndarray:
-    """uint8 `[H, W]` mask of a disc."""
-    rows, columns = np.mgrid[: size[0], : size[1]]
-    return ((rows - y) ** 2 + (columns - x) ** 2 <= radius**2).astype(np.uint8)
+__all__ = ["Discs", "cropped", "disc", "discs", "filled", "samples", "tiny_network"]  # moved to the kit, used from here
 
 
 def centre(weights: np.ndarray) -> np.ndarray:
@@ -39,86 +32,11 @@ def centre(weights: np.ndarray) -> np.ndarray:
     return np.array([(weights * rows).sum() / h, (weights * columns).sum() / w]) / weights.sum()
 
 
-def cropped(array: np.ndarray, box: Box | None) -> np.ndarray:
-    """A window of an array, or all of it."""
-    return array if box is None else array[box.top : box.top + box.height, box.left : box.left + box.width]
-
-
-@dataclass
-class Discs(Dataset):
-    """A data set in memory: reddish discs on bluish noise. The mask is exactly where red exceeds 127.
-
-    `damaged` ids raise DataError when read; `delay` seconds pass before each picture is read; `reads` counts them.
-    """
-
-    samples: Sequence[Sample]
-    delay: float = 0.0
-    damaged: tuple[str, ...] = ()
-    channels: int = 3
-    task: str = "binary"
-    reads: list[str] = field(default_factory=list)
-    test: Sequence[Sample] = ()
-    problems: Sequence[Any] = ()
-    files: Sequence[Path] = ()
-    submission: Any = None
-    tiling: Tiling | None = None
-    answers: Any = field(default_factory=dict)
-
-    @property
-    def train(self) -> Sequence[Sample]:
-        return self.samples
-
-    def read_mask(self, sample: Sample, box=None) -> np.ndarray:
-        rng = np.random.default_rng(sample.label)
-        h, w = sample.size
-        y, x = rng.uniform(0.3, 0.7, 2) * sample.size
-        mask = disc(sample.size, y, x, min(h, w) * rng.uniform(0.15, 0.3))
-        return cropped(np.stack([mask, 1 - mask], -1) if self.task == "multilabel" else mask, box)
-
-    def read_image(self, sample: Sample, box=None) -> np.ndarray:
-        time.sleep(self.delay)
-        self.reads.append(sample.id)
-        if sample.id in self.damaged:
-            raise DataError(f"{sample.id}: this picture is broken")
-        inside = Discs((), task="binary").read_mask(sample)[..., None].astype(bool)
-        noise = np.random.default_rng(10_000 + sample.label).integers(0, 100, (*sample.size, 3))
-        image = noise + np.where(inside, np.array([150, 0, 0]), np.array([0, 0, 120]))
-        return cropped(np.concatenate([image, image], -1)[..., : self.channels].astype(np.uint8), box)
-
-
-def samples(count: int, sizes: Sequence[tuple[int, int]] = ((48, 64),)) -> list[Sample]:
-    """Samples s000, s001 ... whose sizes take turns."""
-    return [
-        Sample(f"s{i:03d}", Path(f"/nowhere/s{i:03d}.png"), tuple(sizes[i % len(sizes)]), i, f"group{i // 2}", i % 3)
-        for i in range(count)
-    ]
-
-
-def discs(count: int, sizes: Sequence[tuple[int, int]] = ((48, 64),), **fields: Any) -> Discs:
-    """A data set of `count` discs."""
-    return Discs(samples(count, sizes), **fields)
-
-
-def filled(cache: Path, dataset: Discs, image_size: int = 32, classes: int = 1) -> Store:
-    """The store of a data set, with every sample decoded."""
-    store = open_store(cache, "fingerprint", dataset, image_size, dataset.task, classes)
-    store.fill(dataset, dataset.train)
-    return store
-
-
 def recipe(**values: Any) -> Recipe:
     """A recipe for discs, in 32-bit floats."""
     fidelity = {"image_size": 32, "epochs": 3} | values.pop("fidelity", {})
     defaults = {"competition": "discs", "precision": "fp32", "lr": 0.02, "batch_size": 8, "warmup": 0.5}
     return Recipe(**(defaults | values), fidelity=Fidelity(**fidelity))
-
-
-def tiny_network(channels: int = 3, classes: int = 1, norm: bool = True) -> nn.Module:
-    """Two convolutions, with batch norm unless told otherwise."""
-    middle = nn.BatchNorm2d(6) if norm else nn.Identity()
-    body = nn.Sequential(nn.Conv2d(channels, 6, 3, padding=1), middle, nn.ReLU(), nn.Conv2d(6, classes, 3, padding=1))
-    body.normalisation = ((0.5,) * channels, (0.5,) * channels)
-    return body
 
 
 def flip_half(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -35,6 +35,9 @@ VERBS = {
     "submission": ("submission", "Check a submission file before you upload it."),
     "runs": ("runs", "List the runs in the ledger."),
     "board": ("board", "Write a page over all runs that sorts and filters."),
+    "plugins": ("plugins", "List plugins, what each brings, what is broken; who answers a hook."),
+    "new": ("new", "Write a small working plugin to begin with."),
+    "check": ("check", "Check that a plugin keeps every law of the conformance kit."),
     "doctor": ("doctor", "Show versions, devices, memory, weights at hand, broken plugins."),
 }
 

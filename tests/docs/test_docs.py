@@ -149,7 +149,11 @@ def test_the_example_technique_of_a_stranger_loads_and_wraps():
     from kagglekit.solution import resolve
 
     ours = [(p.name, p.source, lambda m=p.module: m) for p in discover().plugins.values()]
-    theirs = ("vflip", "kagglekit-vflip 0.1.0", lambda: module_at(ROOT / "examples/vflip/kagglekit_vflip.py"))
+    theirs = (
+        "vflip",
+        "kagglekit-vflip 0.1.0",
+        lambda: module_at(ROOT / "examples/your_first_technique/kagglekit_vflip.py"),
+    )
     registry = build([*ours, theirs])
     assert not registry.broken
     techniques = (TechniqueSpec(name="flip-tta"), TechniqueSpec(name="vflip-tta"))

@@ -30,7 +30,7 @@ ORDER = (
     ("experiment",),
     ("reproduce",),
     ("writeup",),
-    ("search", "testing"),
+    ("search", "testing", "scaffold"),
     ("compare",),
     ("cli",),
 )

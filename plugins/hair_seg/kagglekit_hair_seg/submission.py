@@ -38,6 +38,11 @@ class PolygonJson(SubmissionFormat):
             self._names = _checked_names(self.sample, entries, DataError)
         return self._names
 
+    @property
+    def loses(self) -> str:
+        """What one polygon for each picture cannot hold."""
+        return f"regions and holes below {self.min_area} pixels, and a line of pixels for each bridge"
+
     def encode(self, mask: np.ndarray) -> np.ndarray:
         """One closed-bridge polygon around all regions and holes, losing nothing but small parts and bridges."""
         points = polygon.trace(mask, 0.0, self.min_area)

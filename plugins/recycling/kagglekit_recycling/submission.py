@@ -11,6 +11,7 @@ import numpy as np
 from kagglekit import SubmissionFormat
 from kagglekit.data import label_map
 from kagglekit.data.rows import read_rows, require_ids, write_rows
+from kagglekit_recycling import UNKNOWN
 from kagglekit_recycling.labels import Edition
 
 HEADER = "image_id", "PredictionString"
@@ -23,6 +24,11 @@ class LabelCsv(SubmissionFormat):
     names: Sequence[str]
     edition: Edition
     filename: str = "submission.csv"
+
+    @property
+    def loses(self) -> str:
+        """Classes that one edition knows and the other does not."""
+        return "" if self.edition.has_unknown else f"the class {UNKNOWN}, which this edition does not have"
 
     def encode(self, mask: np.ndarray) -> str:
         """The label map `[256, 256]` row by row."""
