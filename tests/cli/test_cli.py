@@ -56,14 +56,14 @@ def test_help_lists_every_verb_with_a_line_that_says_what_it_does(flag):
 def test_every_verb_has_help_of_its_own(verb):
     text = answer(verb, "--help")
     assert text.startswith("Usage: ") and len(text.splitlines()) > 5
-    assert verb in ("data", "submission") or "--json" in text
+    assert verb in ("data", "new", "submission") or "--json" in text
 
 
 def test_the_version_is_printed():
     assert answer("--version").strip() == f"kk, version {__version__}"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["list", "--json"], ["info"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["list", "--json"], ["info"], ["plugins"]])
 def test_light_verbs_load_nothing_heavy(tmp_path, id, arguments):
     arguments = [*arguments, id] if arguments == ["info"] else arguments
     done = subprocess.run(
