@@ -58,6 +58,8 @@ def source_hashes(solution: Solution) -> dict[str, str]:
         "report",
         "search",
         "testing",
+        "scaffold",
+        "eda",
         "cleaning.py",
         "writeup",
         "blending.py",

@@ -129,6 +129,8 @@ def test_the_computing_parts_of_the_engine_are_code_and_command_line_reports_and
             "report",
             "search",
             "testing",
+            "scaffold",
+            "eda",
             "cleaning.py",
             "writeup",
             "blending.py",
