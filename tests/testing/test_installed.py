@@ -22,27 +22,30 @@ def place(tmp_path_factory):
     """(bin folder of a fresh environment, a home with copies of a competition and of the examples)."""
     home = tmp_path_factory.mktemp("installed")
     bin = environments.make(home / "venv")
-    shutil.copytree(ROOT / "plugins" / "contrast", home / "contrast", ignore=JUNK)
+    shutil.copytree(ROOT / "plugins" / "recycling", home / "recycling", ignore=JUNK)
     for example in ("your_first_competition", "your_first_technique"):
         shutil.copytree(ROOT / "examples" / example, home / example, ignore=JUNK)
-    built = [ROOT, ROOT / "plugins" / "techniques", home / "contrast"]
+    built = [ROOT, ROOT / "plugins" / "techniques", home / "recycling"]
     environments.run(bin, home, "pip", "wheel", "--wheel-dir", home / "wheels", *built)
     wheels = sorted((home / "wheels").glob("*.whl"))
     assert len(wheels) == 3
     environments.run(bin, home, "pip", "install", *wheels)
-    shutil.rmtree(home / "contrast")
+    shutil.rmtree(home / "recycling")
+    environments.run(bin, home, "kk", "data", "sample", "recycling", home / "data", "--count", "16")
     return bin, home
 
 
 def test_a_competition_out_of_the_tree_checks_and_runs(place):
     bin, home = place
     listed = json.loads(environments.run(bin, home, "kk", "plugins", "--json").stdout)["plugins"]
-    assert {"contrast", "techniques"} <= {row["plugin"] for row in listed} and not any(r["broken"] for r in listed)
-    checked = json.loads(environments.run(bin, home, "kk", "check", "contrast", "--json").stdout)
+    assert {"recycling", "techniques"} <= {row["plugin"] for row in listed} and not any(r["broken"] for r in listed)
+    checked = json.loads(environments.run(bin, home, "kk", "check", "recycling", "--json").stdout)
     assert checked["fail"] == 0 and checked["pass"] >= 50
     status = {v["law"]: v["status"] for v in checked["verdicts"]}
     assert status["a_recipe_resolves_in_a_fresh_process"] == status["importing_it_loads_nothing_heavy"] == "pass"
-    result = json.loads(environments.run(bin, home, "kk", "run", "contrast", "--fidelity", "demo", *SMALL).stdout)
+    result = json.loads(
+        environments.run(bin, home, "kk", "run", "recycling", "--data", "data", "--fidelity", "demo", *SMALL).stdout
+    )
     assert result["status"] == "done" and result["test"]["count"] >= 4
 
 
@@ -75,9 +78,22 @@ def test_a_new_technique_is_installed_checked_and_used_as_typed(place):
     for line in ("kk new technique other-light", "pip install -e other-light"):
         environments.run(bin, home, *shlex.split(line))
     assert " 0 broken, 0 skipped" in environments.run(bin, home, "kk", "check", "other-light").stdout
-    words = ["kk", "run", "contrast", "--fidelity", "demo", "--with", "other-light", "-o", "fold=1", *SMALL]
+    words = [
+        "kk",
+        "run",
+        "recycling",
+        "--data",
+        "data",
+        "--fidelity",
+        "demo",
+        "--with",
+        "other-light",
+        "-o",
+        "fold=1",
+        *SMALL,
+    ]
     assert json.loads(environments.run(bin, home, *words).stdout)["status"] == "done"
     asked = environments.run(
-        bin, home, "kk", "plugins", "why", "kk_augment", "--recipe", "contrast", "--with", "other-light"
+        bin, home, "kk", "plugins", "why", "kk_augment", "--recipe", "recycling", "--with", "other-light"
     )
     assert "kagglekit-other-light 0.1.0" in asked.stdout
