@@ -141,7 +141,7 @@ def _part(registry: Registry, folder: Path, place: Path | None) -> Part:
     mark = fingerprint(place, dataset.files, folders.cache(), progress.track)
     if mark != manifest["data_fingerprint"]:
         raise UsageError(f"run {folder.name} was made of other data than {place}; name its folder with --data")
-    data = prepare(solution, dataset, mark)
+    data = prepare(solution, dataset, mark, test=False)  # predicting reads the test part anyway
     members = [(Member(folder / m["file"], m["epoch"], m["fold"]), m["weight"]) for m in result["members"]]
     by_fold = {}
     for part in data.splits:
@@ -190,12 +190,10 @@ def _fit(parts: Sequence[Part], start: Sequence[float], blends):
 
 def _finish(parts: Sequence[Part], blend: Blend, data: Data, out: Path) -> dict[str, Any]:
     """Post-processing fitted on the blend, its validation score, the submission and its score."""
-    import numpy as np
-
     from kagglekit.metrics import score_with_interval
     from kagglekit.predict.postprocess import describe
-    from kagglekit.predict.stages import choose_settings, encode, score_validation
-    from kagglekit.predict.submission import score_file, write
+    from kagglekit.predict.stages import choose_settings, score_validation, write_test
+    from kagglekit.predict.submission import score_file
 
     solution, process = parts[0].loaded.solution, parts[0].loaded.process
     metric, dataset = solution.competition.metric, data.dataset
@@ -204,18 +202,9 @@ def _finish(parts: Sequence[Part], blend: Blend, data: Data, out: Path) -> dict[
         gate = choose_settings(process, data, blend, metric)
         process = gate.chosen if gate else process
         validation = score_with_interval(metric, score_validation(data, blend, process, metric))
-    form, rows, losses = dataset.submission, {}, []
-    looks = test_predictions(parts, blend.weights, blend.voting)
-    for sample, prediction in progress.track(looks, len(dataset.test), "predicting test"):
-        if prediction is None:
-            planes = (len(solution.competition.classes),) if solution.competition.task == "multilabel" else ()
-            rows[sample.id] = form.encode(np.zeros((*sample.truth_size, *planes), np.uint8))
-            continue
-        rows[sample.id] = encode(form, process, prediction, data.store)
-        mask = process(prediction)
-        losses.append(metric.compare(mask, form.decode(rows[sample.id], sample.truth_size)))
-    sizes = {s.id: s.truth_size for s in dataset.test}
-    submission = write(form, out / form.filename, rows, sizes, losses, metric)
+    unreadable: list[str] = []
+    looks = test_predictions(parts, blend.weights, blend.voting, unreadable)
+    submission = write_test(data, looks, unreadable, process, metric, out)
     test = score_file(submission.path, dataset, metric)
     return {
         "validation": validation and dataclasses.asdict(validation),
@@ -226,12 +215,11 @@ def _finish(parts: Sequence[Part], blend: Blend, data: Data, out: Path) -> dict[
 
 
 def test_predictions(
-    parts: Sequence[Part], weights: Sequence[float], voting: bool
+    parts: Sequence[Part], weights: Sequence[float], voting: bool, unreadable: list[str]
 ) -> Iterator[tuple[Sample, Prediction | None]]:
-    """(sample, blended prediction) of the test pictures; None where one cannot be read."""
+    """(sample, blended prediction) of the test pictures; None, and a word in `unreadable`, where one cannot be read."""
     from kagglekit.predict.stages import look_at
 
-    unreadable: list[str] = []
     some = [(part, w) for part, w in zip(parts, weights, strict=True) if w > 0]
     looks = [look_at(part.data, part.loaded.predictor, part.loaded.solution.recipe, unreadable) for part, _ in some]
     for found in zip(*looks, strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry, table
+from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry, sample_preset, table
 
 
 @click.command("clean")
@@ -41,9 +41,7 @@ def clean_command(target, data, fidelity, overrides, with_, without, seed, out, 
     from kagglekit.solution import resolve
 
     found = registry()
-    if data is None and fidelity is None and Path(target).suffix not in (".toml", ".json"):
-        _, competition = found.competition(target)
-        fidelity = "demo" if "demo" in competition.presets else None
+    fidelity = sample_preset(found, target, data, fidelity)
     recipe, _, _ = compose_recipe(found, target, fidelity, with_, without, overrides, seed)
     solution = resolve(recipe, found)
     with progress.console(progress.Console()):

@@ -115,6 +115,13 @@ def pick_preset(competition: Competition, fidelity: str | None) -> str:
     return wanted
 
 
+def sample_preset(found: Registry, target: str, data: Path | None, fidelity: str | None) -> str | None:
+    """The preset to take: what was asked for, else the demo where a competition draws its own data."""
+    if data is not None or fidelity is not None or Path(target).suffix in (".toml", ".json"):
+        return fidelity
+    return "demo" if "demo" in found.competition(target)[1].presets else None
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Plain aligned columns, cheap enough for verbs that must answer at once."""
     cells = [[str(h) for h in headers]] + [["" if c is None else str(c) for c in row] for row in rows]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry
+from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry, sample_preset
 
 
 @click.command("eda")
@@ -41,9 +41,7 @@ def eda_command(target, data, fidelity, overrides, with_, without, seed, out, mo
     from kagglekit.solution import resolve
 
     found = registry()
-    if data is None and fidelity is None and Path(target).suffix not in (".toml", ".json"):
-        _, competition = found.competition(target)
-        fidelity = "demo" if "demo" in competition.presets else None
+    fidelity = sample_preset(found, target, data, fidelity)
     words = asked(target, fidelity, overrides, with_, without, seed)
     recipe, _, _ = compose_recipe(found, target, fidelity, with_, without, overrides, seed)
     solution = resolve(recipe, found)

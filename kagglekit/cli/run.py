@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry
+from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry, sample_preset
 from kagglekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
         raise UsageError("--again starts afresh and --resume goes on; give one of them")
     found = registry()
     target = recipe_in(target)
-    if data is None and fidelity is None and Path(target).suffix not in (".toml", ".json"):
-        _, competition = found.competition(target)
-        fidelity = "demo" if "demo" in competition.presets else None
+    fidelity = sample_preset(found, target, data, fidelity)
     recipe, _, preset = compose_recipe(found, target, fidelity, with_, without, overrides, seed)
     solution = resolve(recipe, found)
     check_workers(workers, address, recipe.batch_size)

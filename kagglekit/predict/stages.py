@@ -134,10 +134,21 @@ def _window_examples(
 def predict_test(
     data: Data, predictor: Predictor, process: Postprocess, recipe: Recipe, metric: Metric, folder: Path
 ) -> Submission:
-    """Predict every test sample and write the submission into the run folder; unreadable pictures get an empty mask."""
-    dataset, store, form = data.dataset, data.store, data.dataset.submission
+    """Predict every test sample and write the submission into the run folder."""
     unreadable: list[str] = []
-    looks = (look_at_large if store.tiling else look_at)(data, predictor, recipe, unreadable)
+    looks = (look_at_large if data.store.tiling else look_at)(data, predictor, recipe, unreadable)
+    return write_test(data, looks, unreadable, process, metric, folder)
+
+
+Looks = Iterator[tuple[Sample, Prediction | None]]
+"""(sample, prediction) of the test pictures; None where one cannot be read."""
+
+
+def write_test(
+    data: Data, looks: Looks, unreadable: list[str], process: Postprocess, metric: Metric, folder: Path
+) -> Submission:
+    """Write the submission of the test predictions; pictures in `unreadable`, filled meanwhile, get an empty mask."""
+    dataset, store, form = data.dataset, data.store, data.dataset.submission
     rows, losses = {}, []
     for sample, prediction in progress.track(looks, len(dataset.test), "predicting test"):
         if prediction is None:
@@ -155,9 +166,6 @@ def predict_test(
             f"{len(unreadable)} test picture(s) cannot be read and get an empty mask; the first: {unreadable[0]}"
         )
     return write(form, folder / form.filename, rows, {s.id: s.truth_size for s in dataset.test}, losses, metric)
-
-
-Looks = Iterator[tuple[Sample, Prediction | None]]
 
 
 def look_at(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[str]) -> Looks:

@@ -6,7 +6,6 @@ folder named by the content.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import zipfile
@@ -49,15 +48,15 @@ def pack(folder: Path, out: Path | None = None) -> Path:
             for name in names:
                 kind = zipfile.ZIP_STORED if name.endswith(".safetensors") else zipfile.ZIP_DEFLATED
                 archive.write(folder / name, name, compress_type=kind)
-            for index, (_, path) in enumerate(attached(folder)):
-                archive.write(path, f"{ATTACHED}/{index}{path.suffix}")
+            for key, path in attached(folder):
+                archive.write(path, f"{ATTACHED}/{key}{path.suffix}")
 
     write_with(out, fill)
     return out
 
 
 def attached(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(dotted key, file) of the settings of techniques that name a file of text, in the order of the recipe."""
+    """(technique.setting, file) of the settings of techniques that name a file of text."""
     recipe = folders.read_json(folder / folders.MANIFEST).get("recipe", {})
     for spec in recipe.get("techniques", []):
         for key, value in spec.get("settings", {}).items():
@@ -166,22 +165,19 @@ def inside(folder: Path, name: str) -> Path:
 
 def _point_at_attached(part: Path, target: Path) -> None:
     """Let settings that name a file name the one that came along."""
-    extra = sorted((part / ATTACHED).iterdir(), key=lambda p: int(p.stem)) if (part / ATTACHED).is_dir() else []
+    extra = {file.stem: file.name for file in (part / ATTACHED).iterdir()} if (part / ATTACHED).is_dir() else {}
     if not extra:
         return
     from kagglekit.recipe import validate
 
     manifest = folders.read_json(part / folders.MANIFEST)
-    files = iter(extra)
     for spec in manifest["recipe"].get("techniques", []):
-        for key, value in spec.get("settings", {}).items():
-            if isinstance(value, str) and Path(value).suffix in (".toml", ".json", ".csv", ".txt"):
-                file = next(files, None)
-                if file is not None:
-                    spec["settings"][key] = str(target / ATTACHED / file.name)
+        for key in spec.get("settings", {}):
+            if name := extra.get(f"{spec['name']}.{key}"):
+                spec["settings"][key] = str(target / ATTACHED / name)
     recipe = validate(manifest["recipe"])
     manifest["recipe_identity"] = recipe.identity()
-    write_text(part / folders.MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    folders.write_json(part / folders.MANIFEST, manifest)
     write_text(part / folders.RECIPE, recipe.to_toml())
 
 

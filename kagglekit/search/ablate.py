@@ -64,11 +64,16 @@ def ablate(ablation: Ablation, execute: Executor) -> dict[str, Any]:
     code = code_version(ablation.solution)
     with alone(folder, ABLATION):
         _claim(ablation)
-        trials = Trials(folder, digest([code, ablation.mark, _fixed(plan)]))
+        # A training is recorded by its number among those of the plan: another set of variants is another record.
+        variants = sorted(plan.variants().values())
+        trials = Trials(folder, digest([code, ablation.mark, _fixed(plan), variants]))
         try:
             study = Study(plan, trials)
             if trials.stale():
-                progress.say(f"the code has changed since: {len(trials.stale())} finished training(s) run again")
+                progress.say(
+                    f"code or variants have changed since: {len(trials.stale())} record(s) no longer count; networks "
+                    "that this code trained are known all the same"
+                )
             elif study.results:
                 progress.say(f"ablation {plan.name}: going on after {len(study.results)} training(s)")
             try:

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kagglekit.search.ladder import Ladder, Task
+from kagglekit.search.ladder import Task
 from kagglekit.search.trials import Key, Outcome
 
 if TYPE_CHECKING:
     from kagglekit.search.trial import Place
 
 Objective = Callable[[Task, Callable[[dict[str, Any]], None]], Outcome]
+
+
+class Schedule(Protocol):
+    """What executors run: the ladder of a search, the study of an ablation."""
+
+    results: dict[Key, Outcome]
+
+    @property
+    def finished(self) -> bool:
+        """Is there nothing left to do?"""
+
+    def next(self) -> Task | None:
+        """A trial to run now; None while others have to end first, or when all is done."""
+
+    def take(self, key: Key, outcome: Outcome) -> None:
+        """Record how a trial ended."""
 
 
 class Watcher(Protocol):
@@ -52,8 +68,8 @@ def objective_at(place: Place) -> Objective:
     return objective
 
 
-def climb(ladder: Ladder, objective: Objective, watcher: Watcher | None = None) -> None:
-    """Run the ladder to its end; `objective(task, report)` runs one trial."""
+def climb(ladder: Schedule, objective: Objective, watcher: Watcher | None = None) -> None:
+    """Run a ladder, or a study, to its end; `objective(task, report)` runs one trial."""
     watcher = watcher or Nobody()
     while task := ladder.next():
         watcher.began(task)

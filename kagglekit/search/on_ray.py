@@ -16,8 +16,8 @@ from typing import Any
 
 from kagglekit.cluster import worker_environment
 from kagglekit.errors import RunError, UsageError
-from kagglekit.search.ladder import Ladder, Task
-from kagglekit.search.local import Nobody, Watcher
+from kagglekit.search.ladder import Task
+from kagglekit.search.local import Nobody, Schedule, Watcher
 from kagglekit.search.trial import Place
 from kagglekit.search.trials import Outcome
 
@@ -71,8 +71,8 @@ def share(nodes: list[dict[str, float]], wave: int, gpus_per_trial: float | None
     return Share(float(cpus), 0.0), sum(node // cpus for node in cores)
 
 
-def climb(ladder: Ladder, place: Place, part: Share, slots: int, watcher: Watcher | None = None) -> None:
-    """Run the ladder to its end on the Ray that this process is connected to."""
+def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watcher | None = None) -> None:
+    """Run a ladder, or a study, to its end on the Ray that this process is connected to."""
     os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
     from ray import tune
 
@@ -116,7 +116,7 @@ def train(config: dict[str, Any], place: dict[str, Any]) -> None:
     tune.report({"score": outcome.score or 0.0, "row": "", "outcome": json.dumps(asdict(outcome))})
 
 
-def make_feed(ladder: Ladder, watcher: Watcher):
+def make_feed(ladder: Schedule, watcher: Watcher):
     """A Tune searcher that asks the ladder. Made here because its base class takes seconds to import."""
     from ray.tune.search import Searcher
 

@@ -5,6 +5,7 @@ All that the ways need is predicted once, a file per member and view; each way t
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def judge_variants(
         for name, verdict in _judge(solution, data, members, folder, missing).items():
             known[keys[name]] = verdict
         folders.write_json(path, known)
+        shutil.rmtree(folder / CACHE)  # members times views times pictures: too much to keep for what it costs anew
     return {name: known[key] for name, key in keys.items()}
 
 

@@ -69,6 +69,12 @@ def test_one_seed_and_failed_trainings_are_said_at_the_top(tmp_path):
     assert "One seed." in text and "1 training failed." in text and "without smear, seed 2: it burned" in text
 
 
+def test_techniques_that_were_only_left_out_have_one_line_each(tmp_path):
+    effects = [{key: value for key, value in one.items() if key != "alone"} for one in make_result()["effects"]]
+    text = page_of(tmp_path, effects=effects).text
+    assert text.count("with all others") == 3 and " alone " not in text.partition("All variants")[0]
+
+
 def test_a_page_without_a_whole_seed_says_so(tmp_path):
     text = page_of(tmp_path, effects=[], variants=[], interactions=[], seeds=0).text
     assert "Nothing to compare." in text and "How it was measured" in text

@@ -256,3 +256,15 @@ def test_fitted_weights_and_an_averaged_network_go_through_a_whole_run_and_an_ab
     told = run(planned(solution), solution, toy)
     passes = {one["name"]: one["passes"] for one in told["variants"]}
     assert passes == {"everything": 1, "without toy-epochs": 1, "without weight-average": 2, "nothing": 1}
+
+
+@pytest.mark.slow
+def test_pairs_that_are_asked_for_later_are_compared_by_their_own_scores_and_train_nothing_twice(toy):
+    solution, trained = solved(*ALL), []
+    run(planned(solution, name="a"), solution, toy, trained)
+    first = len(trained)
+    later = run(planned(solution, name="a", alone=False, pairs=True), solution, toy, trained)
+    fresh = run(planned(solution, name="b", alone=False, pairs=True), solution, toy)
+    assert later["effects"] == fresh["effects"] and later["interactions"] == fresh["interactions"]
+    assert later["cost"]["shared"] == later["cost"]["trainings"] == first
+    assert not list((folders.home() / "discs").glob("*/apart")), "probabilities are not left lying about"

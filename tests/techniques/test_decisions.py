@@ -132,7 +132,9 @@ def test_the_content_becomes_part_of_the_recipe_and_must_stay_what_it_was(data):
     write(data, Decision("s005", "keep"))
     assert toy(data, path).recipe.identity() != recipe.identity()
     with pytest.raises(RecipeError, match=rf"has changed since this recipe was made \(content .*, not {content}\)"):
-        toy(data, path, content=content)
+        toy(data, path, content=content).dataset(data)
+    path.unlink()
+    assert toy(data, path, content=content).recipe == recipe, "whoever predicts with a run needs no decisions"
 
 
 def test_a_technique_without_a_file_or_with_a_faulty_one_is_refused_at_once(tmp_path):

@@ -249,8 +249,12 @@ def test_the_content_of_the_file_is_part_of_the_recipe(tmp_path):
     assert WeightedDraws(str(path), one.content) == one
     path.write_text("sample,weight\ns000,2\n")
     assert WeightedDraws(str(path)).content != one.content
-    with pytest.raises(RecipeError, match="has changed since this recipe was made; bring the old file back"):
-        WeightedDraws(str(path), one.content)
+    dataset = discs(4)
+    stated = solved({"name": "weighted-draws", "settings": {"file": str(path), "content": one.content}})
+    with pytest.raises(RecipeError, match="has changed since this recipe was made"):
+        stated.sampler(dataset, dataset.train, filled(tmp_path, dataset))
+    path.unlink()
+    assert WeightedDraws(str(path), one.content) == one, "whoever predicts needs no weights"
 
 
 def test_a_missing_file_and_none_at_all_are_refused(tmp_path):

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kagglekit import Box, Dataset, Finding, RecipeError, Sample, hookimpl
 from kagglekit.types import Size, Task
+from kagglekit_techniques.contents import fill_in, refuse_other
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from kagglekit.data.decisions import Decisions
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,19 @@ class Decide:
     content: str = ""
 
     def __post_init__(self):
-        from kagglekit.data.decisions import read
-
         if not self.file:
             raise RecipeError(
                 f"techniques.{self.name}: no file; add --with {self.name}:file=PATH (`kk clean` writes one)"
             )
-        found = read(Path(self.file)).content()
-        if self.content and self.content != found:
-            raise RecipeError(
-                f"techniques.{self.name}: {self.file} has changed since this recipe was made (content {found}, not "
-                f"{self.content}); bring the old file back, or remove content from the recipe to use the new one"
-            )
-        object.__setattr__(self, "content", found)
+        fill_in(self, lambda: self._read().content())
+
+    def _read(self) -> Decisions:
+        from kagglekit.data.decisions import read
+
+        found = read(Path(self.file))
+        if self.content:
+            refuse_other(self, self.file, found.content())
+        return found
 
     @hookimpl(wrapper=True)
     def kk_dataset(self, root, competition):
@@ -50,7 +53,7 @@ class Decide:
         dataset = yield
         from kagglekit.data import decisions
 
-        found = decisions.read(Path(self.file))
+        found = self._read()
         decisions.check(found, competition.id, {sample.id for sample in dataset.train}, _mark(root, dataset))
         masks = found.masks()
         return Relabelled(dataset, masks, competition.task, len(competition.classes)) if masks else dataset
@@ -59,9 +62,7 @@ class Decide:
     def kk_clean(self):
         """What was found so far, corrected by a person."""
         found = yield
-        from kagglekit.data.decisions import read
-
-        decided = {one.sample: one for one in read(Path(self.file)).decisions}
+        decided = {one.sample: one for one in self._read().decisions}
         spared = {name for name, one in decided.items() if one.action in ("keep", "relabel")}
         ours = [
             Finding(name, one.rule or self.name, 1.0, "drop", one.why or f"decided by {one.who or 'a person'}")

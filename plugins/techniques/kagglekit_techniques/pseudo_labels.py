@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kagglekit import Box, Dataset, RecipeError, Sample, hookimpl
 from kagglekit.types import Size, Task
+from kagglekit_techniques.contents import fill_in, refuse_other
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,18 +40,15 @@ class PseudoLabels:
                 f"techniques.{self.name}: needs masks and images; first kk predict RUN --images IMAGES --out MASKS, "
                 f"then --with {self.name}:masks=MASKS,images=IMAGES"
             )
+        fill_in(self, self._content)
+
+    def _content(self) -> str:
         from kagglekit.data.fingerprint import hash_file
 
         index = Path(self.masks) / "index.csv"
         if not index.is_file():
             raise RecipeError(f"techniques.{self.name}: {index} does not exist; kk predict RUN --images writes it")
-        found = hash_file(index)[:16]
-        if self.content and self.content != found:
-            raise RecipeError(
-                f"techniques.{self.name}: the masks in {self.masks} have changed since this recipe was made (content "
-                f"{found}, not {self.content}); bring them back, or remove content from the recipe to use the new ones"
-            )
-        object.__setattr__(self, "content", found)
+        return hash_file(index)[:16]
 
     @hookimpl(wrapper=True)
     def kk_dataset(self, competition):
@@ -61,6 +59,7 @@ class PseudoLabels:
                 f"techniques.{self.name}: reads whole pictures, those of {competition.id} are looked at by window; use "
                 f"--without {self.name}"
             )
+        refuse_other(self, self.masks, self._content())
         rows = [row for row in read_index(Path(self.masks) / "index.csv") if float(row["sure"]) >= self.sure]
         taken = [self._sample(row["picture"], dataset) for row in rows]
         if not taken:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from kagglekit import RecipeError, hookimpl
+from kagglekit_techniques.contents import fill_in, refuse_other
 from kagglekit_techniques.fitting import refuse_tiled
 
 
@@ -160,21 +161,18 @@ class WeightedDraws:
     content: str = ""
 
     def __post_init__(self):
+        fill_in(self, self._content)
+
+    def _content(self) -> str:
+        from kagglekit.data.fingerprint import hash_file
+
         if not Path(self.file).is_file():
             fault = f"{self.file} does not exist" if self.file else "names no file"
             raise RecipeError(
                 f"techniques.weighted-draws.file: {fault}; give it a CSV with the columns sample and weight: "
                 "--with weighted-draws:file=PATH"
             )
-        from kagglekit.data.fingerprint import hash_file
-
-        found = hash_file(Path(self.file))[:16]
-        if self.content and self.content != found:
-            raise RecipeError(
-                f"techniques.weighted-draws: {self.file} has changed since this recipe was made; bring the old file "
-                "back, or remove content from the recipe to use the new one"
-            )
-        object.__setattr__(self, "content", found)
+        return hash_file(Path(self.file))[:16]
 
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset, samples, recipe):
@@ -182,4 +180,5 @@ class WeightedDraws:
         inner = yield
         from kagglekit_techniques.drawing import Weighted, read_weights
 
+        refuse_other(self, self.file, self._content())
         return Weighted(inner, read_weights(self.file, dataset.train, samples), recipe.seed)
