@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kagglekit.errors import DataError, RunError
+from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.plugins import discover
 from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
@@ -102,6 +102,12 @@ def test_names_that_lead_elsewhere_or_are_no_record_are_refused(finished, tmp_pa
         bundle.unpack(path)
     assert set(tmp_path.rglob("*")) == before
     assert not list((folders.home() / "bundles").glob("*")) if (folders.home() / "bundles").exists() else True
+
+
+def test_a_bundle_that_is_not_there_is_said_to_be_none(tmp_path):
+    for take in (bundle.find, bundle.recipe_in):
+        with pytest.raises(UsageError, match=r"gone\.kkbundle: no such bundle; kk bundle RUN makes one"):
+            take(str(tmp_path / "gone.kkbundle"))
 
 
 def test_links_are_refused(finished, tmp_path):

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from kagglekit.errors import DataError, RunError
+from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.files import write_text, write_with
 from kagglekit.runs import folder as folders
 
@@ -66,8 +66,12 @@ def attached(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def is_bundle(name: str | Path) -> bool:
-    """Is there a file of that name which is meant to be a bundle?"""
-    return Path(name).suffix == SUFFIX and Path(name).is_file()
+    """Is a bundle meant? Raises UsageError if there is no such file."""
+    if Path(name).suffix != SUFFIX:
+        return False
+    if not Path(name).is_file():
+        raise UsageError(f"{name}: no such bundle; kk bundle RUN makes one")
+    return True
 
 
 def find(name: str) -> Path:

@@ -98,7 +98,7 @@ def axes_of(solution: Solution, wanted: Sequence[str]) -> tuple[Axis, ...]:
             if one not in held:
                 raise UsageError(
                     f"--technique {text}: the recipe does not hold {one or 'a technique without a name'}"
-                    f"{did_you_mean(one, held)}; it holds {', '.join(held)}; add more with --with"
+                    f"{did_you_mean(one, held)}; add it with --with"
                 )
         axes.append(Axis(name.strip(), members, all(acts_after_training(held[one]) for one in members)))
     named = [axis.name for axis in axes]

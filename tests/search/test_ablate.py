@@ -128,7 +128,10 @@ def test_several_techniques_can_be_one_axis(toy):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (["toy-ta"], r"--technique toy-ta: the recipe does not hold toy-ta; did you mean toy-tta\?; it holds toy-tta"),
+        (
+            ["toy-ta"],
+            r"--technique toy-ta: the recipe does not hold toy-ta; did you mean toy-tta\?; add it with --with",
+        ),
         (["a=toy-tta", "toy-tta"], "toy-tta is named twice"),
         (["x=toy-tta+"], "does not hold a technique without a name"),
     ],
