@@ -135,9 +135,8 @@ def _score(facts: Mapping[str, Any], w: Mapping[str, str]) -> Section:
 def _techniques(facts: Mapping[str, Any], w: Mapping[str, str]) -> Section:
     found = facts["ablation"]
     if not found:
-        return Section(
-            "techniques", w["techniques"], (w["no_ablation"].format(competition=facts["competition"]["id"]),)
-        )
+        command = f"kk ablate {facts['competition']['id']} --data DIR"
+        return Section("techniques", w["techniques"], (w["no_ablation"],), code=(command,))
 
     def said(one: Mapping[str, Any] | None) -> str:
         if not one:
