@@ -90,7 +90,7 @@ def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
         greater_is_better=solution.competition.metric.greater_is_better,
     )
     data = data or sample_folder(solution, solution.competition.sample_count, 0)
-    return ablation_of(plan, solution, data, "kk " + shlex.join(sys.argv[1:]))
+    return ablation_of(plan, solution, data, "kk " + shlex.join(sys.argv[1:]), named=bool(options["wanted"]))
 
 
 def run(ablation, options: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from kagglekit.protocols import Dataset, Metric
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
-from kagglekit.search.ablation import AblationPlan, Axis, Study
+from kagglekit.search.ablation import AblationPlan, Axis, Study, runnable
 from kagglekit.search.effects import Comparison, Scores, interaction, left_out
 from kagglekit.search.storage import RESULT
 from kagglekit.search.trial import Place
@@ -45,9 +45,13 @@ class Ablation:
         return folders.home() / "ablations" / self.plan.name
 
 
-def ablation_of(plan: AblationPlan, solution: Solution, data: Path, command: str = "") -> Ablation:
-    """An ablation on the data folder `data`; without a name of its own it has one that equal ablations share."""
+def ablation_of(plan: AblationPlan, solution: Solution, data: Path, command: str = "", named: bool = False) -> Ablation:
+    """An ablation on the data folder `data`; without a name of its own it has one that equal ablations share.
+
+    `named`: somebody asked for just these techniques (see `runnable`).
+    """
     dataset = solution.dataset(data)
+    plan = runnable(plan, solution, dataset, named)
     mark = fingerprint(data, dataset.files, folders.cache(), progress.track)
     name = plan.name or f"{plan.recipe.competition}-{digest([_fixed(plan), mark])[:6]}"
     return Ablation(replace(plan, name=name), solution, data, dataset, mark, command)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
-from kagglekit.errors import UsageError, did_you_mean
+from kagglekit import progress
+from kagglekit.errors import KagglekitError, UsageError, did_you_mean
+from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe
 from kagglekit.search.ladder import Task
 from kagglekit.search.propose import Config
 from kagglekit.search.rungs import Rung
 from kagglekit.search.trials import Key, Outcome, Trials
 from kagglekit.search.variants import acts_after_training
-from kagglekit.solution import Solution
+from kagglekit.solution import Solution, resolve
 
 On = frozenset[str]
 
@@ -107,6 +109,35 @@ def axes_of(solution: Solution, wanted: Sequence[str]) -> tuple[Axis, ...]:
         if twice := [one for one in what if what.count(one) > 1]:
             raise UsageError(f"--technique: {twice[0]} is named twice")
     return tuple(axes)
+
+
+def runnable(plan: AblationPlan, solution: Solution, dataset: Dataset, named: bool) -> AblationPlan:
+    """The plan without axes that the recipe cannot do without, found before anything is trained.
+
+    Raises UsageError where such an axis was `named`, or none is left. Where the recipe does not run with no technique
+    at all, each alone is left out.
+    """
+
+    def fault(on: On) -> str:
+        try:
+            resolve(Recipe.model_validate(plan.recipe_of(on)), solution.registry).check(dataset)
+        except KagglekitError as error:
+            return str(error)
+        return ""
+
+    faults = {axis.name: fault(plan.everything - {axis.name}) for axis in plan.axes}
+    needed = [name for name, said in faults.items() if said]
+    if needed and (named or len(needed) == len(plan.axes)):
+        raise UsageError(f"--technique {needed[0]}: the recipe does not run without it: {faults[needed[0]]}")
+    for name in needed:
+        progress.say(f"{name} stays on in every variant, the recipe does not run without it: {faults[name]}")
+    plan = replace(plan, axes=tuple(axis for axis in plan.axes if axis.name not in needed))
+    if plan.alone and (said := fault(frozenset())):
+        progress.say(
+            f"techniques are left out, not added each alone: the recipe does not run with none of them: {said}"
+        )
+        return replace(plan, alone=False)
+    return plan
 
 
 @dataclass

@@ -271,3 +271,44 @@ def test_pairs_that_are_asked_for_later_are_compared_by_their_own_scores_and_tra
     assert later["effects"] == fresh["effects"] and later["interactions"] == fresh["interactions"]
     assert later["cost"]["shared"] == later["cost"]["trainings"] == first
     assert not list((folders.home() / "discs").glob("*/apart")), "probabilities are not left lying about"
+
+
+def test_a_technique_that_the_recipe_cannot_do_without_is_told_before_anything_is_trained(
+    tmp_path, monkeypatch, capsys
+):
+    refuses = """
+
+@hookimpl
+def kk_postprocess(recipe):
+    from kagglekit import RecipeError
+
+    if "toy-blind" not in [spec.name for spec in recipe.techniques]:
+        raise RecipeError("somebody has to say what to do")
+"""
+    toy = at_hand(tmp_path, monkeypatch, more=MORE + refuses)
+    solution = solved(*ALL)
+    plan = ablation_of(planned(solution), solution, toy).plan
+    assert [axis.name for axis in plan.axes] == ["toy-tta", "toy-epochs"]
+    assert set(plan.variants().values()) >= {"everything", "without toy-tta", "nothing"}
+    assert "toy-blind stays on in every variant" in capsys.readouterr().err
+    with pytest.raises(
+        UsageError, match="--technique toy-blind: the recipe does not run without it: somebody has to say"
+    ):
+        ablation_of(planned(solution, ["toy-blind", "toy-tta"]), solution, toy, named=True)
+
+
+def test_where_the_recipe_does_not_run_with_no_technique_they_are_only_left_out(tmp_path, monkeypatch, capsys):
+    refuses = """
+
+@hookimpl
+def kk_postprocess(recipe):
+    from kagglekit import RecipeError
+
+    if not recipe.techniques:
+        raise RecipeError("nobody is left")
+"""
+    toy = at_hand(tmp_path, monkeypatch, more=MORE + refuses)
+    plan = ablation_of(planned(solved(*ALL)), solved(*ALL), toy).plan
+    assert len(plan.axes) == 3 and list(plan.variants().values())[0] == "everything"
+    assert not {"nothing", "only toy-tta"} & set(plan.variants().values())
+    assert "the recipe does not run with none of them: nobody is left" in capsys.readouterr().err
