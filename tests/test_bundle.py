@@ -47,6 +47,16 @@ def test_a_bundle_holds_the_record_and_the_weights_that_predict_and_nothing_else
     assert bundle.unpack(path) == folder == bundle.find(str(path)), "the same file is not unpacked twice"
 
 
+def test_two_processes_may_unpack_one_bundle_at_once(finished):
+    from concurrent.futures import ThreadPoolExecutor
+
+    path = bundle.pack(finished)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(bundle.unpack, [path] * 6))
+    assert len(set(found)) == 1 and folders.is_done(found[0])
+    assert not list(found[0].parent.glob(".*")), "no half-unpacked folder is left"
+
+
 def test_an_unfinished_run_or_one_without_its_weights_makes_no_bundle(finished):
     (finished / "checkpoints" / "epoch-001.safetensors").unlink()
     with pytest.raises(RunError, match=r"epoch-001\.safetensors is gone; run it again with --again"):

@@ -7,9 +7,11 @@ folder named by the content.
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from kagglekit.errors import DataError, RunError, UsageError
@@ -86,16 +88,17 @@ def unpack(path: Path) -> Path:
     target = folders.home() / "bundles" / hash_file(path)[:12]
     if folders.is_done(target):
         return target
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")  # two may unpack one bundle at once
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in checked(path, archive):
                 _extract(path, archive, entry, part)
         _check_contents(path, part)
         _point_at_attached(part, target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.rename(target)
+        with suppress(OSError):  # somebody else was quicker
+            part.rename(target)
+        if not folders.is_done(target):
+            raise RunError(f"{target}: stands in the way and is no run; remove it")
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: is damaged, or no bundle: {error}") from error
     finally:

@@ -133,7 +133,7 @@ def alone(folder: Path, record: str = SEARCH):
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        who = f"{folder.name} is under way in another process"
+        who = f"{Path(record).stem} {folder.name} is under way in another process"
         raise RunError(f"{who}; wait for it, or choose a --name") from None
     try:
         yield

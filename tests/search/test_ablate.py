@@ -309,6 +309,6 @@ def kk_postprocess(recipe):
 """
     toy = at_hand(tmp_path, monkeypatch, more=MORE + refuses)
     plan = ablation_of(planned(solved(*ALL)), solved(*ALL), toy).plan
-    assert len(plan.axes) == 3 and list(plan.variants().values())[0] == "everything"
+    assert len(plan.axes) == 3 and next(iter(plan.variants().values())) == "everything"
     assert not {"nothing", "only toy-tta"} & set(plan.variants().values())
     assert "the recipe does not run with none of them: nobody is left" in capsys.readouterr().err
