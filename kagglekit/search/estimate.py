@@ -141,10 +141,9 @@ def ablation_costs(
     held_out, views = pictures / recipe.folds, len(solution.views())
     each = probed.seconds / recipe.batch_size
     trained = (pictures - held_out) * rung.fraction * rung.epochs
-    looks = 3 * views  # members times views, once for the training's own score, once more for its variants
-    jobs = [
-        SETUP + each * (trained + held_out * LOOK * (rung.epochs + looks * (1 + (len(job) > 1)))) for job in plan.jobs()
-    ]
+    looks = 3 * views  # members times views: once for the training's own score, once more for its variants
+    training = SETUP + each * (trained + held_out * LOOK * (rung.epochs + 2 * looks))
+    jobs = [training for _ in plan.jobs()]
     stored = pictures * rung.image_size**2 * (dataset.channels + 1)
     probabilities = 2 * held_out * rung.image_size**2 * len(solution.competition.classes) * looks
     trainings = len(jobs) * plan.seeds
