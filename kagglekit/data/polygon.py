@@ -53,42 +53,67 @@ def bridge(rings: Sequence[np.ndarray], worth: Sequence[float] | None = None) ->
     A ring whose `worth` in pixels is below the length of its bridge would cost more than it brings and is left out.
     """
     import numpy as np
-    from scipy.spatial import cKDTree
 
     joined = rings[0]
-    waiting = []  # for each ring: distance, its tree, the ring, and the vertices that the bridge would join
-    worth = [math.inf] * len(rings) if worth is None else worth
-    for value, ring in zip(worth[1:], rings[1:], strict=True):
-        waiting.append((*_nearest(cKDTree(ring), ring, joined), value))
-    # A ring that is not worth its bridge yet may be when a neighbour of it has joined, so it is only passed over.
-    while worthwhile := [i for i, (distance, *_, value) in enumerate(waiting) if value >= distance]:
-        _, _, ring, here, there, value = waiting.pop(min(worthwhile, key=lambda i: waiting[i][0]))
+    if len(rings) == 1:
+        return joined
+    waiting = _Waiting(rings[1:], [math.inf] * len(rings[1:]) if worth is None else worth[1:])
+    waiting.meet(joined)
+    while (found := waiting.pop()) is not None:
+        ring, here, there = found
         at = int(np.flatnonzero((joined == here).all(1))[0])
         start = int(np.flatnonzero((ring == there).all(1))[0])
         corner = _corner(here, there)
         loop = np.concatenate([corner, ring[start:], ring[: start + 1], corner])
         joined = np.concatenate([joined[: at + 1], loop, joined[at:]])
-        waiting = [_nearer(old, loop) for old in waiting]
+        waiting.meet(loop)
     return joined
 
 
-def _nearer(old: tuple, loop: np.ndarray) -> tuple:
-    """What is known of a waiting ring once `loop` has joined: the old bridge unless the loop offers a shorter one."""
-    import numpy as np
+class _Waiting:
+    """Rings that have not joined, with the shortest bridge to each; arrays, since a ragged mask has hundreds."""
 
-    distance, tree, ring, *_, value = old
-    # Their boxes are never farther apart than they: most rings of a ragged mask need no search.
-    apart = np.maximum(0, np.maximum(tree.mins - loop.max(0), loop.min(0) - tree.maxes))
-    if math.hypot(*apart) >= distance:
-        return old
-    new = (*_nearest(tree, ring, loop), value)
-    return min(old, new, key=lambda w: w[0])
+    def __init__(self, rings: Sequence[np.ndarray], worth: Sequence[float]):
+        import numpy as np
 
+        self.rings, self.worth = rings, np.array(worth)
+        self.low = np.array([ring.min(0) for ring in rings])
+        self.high = np.array([ring.max(0) for ring in rings])
+        self.distance = np.full(len(rings), math.inf)
+        self.open = np.ones(len(rings), bool)
+        self.here, self.there = np.zeros((2, len(rings), 2), np.int32)  # the vertices that the bridge would join
 
-def _nearest(tree, ring: np.ndarray, joined: np.ndarray) -> tuple:
-    distances, indices = tree.query(joined)
-    at = int(distances.argmin())
-    return float(distances[at]), tree, ring, joined[at], ring[int(indices[at])]
+    def meet(self, loop: np.ndarray) -> None:
+        """Take the bridges from `loop [N, 2]`, which has joined, where they are shorter."""
+        import numpy as np
+        from scipy.spatial import cKDTree
+
+        # Their boxes are never farther apart than they: most rings of a ragged mask need no search.
+        apart = np.maximum(0, np.maximum(self.low - loop.max(0), loop.min(0) - self.high))
+        near = np.flatnonzero(self.open & (np.hypot(*apart.T) < self.distance))
+        if not len(near):
+            return
+        points = np.concatenate([self.rings[i] for i in near])
+        distances, indices = cKDTree(loop).query(points)
+        ends = np.cumsum([len(self.rings[i]) for i in near])
+        for i, begin, end in zip(near, [0, *ends], ends, strict=False):
+            at = begin + int(distances[begin:end].argmin())
+            if distances[at] < self.distance[i]:
+                self.distance[i], self.here[i], self.there[i] = distances[at], loop[indices[at]], points[at]
+
+    def pop(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """The nearest ring that is worth its bridge, and the two ends of that; None if none is.
+
+        One that is not worth it yet may be when a neighbour of it has joined, so it goes on waiting.
+        """
+        import numpy as np
+
+        offered = np.where(self.open & (self.worth >= self.distance), self.distance, math.inf)
+        i = int(offered.argmin())
+        if offered[i] == math.inf:
+            return None
+        self.open[i] = False
+        return self.rings[i], self.here[i], self.there[i]
 
 
 def _corner(here: np.ndarray, there: np.ndarray) -> np.ndarray:
