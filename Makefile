@@ -33,8 +33,8 @@ demo: install
 	$(BIN)/kk run hair-seg
 
 test: install lint
-	@echo "== all tests, the fast ones first"
-	$(BIN)/python -m pytest
+	@echo "== all tests, the fast ones first, one process and thread per core"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 lint: install
 	@echo "== linters"

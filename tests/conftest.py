@@ -6,11 +6,26 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 REAL = ROOT.parent / "shared" / "data"
+ORDER = ("fast", "browser", "demo", "slow")  # demos are the longest: begun last, one of them would end alone
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items):
-    """Fast tests first, then browsers, then what trains or kills."""
-    items.sort(key=lambda item: 2 * bool(item.get_closest_marker("slow")) + bool(item.get_closest_marker("browser")))
+    """Fast tests first, then browsers, then what trains or kills.
+
+    Slow tests of a file share what they set up, so one worker runs them all; demos share nothing.
+    """
+    items.sort(key=lambda item: ORDER.index(kind(item)))
+    for item in items:
+        if kind(item) != "fast":
+            item.add_marker(pytest.mark.xdist_group(item.nodeid if kind(item) == "demo" else str(item.path)))
+
+
+def kind(item: pytest.Item) -> str:
+    """How long a test takes, by its markers; a demo trains on real pictures."""
+    if item.get_closest_marker("slow"):
+        return "demo" if item.get_closest_marker("real") else "slow"
+    return "browser" if item.get_closest_marker("browser") else "fast"
 
 
 @pytest.fixture(autouse=True)
