@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -20,12 +20,14 @@ class CoTeaching:
 
     For each of `folds` two small networks learn from the other folds, on pictures of `image_size` pixels for `epochs`
     of at most `draws` pictures; each is updated on the part of a batch that the other finds easiest, without the
-    hardest `forget` (Han et al., 2018). Then both predict the fold. A label is distrusted if its agreement with the
-    mean of both (IoU; Dice of several classes, the mean IoU of a label map) is below `threshold`, or if it seems to
-    leave out a region larger than `missed`, which networks and colours agree on (see `missed_region`); 0 switches
-    either off. `combine`: "or" adds these findings to those of the rules before, "and" keeps of both only the samples
-    that both distrust. The 2nd place of the Korean hair contest dropped labels with an IoU below 0.8 at 512 pixels;
-    its slides join this rule and that of areas by "or", its code by "and".
+    hardest `forget` (Han et al., 2018). Then both predict the fold. In each further one of `rounds` new networks learn
+    without the labels that are distrusted so far, lest they take a fault that many labels share for the truth.
+
+    A label is distrusted if its agreement with the mean of both (IoU; Dice of several classes, the mean IoU of a label
+    map) is below `threshold`, or if it seems to leave out a region larger than `missed`, which networks and colours
+    agree on (see `missed_region`); 0 switches either off. `combine`: "or" adds these findings to those of the rules
+    before, "and" keeps of both only the samples that both distrust. The 2nd place of the Korean hair contest dropped
+    labels with an IoU below 0.8 at 512 pixels; its slides join this rule and that of areas by "or", its code by "and".
     """
 
     name: ClassVar[str] = "co-teaching"
@@ -33,6 +35,7 @@ class CoTeaching:
     image_size: int = 96
     epochs: int = 10
     folds: int = 2
+    rounds: int = 2
     forget: float = 0.1
     threshold: float = 0.15
     missed: float = 0.011
@@ -45,6 +48,8 @@ class CoTeaching:
     def __post_init__(self):
         if self.image_size < 32 or self.image_size % 32 or self.epochs < 1 or self.batch_size < 2 or self.draws < 1:
             raise ValueError("image_size must be a multiple of 32, epochs and draws at least 1, batch_size at least 2")
+        if self.rounds < 1:
+            raise ValueError("rounds must be at least 1")
         if not 0 < self.lr <= 1:
             raise ValueError("lr must lie in 0..1 (0 excluded)")
         if self.folds < 2 or not 0 <= self.forget < 1 or not 0 <= self.threshold <= 1 or self.missed < 0:
@@ -71,14 +76,17 @@ class CoTeaching:
                 f"techniques.{self.name}: it shows pictures whole and small, those of this competition are looked at "
                 f"through windows; use --without {self.name}"
             )
-        ours = self.judge(dataset, recipe, competition)
+        before = {one.sample for one in found if one.action == "drop"}
+        ours = self.judge(dataset, recipe, competition, before)
         if self.combine == "or":
             return [*found, *ours]
-        both = {one.sample for one in found if one.action == "drop"} & {one.sample for one in ours}
+        both = before & {one.sample for one in ours}
         return [one for one in (*found, *ours) if one.sample in both or one.action != "drop"]
 
-    def judge(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
-        """The findings, in order of samples."""
+    def judge(
+        self, dataset: Dataset, recipe: Recipe, competition: Competition, before: Collection[str] = ()
+    ) -> list[Finding]:
+        """The findings of the last round, in order of samples; no network learns from the samples `before`."""
         import tempfile
         from pathlib import Path
 
@@ -97,20 +105,31 @@ class CoTeaching:
                     f"techniques.{self.name}: {len(samples)} readable samples cannot be split by group into "
                     f"{self.folds} folds; bring more data, or use --without {self.name}"
                 )
-            measured = dict(self._measure(store, samples, recipe, competition))
-        found = []
-        for sample in samples:
-            agreement, missed = measured[sample.id]
-            if agreement < self.threshold:
-                text = f"networks that have not seen it agree with this label by {agreement:.2f} only"
-                found.append(self._finding(sample, "disagreement", 1 - agreement, text))
-            elif self.missed and missed > self.missed:
-                text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
-                found.append(self._finding(sample, "missed region", missed / self.missed, text))
+            found: list[Finding] = []
+            for number in range(self.rounds):
+                distrusted = {*before, *(one.sample for one in found)}
+                title = self.name + (f", round {number + 1}/{self.rounds}" if self.rounds > 1 else "")
+                measured = dict(self._measure(store, samples, distrusted, recipe, competition, title))
+                found = [one for sample in samples for one in self._judged(sample, *measured[sample.id])]
         return found
 
+    def _judged(self, sample: Sample, agreement: float, missed: float) -> Iterator[Finding]:
+        """What there is to say against one label: at most one finding."""
+        if agreement < self.threshold:
+            text = f"networks that have not seen it agree with this label by {agreement:.2f} only"
+            yield self._finding(sample, "disagreement", 1 - agreement, text)
+        elif self.missed and missed > self.missed:
+            text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
+            yield self._finding(sample, "missed region", missed / self.missed, text)
+
     def _measure(
-        self, store: Store, samples: Sequence[Sample], recipe: Recipe, competition: Competition
+        self,
+        store: Store,
+        samples: Sequence[Sample],
+        distrusted: Collection[str],
+        recipe: Recipe,
+        competition: Competition,
+        title: str,
     ) -> Iterator[tuple[str, tuple[float, float]]]:
         """(id, (agreement, missed)) of every sample, one fold after the other."""
         from kagglekit import progress
@@ -123,12 +142,15 @@ class CoTeaching:
         for fold in range(self.folds):
             inside = [s for s in samples if fold_of[s.group or s.id] == fold]
             rest = [s for s in samples if fold_of[s.group or s.id] != fold]
-            draws = min(self.draws, len(rest))
+            trusted = [s for s in rest if s.id not in distrusted]
+            # A threshold that distrusts most labels says little about labels, and few pictures teach little.
+            learned = trusted if 2 * len(trusted) >= len(rest) else rest
+            draws = min(self.draws, len(learned))
             peers = Peers(settings, competition.task, len(competition.classes), store, self.forget, draws)
-            title = f"{self.name}, fold {fold + 1}/{self.folds}"
-            networks = peers.train(rest, recipe.seed * self.folds + fold, progress.track, title)
+            here = f"{title}, fold {fold + 1}/{self.folds}"
+            networks = peers.train(learned, recipe.seed * self.folds + fold, progress.track, here)
             predictions = peers.predict(networks, inside)
-            for sample, image, mask, probs in progress.track(predictions, len(inside), f"{title}, predicting"):
+            for sample, image, mask, probs in progress.track(predictions, len(inside), f"{here}, predicting"):
                 yield (
                     sample.id,
                     (
