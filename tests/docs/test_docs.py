@@ -13,7 +13,12 @@ import pytest
 from kagglekit import cli
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.ko.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
 
 
 def module_at(path: Path):
@@ -52,12 +57,10 @@ def test_what_changes_pictures_or_masks_is_shown_before_and_after_in_small_files
 
 
 def test_the_page_of_commands_is_what_the_commands_say_and_leaves_no_option_out():
-    from kagglekit.cli import VERBS
-
     generate = module_at(ROOT / "docs" / "generate.py")
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert text == generate.commands_page(), "run: python docs/generate.py"
-    assert re.findall(r"^## `kk (\w+)`$", text, re.M) == list(VERBS)
+    assert re.findall(r"^## `kk (\w+)`$", text, re.M) == list(cli.VERBS)
     named = Counter(
         option for line in re.findall(r"^- `(-[^`]+)`", text, re.M) for option in line.split() if option[0] == "-"
     )
@@ -103,11 +106,20 @@ def test_every_command_shown_in_a_console_block_runs(monkeypatch, capsys):
     assert ran >= 2
 
 
-def test_the_readme_names_every_verb_and_no_other():
-    from kagglekit.cli import VERBS
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_the_readme_names_every_verb_and_no_other(name):
+    named = set(re.findall(r"^\| `kk (\w+)", (ROOT / name).read_text(encoding="utf-8"), re.M))
+    assert named == set(cli.VERBS)
 
-    named = set(re.findall(r"^\| `kk (\w+)", (ROOT / "README.md").read_text(), re.M))
-    assert named == set(VERBS)
+
+def test_both_readmes_lead_to_every_page_and_show_the_same():
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md")]
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} - {"docs/index.md"}
+    for text in texts:
+        assert pages <= set(re.findall(r"\]\(([^)#]+)\)", text))
+    first, second = (re.findall(r"^(#+|\| `[^`]+`)", text, re.M) for text in texts)
+    assert first.count("##") - 1 == second.count("##")  # shell completion is left out of the Korean one
+    assert [cell for cell in first if cell[0] == "|"] == [cell for cell in second if cell[0] == "|"]
 
 
 def test_the_spaces_that_the_page_on_tuning_shows_can_be_searched(tmp_path):

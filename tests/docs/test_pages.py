@@ -9,6 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import click
+import cv2
 import pytest
 
 from kagglekit import cli
@@ -123,7 +124,11 @@ def test_every_block_about_one_image_runs_and_prints_what_stands_beside_it(capsy
     for said, line in zip(told, printed, strict=True):
         assert said[1].startswith("about ") or said[1] == line
     assert names["score"] > 0.3  # learned something: all or nothing of a picture as hair scores less
-    assert names["competition"].metric.compare(names["predicted"], names["submitted"])[1] < 2000
+    assert (names["predicted"] != names["submitted"]).mean() < 0.01  # small regions and lines of bridges
+    monkeypatch.setattr(page, "FOLDER", tmp_path / "images")
+    page.draw(names)
+    for path in (DOCS / "images" / "one_image").iterdir():
+        assert cv2.imread(str(path)).shape == cv2.imread(str(tmp_path / "images" / path.name)).shape
 
 
 def test_pictures_of_one_image_are_small_and_there():
