@@ -180,7 +180,8 @@ def option_line(option: click.Option, ctx: click.Context) -> str:
     default = option.to_info_dict()["default"]
     if option.secondary_opts:  # a pair like --on / --off
         default = (option.opts if default else option.secondary_opts)[0]
-    if "default" not in extra and default not in (None, "", False, ()):
+    given = default is not False and default not in (None, "", ())  # 0 is a default, and equal to False
+    if "default" not in extra and given:
         extra["default"] = str(default)
     notes = [f"default {extra['default']}"] if "default" in extra else []
     if "range" in extra:

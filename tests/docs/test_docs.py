@@ -71,6 +71,23 @@ def test_the_page_of_commands_is_what_the_commands_say_and_leaves_no_option_out(
     )
 
 
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (click.Option(["--data"], help="Where."), "- `--data TEXT`: Where."),
+        (click.Option(["--n"], type=int, default=3, help="How many."), "- `--n INTEGER`: How many. *(default 3)*"),
+        (click.Option(["--n"], type=click.IntRange(0, 9), default=0), "- `--n INTEGER`: *(default 0; 0 ≤ x ≤ 9)*"),
+        (click.Option(["--all"], is_flag=True, help="Each."), "- `--all`: Each."),
+        (click.Option(["--on/--off"], default=False), "- `--on / --off`: *(default --off)*"),
+        (click.Option(["--run"], required=True, help="Which."), "- `--run TEXT`: Which. *(required)*"),
+        (click.Option(["-o", "--out"], metavar="A|B", multiple=True), "- `-o, --out A|B`"),
+    ],
+)
+def test_a_line_of_the_page_of_commands_says_what_an_option_takes_and_is_by_default(option, line):
+    generate = module_at(ROOT / "docs" / "generate.py")
+    assert generate.option_line(option, click.Context(click.Command("x", params=[option]))) == line
+
+
 def options_of(command, ctx) -> Counter:
     """How often each option stands in the verbs below a group."""
     found = Counter()

@@ -94,7 +94,7 @@ def test_the_quickstart_runs_from_drawn_data_to_a_scored_page(capsys, monkeypatc
     monkeypatch.chdir(tmp_path)
     ran = 0
     for block in blocks(QUICKSTART, "console"):
-        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+        for part in re.split(r"^\$ ", block.replace("\\\n", " "), flags=re.M)[1:]:
             line, _, shown = part.partition("\n")
             code, out, err = kk(capsys, monkeypatch, *shlex.split(line)[1:])
             assert code == 0, f"{line}: {err}"

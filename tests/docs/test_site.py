@@ -120,6 +120,15 @@ def test_a_page_that_the_navigation_leaves_out_breaks_the_build(tmp_path):
     assert done.returncode != 0 and "forgotten.md" in done.stderr, done.stderr
 
 
+def test_make_docs_builds_strictly_and_make_help_names_every_target():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = re.search(r"^docs: install\n((?:\t.*\n)+)", text, re.M)[1]
+    assert "mkdocs build --strict" in recipe and "--quiet" not in recipe
+    targets = set(re.search(r"^\.PHONY: (.+)$", text, re.M)[1].split()) - {"help"}
+    assert set(re.findall(r'@echo "make (\w+) ', text)) == targets and "docs" in targets
+    assert "/site/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
 @pytest.fixture(scope="module")
 def browser():
     """One Chromium for all tests of this file."""
