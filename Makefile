@@ -9,13 +9,14 @@ SPECS    = pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 # The name says what was installed and for which checkout, so that a shared environment is never stale.
 STAMP    = $(VENV)/.installed-$(shell { cat $(SPECS); pwd; } | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint docs clean
 
 help:
 	@echo "make demo     train the demo of hair-seg on drawn sample data (a few minutes), write its page"
 	@echo "make test     all tests and linters"
 	@echo "make install  the virtual environment alone, in $(VENV)"
 	@echo "make lint     the linters alone"
+	@echo "make docs     the site of docs/, in site/: open site/index.html, no server or network needed"
 	@echo "make clean    remove the environment and caches (never runs or data)"
 
 install: $(STAMP)
@@ -41,5 +42,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: install
+	@echo "== the site of docs/"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html"
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf site $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,11 +1,14 @@
-"""Writes docs/hooks.md, docs/techniques.md and docs/laws.md from the code; a test fails when a file on disk differs.
+"""Writes docs/cli.md, hooks.md, techniques.md and laws.md from the code; a test fails when a file on disk differs.
 
-Run it after changing a hook, a technique or a law: `python docs/generate.py`.
+Run it after changing an option, a hook, a technique or a law: `python docs/generate.py`.
 """
 
 import dataclasses
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
+
+import click
 
 from kagglekit import defaults
 from kagglekit.plugins import SPECS, discover
@@ -17,7 +20,7 @@ What a plugin may answer. Made from `kagglekit/hookspecs.py` by `docs/generate.p
 A plugin is a module named by an entry point of the group `kagglekit`; hooks are its functions marked with
 `@kagglekit.hookimpl`. A technique is a frozen dataclass with a `name`, returned by `kk_techniques()`, whose methods
 wrap hooks with `@kagglekit.hookimpl(wrapper=True)`: each yields once, receives what the competition and the techniques
-before it made, and returns what it makes of it. [examples/](../examples) holds one to copy.
+before it made, and returns what it makes of it. `examples/` holds one to copy.
 
 Arguments are passed by name: name those you need, without defaults. None means "not mine".
 """
@@ -131,7 +134,64 @@ def laws_page() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"hooks.md": hooks_page, "techniques.md": techniques_page, "laws.md": laws_page}
+COMMANDS_HEAD = """# The commands
+
+Every verb of `kk` with its options, as `kk VERB --help` shows them. Made from the commands by `docs/generate.py`.
+
+Exit codes: 0 done, 1 the work failed, 2 asked wrongly, 130 interrupted. What a program reads goes to stdout, progress
+and errors go to stderr. `-h` and `--help` work everywhere, `kk --version` says which kagglekit this is.
+"""
+
+
+def commands_page() -> str:
+    """The text of docs/cli.md."""
+    from kagglekit.cli import VERBS, kk
+
+    root = click.Context(kk, info_name="kk")
+    rows = [f"| [`kk {verb}`](#kk-{verb}) | {text} |" for verb, (_, text) in VERBS.items()]
+    parts = [COMMANDS_HEAD, "\n".join(["| verb | what it does |", "|---|---|", *rows]) + "\n"]
+    for verb in VERBS:
+        parts += command_sections(kk.get_command(root, verb), verb, root)
+    return "\n".join(parts)
+
+
+def command_sections(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    """All about one command, then about those below it."""
+    ctx = click.Context(command, info_name=name, parent=parent)
+    usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
+    options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    level = "#" * len(ctx.command_path.split())
+    parts = [f"{level} `{ctx.command_path}`", f"```\n{usage}\n```", inspect.cleandoc(command.help)]
+    if options:
+        parts.append("\n".join(option_line(option, ctx) for option in options))
+    yield "\n\n".join(parts) + "\n"
+    if isinstance(command, click.Group):
+        for below in command.list_commands(ctx):
+            yield from command_sections(command.get_command(ctx, below), below, ctx)
+
+
+def option_line(option: click.Option, ctx: click.Context) -> str:
+    """An option with what it takes, what it does, its default and its limits.
+
+    No table: what options take may hold bars, which end a cell on GitHub and not in MkDocs.
+    """
+    names, _ = option.get_help_record(ctx)
+    extra = option.get_help_extra(ctx)
+    default = option.to_info_dict()["default"]
+    if option.secondary_opts:  # a pair like --on / --off
+        default = (option.opts if default else option.secondary_opts)[0]
+    given = default is not False and default not in (None, "", ())  # 0 is a default, and equal to False
+    if "default" not in extra and given:
+        extra["default"] = str(default)
+    notes = [f"default {extra['default']}"] if "default" in extra else []
+    if "range" in extra:
+        notes.append(extra["range"].replace("<=", " ≤ ").replace(">=", " ≥ ").replace(">", " > "))
+    notes += ["required"] if option.required else []
+    text = " ".join([option.help or "", f"*({'; '.join(notes)})*" if notes else ""]).strip()
+    return f"- `{names.replace(' RANGE', '')}`" + (f": {text}" if text else "")
+
+
+PAGES = {"cli.md": commands_page, "hooks.md": hooks_page, "techniques.md": techniques_page, "laws.md": laws_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

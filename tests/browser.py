@@ -78,8 +78,11 @@ def open_browser() -> Iterator:
             driver.quit()
 
 
-def look_at(driver, page: Path, width: int, dark: bool = False, height: int = 900) -> Look:
-    """Open a page at a width in CSS pixels, in light or dark colours, and tell what is wrong with it."""
+def look_at(driver, page: Path, width: int, dark: bool = False, height: int = 900, shoot: bool = True) -> Look:
+    """Open a page at a width in CSS pixels, in light or dark colours, and tell what is wrong with it.
+
+    Without `shoot` there is no screenshot, which takes most of the time where pages are long.
+    """
     # Windows of Chromium have a least width; emulated metrics do not.
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -88,7 +91,8 @@ def look_at(driver, page: Path, width: int, dark: bool = False, height: int = 90
     driver.get_log("browser")  # drops what an earlier page left behind
     driver.get(Path(page).resolve().as_uri())
     found = driver.execute_script(_LOOK)
-    shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True})
+    wanted = {"format": "png", "captureBeyondViewport": True}
+    shot = driver.execute_cdp_cmd("Page.captureScreenshot", wanted) if shoot else {"data": ""}
     errors = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
     return Look(
         console=tuple(errors),

@@ -4,12 +4,21 @@ import importlib.util
 import re
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
+import click
 import pytest
 
+from kagglekit import cli
+
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.ko.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
 
 
 def module_at(path: Path):
@@ -47,14 +56,61 @@ def test_what_changes_pictures_or_masks_is_shown_before_and_after_in_small_files
         assert 5_000 < path.stat().st_size < 60_000, path.name
 
 
+def test_the_page_of_commands_is_what_the_commands_say_and_leaves_no_option_out():
+    generate = module_at(ROOT / "docs" / "generate.py")
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert text == generate.commands_page(), "run: python docs/generate.py"
+    assert re.findall(r"^## `kk (\w+)`$", text, re.M) == list(cli.VERBS)
+    named = Counter(
+        option for line in re.findall(r"^- `(-[^`]+)`", text, re.M) for option in line.split() if option[0] == "-"
+    )
+    assert named == options_of(cli.kk, click.Context(cli.kk, info_name="kk"))
+    assert (
+        sum(named.values()) >= 120
+        and "- `--promote INTEGER`: Trials that reach the last rung by merit. *(default 1; x ≥ 1)*" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (click.Option(["--data"], help="Where."), "- `--data TEXT`: Where."),
+        (click.Option(["--n"], type=int, default=3, help="How many."), "- `--n INTEGER`: How many. *(default 3)*"),
+        (click.Option(["--n"], type=click.IntRange(0, 9), default=0), "- `--n INTEGER`: *(default 0; 0 ≤ x ≤ 9)*"),
+        (click.Option(["--all"], is_flag=True, help="Each."), "- `--all`: Each."),
+        (click.Option(["--on/--off"], default=False), "- `--on / --off`: *(default --off)*"),
+        (click.Option(["--run"], required=True, help="Which."), "- `--run TEXT`: Which. *(required)*"),
+        (click.Option(["-o", "--out"], metavar="A|B", multiple=True), "- `-o, --out A|B`"),
+    ],
+)
+def test_a_line_of_the_page_of_commands_says_what_an_option_takes_and_is_by_default(option, line):
+    generate = module_at(ROOT / "docs" / "generate.py")
+    assert generate.option_line(option, click.Context(click.Command("x", params=[option]))) == line
+
+
+def options_of(command, ctx) -> Counter:
+    """How often each option stands in the verbs below a group."""
+    found = Counter()
+    for name in command.list_commands(ctx):
+        one = command.get_command(ctx, name)
+        found.update(text for param in one.params for text in (*param.opts, *param.secondary_opts) if text[0] == "-")
+        if isinstance(one, click.Group):
+            found += options_of(one, click.Context(one, info_name=name, parent=ctx))
+    return found
+
+
 def commands() -> list[str]:
-    blocks = [block for page in PAGES for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S)]
+    # The quickstart's build on each other, see test_pages.py.
+    blocks = [
+        block
+        for page in PAGES
+        if page.name != "quickstart.md"
+        for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S)
+    ]
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
 def test_every_command_shown_in_a_console_block_runs(monkeypatch, capsys):
-    from kagglekit import cli
-
     ran = 0
     for line in commands():
         words = shlex.split(line)
@@ -67,11 +123,20 @@ def test_every_command_shown_in_a_console_block_runs(monkeypatch, capsys):
     assert ran >= 2
 
 
-def test_the_readme_names_every_verb_and_no_other():
-    from kagglekit.cli import VERBS
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_the_readme_names_every_verb_and_no_other(name):
+    named = set(re.findall(r"^\| `kk (\w+)", (ROOT / name).read_text(encoding="utf-8"), re.M))
+    assert named == set(cli.VERBS)
 
-    named = set(re.findall(r"^\| `kk (\w+)", (ROOT / "README.md").read_text(), re.M))
-    assert named == set(VERBS)
+
+def test_both_readmes_lead_to_every_page_and_show_the_same():
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md")]
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} - {"docs/index.md"}
+    for text in texts:
+        assert pages <= set(re.findall(r"\]\(([^)#]+)\)", text))
+    first, second = (re.findall(r"^(#+|\| `[^`]+`)", text, re.M) for text in texts)
+    assert first.count("##") - 1 == second.count("##")  # shell completion is left out of the Korean one
+    assert [cell for cell in first if cell[0] == "|"] == [cell for cell in second if cell[0] == "|"]
 
 
 def test_the_spaces_that_the_page_on_tuning_shows_can_be_searched(tmp_path):
