@@ -66,34 +66,13 @@ def test_no_network_predicts_a_sample_whose_group_it_was_trained_on(tiny, monkey
 
     monkeypatch.setattr(Peers, "train", spy_train)
     monkeypatch.setattr(Peers, "predict", spy_predict)
-    clean(Flawed(24, group_size=3), folds=4, epochs=1, rounds=1)
+    clean(Flawed(24, group_size=3), folds=4, epochs=1)
     assert len(seen) == len(asked) == 4 and all(not a & b for a, b in zip(seen, asked, strict=True))
     assert set().union(*asked) == {f"g{i}" for i in range(8)}
 
 
-def test_no_later_round_learns_from_labels_that_are_distrusted_unless_those_are_most(tiny, monkeypatch):
-    learned, train = [], Peers.train
-
-    def spy(self, samples, *rest):
-        learned.append({s.id for s in samples})
-        return train(self, samples, *rest)
-
-    monkeypatch.setattr(Peers, "train", spy)
-    wrong = {4: flawed.half, 9: flawed.turned, 17: flawed.half}
-    dataset = Flawed(28, wrong)
-    asked = {"epochs": 30, "threshold": 0.4}
-    once = {one.sample for one in clean(dataset, rounds=1, **asked)}
-    everything = {s.id for s in dataset.train}
-    assert len(learned) == 2 and learned[0] | learned[1] == everything and once >= {"s004", "s009", "s017"}
-    learned.clear()
-    assert {one.sample for one in clean(dataset, rounds=2, **asked)} >= {"s004", "s009", "s017"}
-    assert learned[0] | learned[1] == everything and learned[2] | learned[3] == everything - once
-    learned.clear()
-    assert len(clean(dataset, rounds=2, epochs=1, threshold=1.0)) == 28, "all are distrusted"
-    assert learned[:2] == learned[2:]
-
-
-def test_no_network_learns_from_what_the_rules_before_distrust(tiny, monkeypatch):
+@pytest.mark.parametrize(("before", "left_out"), [(["s003"], {"s003"}), ([f"s{i:03d}" for i in range(15)], set())])
+def test_no_network_learns_from_what_the_rules_before_distrust_unless_that_is_most(tiny, monkeypatch, before, left_out):
     learned, train = set(), Peers.train
 
     def spy(self, samples, *rest):
@@ -101,13 +80,12 @@ def test_no_network_learns_from_what_the_rules_before_distrust(tiny, monkeypatch
         return train(self, samples, *rest)
 
     monkeypatch.setattr(Peers, "train", spy)
-    dataset = Flawed(20)
-    toy = competition(classes=CLASSES["binary"])
-    wrapper = CoTeaching(**SMALL).kk_clean(dataset, pair_recipe("toy", 0, CoTeaching(**SMALL)), toy)
+    dataset, settings = Flawed(20), CoTeaching(**SMALL | {"epochs": 1})
+    wrapper = settings.kk_clean(dataset, pair_recipe("toy", 0, settings), competition(classes=CLASSES["binary"]))
     next(wrapper)
     with pytest.raises(StopIteration):
-        wrapper.send([Finding("s003", "r", 1.0), Finding("s005", "r", 1.0, "keep")])
-    assert learned == {s.id for s in dataset.train} - {"s003"}
+        wrapper.send([Finding("s005", "r", 1.0, "keep"), *(Finding(name, "r", 1.0) for name in before)])
+    assert learned == {s.id for s in dataset.train} - left_out
 
 
 def test_each_network_learns_from_what_the_other_finds_easiest(tiny, monkeypatch, tmp_path):

@@ -20,8 +20,7 @@ class CoTeaching:
 
     For each of `folds` two small networks learn from the other folds, on pictures of `image_size` pixels for `epochs`
     of at most `draws` pictures; each is updated on the part of a batch that the other finds easiest, without the
-    hardest `forget` (Han et al., 2018). Then both predict the fold. In each further one of `rounds` new networks learn
-    without the labels that are distrusted so far, lest they take a fault that many labels share for the truth.
+    hardest `forget` (Han et al., 2018). Then both predict the fold. What the rules before distrust is not learned from.
 
     A label is distrusted if its agreement with the mean of both (IoU; Dice of several classes, the mean IoU of a label
     map) is below `threshold`, or if it seems to leave out a region larger than `missed`, which networks and colours
@@ -35,7 +34,6 @@ class CoTeaching:
     image_size: int = 96
     epochs: int = 10
     folds: int = 2
-    rounds: int = 2
     forget: float = 0.1
     threshold: float = 0.15
     missed: float = 0.011
@@ -48,8 +46,6 @@ class CoTeaching:
     def __post_init__(self):
         if self.image_size < 32 or self.image_size % 32 or self.epochs < 1 or self.batch_size < 2 or self.draws < 1:
             raise ValueError("image_size must be a multiple of 32, epochs and draws at least 1, batch_size at least 2")
-        if self.rounds < 1:
-            raise ValueError("rounds must be at least 1")
         if not 0 < self.lr <= 1:
             raise ValueError("lr must lie in 0..1 (0 excluded)")
         if self.folds < 2 or not 0 <= self.forget < 1 or not 0 <= self.threshold <= 1 or self.missed < 0:
@@ -86,7 +82,7 @@ class CoTeaching:
     def judge(
         self, dataset: Dataset, recipe: Recipe, competition: Competition, before: Collection[str] = ()
     ) -> list[Finding]:
-        """The findings of the last round, in order of samples; no network learns from the samples `before`."""
+        """The findings, in order of samples; no network learns from the samples `before`, unless those are most."""
         import tempfile
         from pathlib import Path
 
@@ -105,13 +101,8 @@ class CoTeaching:
                     f"techniques.{self.name}: {len(samples)} readable samples cannot be split by group into "
                     f"{self.folds} folds; bring more data, or use --without {self.name}"
                 )
-            found: list[Finding] = []
-            for number in range(self.rounds):
-                distrusted = {*before, *(one.sample for one in found)}
-                title = self.name + (f", round {number + 1}/{self.rounds}" if self.rounds > 1 else "")
-                measured = dict(self._measure(store, samples, distrusted, recipe, competition, title))
-                found = [one for sample in samples for one in self._judged(sample, *measured[sample.id])]
-        return found
+            measured = dict(self._measure(store, samples, before, recipe, competition))
+        return [one for sample in samples for one in self._judged(sample, *measured[sample.id])]
 
     def _judged(self, sample: Sample, agreement: float, missed: float) -> Iterator[Finding]:
         """What there is to say against one label: at most one finding."""
@@ -129,7 +120,6 @@ class CoTeaching:
         distrusted: Collection[str],
         recipe: Recipe,
         competition: Competition,
-        title: str,
     ) -> Iterator[tuple[str, tuple[float, float]]]:
         """(id, (agreement, missed)) of every sample, one fold after the other."""
         from kagglekit import progress
@@ -143,14 +133,14 @@ class CoTeaching:
             inside = [s for s in samples if fold_of[s.group or s.id] == fold]
             rest = [s for s in samples if fold_of[s.group or s.id] != fold]
             trusted = [s for s in rest if s.id not in distrusted]
-            # A threshold that distrusts most labels says little about labels, and few pictures teach little.
+            # A rule that distrusts most labels says little about labels, and few pictures teach little.
             learned = trusted if 2 * len(trusted) >= len(rest) else rest
             draws = min(self.draws, len(learned))
             peers = Peers(settings, competition.task, len(competition.classes), store, self.forget, draws)
-            here = f"{title}, fold {fold + 1}/{self.folds}"
-            networks = peers.train(learned, recipe.seed * self.folds + fold, progress.track, here)
+            title = f"{self.name}, fold {fold + 1}/{self.folds}"
+            networks = peers.train(learned, recipe.seed * self.folds + fold, progress.track, title)
             predictions = peers.predict(networks, inside)
-            for sample, image, mask, probs in progress.track(predictions, len(inside), f"{here}, predicting"):
+            for sample, image, mask, probs in progress.track(predictions, len(inside), f"{title}, predicting"):
                 yield (
                     sample.id,
                     (
