@@ -36,7 +36,7 @@ class CoTeaching:
     folds: int = 2
     forget: float = 0.1
     threshold: float = 0.15
-    missed: float = 0.011
+    missed: float = 0.009
     draws: int = 20_000
     batch_size: int = 8
     lr: float = 2e-3
