@@ -56,7 +56,7 @@ class CoTeaching:
         """How much disagreement is too much."""
         from optuna.distributions import FloatDistribution
 
-        return {"threshold": FloatDistribution(0.05, 0.9), "missed": FloatDistribution(0.01, 0.1)}
+        return {"threshold": FloatDistribution(0.05, 0.9), "missed": FloatDistribution(0.003, 0.1)}
 
     @classmethod
     def by_default(cls, dataset: Dataset) -> bool:
