@@ -33,6 +33,7 @@ VERBS = {
     "show": ("catalog", "Show the resolved recipe of a competition or run, and where each value came from."),
     "data": ("data", "Check a data folder, or make sample data."),
     "submission": ("submission", "Check a submission file before you upload it."),
+    "solutions": ("solutions", "List solutions: published scores beside what was measured here."),
     "runs": ("runs", "List the runs in the ledger."),
     "board": ("board", "Write a page over all runs that sorts and filters."),
     "plugins": ("plugins", "List plugins, what each brings, what is broken; who answers a hook."),
