@@ -25,7 +25,7 @@ VERBS = {
     "blend": ("blend", "Average finished runs, whatever their recipes, and write the submission."),
     "predict": ("predict", "Predict a folder of pictures with a finished run."),
     "reproduce": ("reproduce", "Run a finished run again: PASS, or FAIL with the first difference."),
-    "compare": ("compare", "Two runs side by side: what differs, and what that is worth."),
+    "compare": ("compare", "Two runs, or a run and a published solution: what differs, what that is worth."),
     "writeup": ("writeup", "Write a finished run up: a page to publish, Markdown, a notebook."),
     "bundle": ("bundle", "Pack a run into one file for others: recipe, record, weights."),
     "list": ("catalog", "List competitions and techniques."),

@@ -7,6 +7,7 @@ import pytest
 from kagglekit.report.ablation_page import write_ablation_page
 from kagglekit.report.board import write_board
 from kagglekit.report.clean_page import write_clean_page
+from kagglekit.report.compare_page import write_compare_page
 from kagglekit.report.eda_page import write_eda_page
 from kagglekit.report.run_page import write_run_page
 from kagglekit.report.tune_page import write_tune_page
@@ -15,6 +16,7 @@ from tests.browser import badly_printed, faults, inaccessible
 from tests.report import test_ablation_page as ablation
 from tests.report import test_board as board
 from tests.report import test_clean_page as clean
+from tests.report import test_compare_page as comparison
 from tests.report import test_eda_page as eda
 from tests.report import test_run_page as run
 from tests.report import test_tune_page as tune
@@ -53,12 +55,18 @@ def of_data(folder: Path) -> Path:
     return write_eda_page(folder / "eda.html", held, dataset, [Draw(s) for s in dataset.train[:3]], eda.FOUND)
 
 
+def of_comparison(folder: Path) -> Path:
+    found = comparison.found(recipe={"lr": [LONG, 0.1]}, same_code=False)
+    return write_compare_page(folder / "c.html", found, comparison.pictures(2, name=LONG), ["thing"])
+
+
 PAGES = {
     "run": of_run,
     "board": of_board,
     "ablation": of_ablation,
     "clean": of_cleaning,
     "eda": of_data,
+    "compare": of_comparison,
     "tune": lambda folder: write_tune_page(folder, tune.make_result(warnings=[LONG])),
     "failed tune": lambda folder: write_tune_page(folder, tune.all_failed()),
 }
