@@ -36,6 +36,7 @@ VERBS = {
     "solutions": ("solutions", "List solutions: published scores beside what was measured here."),
     "runs": ("runs", "List the runs in the ledger."),
     "board": ("board", "Write a page over all runs that sorts and filters."),
+    "export": ("export", "Write runs as TensorBoard logs or MLflow runs."),
     "plugins": ("plugins", "List plugins, what each brings, what is broken; who answers a hook."),
     "new": ("new", "Write a small working plugin to begin with."),
     "check": ("check", "Check that a plugin keeps every law of the conformance kit."),
