@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kagglekit.errors import RunError, UsageError
+from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.export.records import Record
 from kagglekit.runs import folder as folders
 
@@ -42,17 +44,35 @@ def export(records: list[Record], uri: str, track) -> int:
     deleted and written anew. Raises UsageError where MLflow is missing, RunError where the store refuses.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # an export tells nobody but the store
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own 7 take minutes for a mistyped address
     try:
-        from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
     except ImportError as error:
         raise UsageError(f"--to mlflow needs a package: pip install 'kagglekit[mlflow]' ({error})") from None
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    _check_file(uri)
     try:
         client = MlflowClient(tracking_uri=uri)
         return sum(_write(client, one) for one in track(records, len(records), "writing runs"))
-    except MlflowException as error:
-        raise RunError(f"{uri}: {error}") from error
+    except KagglekitError:
+        raise
+    except Exception as error:  # every store has errors of its own
+        first = str(error).partition("\n")[0]
+        raise RunError(
+            f"{uri}: {type(error).__name__}: {first}; check the store, or name another one with -o"
+        ) from error
+
+
+def _check_file(uri: str) -> None:
+    """Raise RunError for a database file that cannot be opened; MLflow would try again for minutes."""
+    if not uri.startswith("sqlite:///"):
+        return
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise RunError(f"{uri}: {error}; check the folder and its rights, or name another one with -o") from error
 
 
 def _write(client: Any, record: Record) -> bool:

@@ -31,20 +31,24 @@ def export(records: list[Record], out: Path, track) -> int:
         if target.exists():
             if not (target / MARK).is_file():
                 raise UsageError(f"{target}: is there and was not written by kk export; name another folder with -o")
-            if json.loads((target / MARK).read_text(encoding="utf-8")).get("digest") == record.digest:
+            if (target / MARK).read_text(encoding="utf-8") == _mark(record):
                 continue
         part = target.with_name(f".{target.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
             _fill(SummaryWriter, record, part)
-            write_text(part / MARK, json.dumps({"run": record.name, "digest": record.digest}) + "\n")
+            write_text(part / MARK, _mark(record))
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
         written += 1
     return written
+
+
+def _mark(record: Record) -> str:
+    return json.dumps({"run": record.name, "digest": record.digest}) + "\n"
 
 
 def _fill(make_writer, record: Record, folder: Path) -> None:
