@@ -1,5 +1,8 @@
 """Two runs side by side: what differs, by how much, and whether that is more than noise."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from kagglekit.cli.compare import summary, summary_beside
@@ -134,3 +137,18 @@ def test_two_published_solutions_or_one_of_another_contest_are_refused(runs):
     edit(runs[0] / folders.MANIFEST, lambda m: m.update(competition="other"))
     with pytest.raises(UsageError, match="is a run of other, 1st a solution of discs"):
         beside(registry, runs[0], *targets(registry, (runs[1].name, "discs/1st"))[1])
+
+
+def test_the_verb_prints_the_table_and_where_the_page_is_and_takes_a_published_solution(runs):
+    from click.testing import CliRunner
+
+    from kagglekit.cli import kk
+
+    names = [run.name for run in runs]
+    done = CliRunner().invoke(kk, ["compare", *names], catch_exceptions=False)
+    page = Path(done.stdout.splitlines()[-1].removeprefix("page  "))
+    assert page.is_file() and f"{names[0]} is better" in done.stdout
+    found = json.loads(CliRunner().invoke(kk, ["compare", *names, "--json"]).stdout)
+    assert found["page"] == str(page) and found["verdict"] == f"{names[0]} is better"
+    done = CliRunner().invoke(kk, ["compare", names[0], "discs/1st"], catch_exceptions=False)
+    assert "not the same test set" in done.stdout and "page" not in done.stdout
