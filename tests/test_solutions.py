@@ -60,7 +60,7 @@ def test_nothing_that_was_not_run_here_has_a_score_of_here(home):
     assert [one["runs"] for one in offer["recipes"]] == [[], []] and offer["bundles"] == []
     text = block(offer, True)
     assert text.count("not run here") == 2 and "no recipe here" in text
-    assert "0.8100 private, 0.8300 public" in text and "no score in its sources" in text
+    assert "0.81 private, 0.83 public" in text and "no score in its sources" in text
     assert "- no CRF" in text and "no source states its score" in text and "example.org/b" in text
 
 
@@ -189,7 +189,8 @@ def test_every_contest_here_declares_where_each_solution_stands_and_what_its_rec
 
 
 def test_scores_are_told_with_their_part_of_the_leaderboard():
-    assert score_words({"private": 0.66385, "public": 0.67574}) == "0.6639 private, 0.6757 public"
+    assert score_words({"private": 0.66385, "public": 0.67574}) == "0.66385 private, 0.67574 public"
+    assert score_words({"leaderboard": 0.9424293569}) != score_words({"leaderboard": 0.942395571})
     assert score_words({}) == "no score in its sources"
 
 

@@ -47,7 +47,7 @@ def summary_beside(found: dict[str, Any]) -> str:
             interval = f"95% {score['low']:.4f} .. {score['high']:.4f}"
             rows.append([found["run"], score_text(score["value"]), interval, data_words(ours, part)])
     theirs = [
-        [found["solution"], score_text(value), "", f"the host's test pictures ({part}), truth not public"]
+        [found["solution"], f"{value:.10g}", "", f"the host's test pictures ({part}), truth not public"]
         for part, value in found["published"].items()
     ] or [[found["solution"], "–", "", "no score in its sources"]]
     lines = [table([f"{found['competition']}: {found['metric']}", "score", "", "measured on"], rows + theirs)]

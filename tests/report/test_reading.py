@@ -68,7 +68,6 @@ PAGES = {
     "eda": of_data,
     "compare": of_comparison,
     "tune": lambda folder: write_tune_page(folder, tune.make_result(warnings=[LONG])),
-    "failed tune": lambda folder: write_tune_page(folder, tune.all_failed()),
 }
 
 
