@@ -4,22 +4,28 @@ import base64
 import io
 import json
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from kagglekit.cli import kk
 from kagglekit.errors import RunError, UsageError
 from kagglekit.export import to_mlflow, to_tensorboard
-from kagglekit.export.records import chosen, record_of, records_of
+from kagglekit.export.records import _curves, chosen, record_of, records_of
+from kagglekit.pipeline import write_history
 from kagglekit.recipe import compose
 from kagglekit.types import untracked
 from tests.helpers import run_folder
 
 HISTORY = "epoch,seconds,lr,train_loss,valid_loss,valid_score\n0,10,0.1,0.9,0.8,0.25\n1,20,0.05,0.5,,0.75\n"
 FOLDS = "fold,epoch,seconds,train_loss\n0,0,10,0.9\n0,1,10,0.8\n1,0,10,0.7\n1,1,10,0.6\n"
+NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 TECHNIQUES = [{"name": "blur", "settings": {"p": 0.5, "sizes": [3, 5]}}]
 START = 1767323045.0  # 2026-01-02T03:04:05Z
 
@@ -78,6 +84,33 @@ def test_folds_have_curves_of_their_own(home):
     record = record_of(ran(home, history=FOLDS))
     assert record.curves["fold-0/train_loss"] == [(0, 0.9), (1, 0.8)]
     assert record.curves["fold-1/train_loss"] == [(0, 0.7), (1, 0.6)] and record.at == {0: START + 30, 1: START + 40}
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"seconds": st.floats(0, 1e4), "train_loss": NUMBERS, "valid_loss": st.none() | NUMBERS, "lr": NUMBERS}
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_curves_are_those_that_the_run_wrote_down_to_the_last_bit(rows):
+    with tempfile.TemporaryDirectory() as place:
+        history = [{"epoch": epoch, **row} for epoch, row in enumerate(rows)]
+        write_history(Path(place), history)
+        curves, at = _curves(Path(place) / "history.csv", START)
+    for name in ("train_loss", "valid_loss", "lr"):
+        assert curves.get(name, []) == [(row["epoch"], row[name]) for row in history if row[name] is not None]
+    assert sorted(at) == list(range(len(rows))) and list(at.values()) == sorted(at.values())
+    assert at[len(rows) - 1] == pytest.approx(START + sum(row["seconds"] for row in rows))
+
+
+def test_a_run_without_a_history_has_no_curves_and_is_exported_all_the_same(home):
+    folder = ran(home)
+    (folder / "history.csv").unlink()
+    record = record_of(folder)
+    assert record.curves == {} and record.final["validation"] == 0.5
 
 
 def test_a_trial_is_a_record_too_and_a_run_that_has_not_finished_is_none(home):
@@ -264,3 +297,25 @@ def test_the_verb_says_where_it_wrote_how_much_and_what_it_left_out(home):
     assert "(0 written, 1 were there)" in done.stdout and "tensorboard --logdir" in done.stdout
     found = json.loads(CliRunner().invoke(kk, ["export", "--all", "--to", "tensorboard", "--json"]).stdout)
     assert found["written"] == 0 and found["runs"] == [f"toy/{'a' * 12}"] and len(found["left_out"]) == 1
+
+
+@pytest.mark.slow
+def test_a_real_search_is_exported_run_by_run_with_the_scores_that_it_ranked(home, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    from kagglekit.search.local import objective_at
+    from kagglekit.search.tune import tune
+    from tests.search.test_tune import climb, wanted
+    from tests.search.world import at_hand
+
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    toy = at_hand(tmp_path, monkeypatch)
+    result = tune(wanted(toy, trials=3, controls=0), lambda ladder, place: climb(ladder, objective_at(place)))
+    records, faults = records_of(chosen(result["name"], False), strict=True)
+    ranked = {s["run"]: s["score"] for t in result["trials"] for s in t["steps"] if s["status"] == "done"}
+    assert faults == [] and {one.tags["run"]: one.final["validation"] for one in records} == ranked and len(ranked) >= 3
+    out = tmp_path / "logs"
+    assert to_tensorboard.export(records, out, untracked) == len(records)
+    for one in records:
+        found = read_back(out / one.name)
+        assert found.Scalars("final/validation")[0].value == pytest.approx(ranked[one.tags["run"]], rel=1e-6)
+        assert [e.step for e in found.Scalars("valid_score")] == list(range(one.params["fidelity.epochs"]))

@@ -223,3 +223,26 @@ def test_drawn_folders_carry_a_mark_and_their_runs_note_it(home, tmp_path, monke
     for data, drawn in ((tmp_path / "drawn", True), (mine, False)):
         run = trained(data, **{"fidelity.epochs": 1, "seed": int(drawn)})
         assert json.loads((run / "manifest.json").read_text())["drawn"] is drawn
+
+
+@pytest.mark.slow
+def test_a_real_bundle_claims_what_its_run_scored_and_a_real_run_of_its_recipe_answers(home, tmp_path, monkeypatch):
+    from kagglekit.runs.bundle import pack, unpack
+    from kagglekit.runs.ledger import Ledger
+    from tests.search.world import at_hand
+    from tests.test_reproduce import trained
+
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    run = trained(at_hand(tmp_path, monkeypatch))
+    score = json.loads((run / "result.json").read_text())["validation"]["value"]
+    bundle = unpack(pack(run, tmp_path / "theirs.kkbundle"))
+    shutil.rmtree(run)
+    Ledger(home).rebuild()
+    [offer] = offers(discover(), "discs")
+    [one] = offer["bundles"]
+    assert one["bundle"] == bundle.name and one["claims"]["validation"]["value"] == score and one["runs"] == []
+    again = trained(tmp_path / "data", seed=1)
+    [one] = offers(discover(), "discs")[0]["bundles"]
+    assert [(found["run"], found["seed"]) for found in one["runs"]] == [(f"discs/{again.name}", 1)]
+    text = block(offers(discover(), "discs")[0], False)
+    assert f"claims {score:.4f} on" in text and f"discs/{again.name}" in text and "drawn" not in text
