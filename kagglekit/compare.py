@@ -1,16 +1,21 @@
-"""Two finished runs side by side: what differs in recipe, data and code, and what that is worth, picture by picture."""
+"""Two finished runs side by side, or a run and a published solution: what differs, and what that is worth."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from kagglekit.errors import UsageError
+from kagglekit import progress
+from kagglekit.errors import KagglekitError, UsageError
+from kagglekit.plugins import Registry
 from kagglekit.reproduce import Claim, claim_of, flat
 from kagglekit.runs import folder as folders
 from kagglekit.search.stats import paired
+from kagglekit.solutions import measured, named, recipe_of
+from kagglekit.types import Competition, Published
 
 SHOWN = 8  # pictures that are named
+PAGES = "comparisons"  # the folder of pages, below the runs
 
 
 def compare(a: Path, b: Path) -> dict[str, Any]:
@@ -27,6 +32,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     pictures = [dict(zip(c.validated["pictures"], c.validated["scores"], strict=True)) for c in (ours, theirs)]
     common = [name for name in pictures[0] if name in pictures[1]]
     gaps = {name: pictures[1][name] - pictures[0][name] for name in common}
+    difference = _difference(pictures, common)
     return {
         "runs": [a.name, b.name],
         "competition": ids[0],
@@ -38,7 +44,8 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         "scores": {part: [_value(claim, part) for claim in (ours, theirs)] for part in ("validation", "test")},
         "seconds": [claim.result["seconds"]["total"] for claim in (ours, theirs)],
         "common": len(common),
-        "difference": _difference(pictures, common),
+        "difference": difference,
+        "verdict": _verdict(difference, ours.result["greater_is_better"], [a.name, b.name]),
         "most": [
             {"picture": name, "scores": [pictures[0][name], pictures[1][name]]}
             for name in sorted(gaps, key=lambda name: -abs(gaps[name]))[:SHOWN]
@@ -59,8 +66,93 @@ def _difference(pictures: list[dict[str, float]], common: list[str]) -> dict[str
     return vars(paired([b], [a]))
 
 
+def _verdict(gap: dict[str, float] | None, greater_is_better: bool, names: list[str]) -> str:
+    """Which of the two is better, if the interval allows to say so; "" where nothing can be compared."""
+    if gap is None:
+        return ""
+    better = gap["value"] > 0 if greater_is_better else gap["value"] < 0
+    return f"{names[better]} is better" if gap["low"] > 0 or gap["high"] < 0 else "within noise"
+
+
+def write_page(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> Path:
+    """The page of what `compare` found, below the runs, with the test pictures on which the submissions differ most."""
+    from kagglekit.report.compare_page import write_compare_page
+
+    _, competition = registry.competition(found["competition"])
+    pictures, reason = [], ""
+    try:
+        pictures = _disagreements(registry, competition, a, b, found["same_data"])
+    except (KagglekitError, OSError) as error:  # numbers need no pictures: the page says why there are none
+        reason = f"No pictures: {error}"
+        progress.say(reason)
+    classes = competition.classes[1 if competition.task == "multiclass" else 0 :]
+    target = folders.home() / PAGES / f"{a.name}-{b.name}" / "report.html"
+    return write_compare_page(target, found, pictures, classes, reason)
+
+
+def _disagreements(registry: Registry, competition: Competition, a: Path, b: Path, same_data: bool) -> list[Any]:
+    from kagglekit.recipe import validate
+    from kagglekit.report.disagreements import disagreements
+    from kagglekit.solution import resolve
+
+    if not same_data:
+        raise UsageError("the runs were made of other data")
+    first, second = claim_of(a), claim_of(b)
+    files = tuple(claim.folder / claim.result["submission"]["file"] for claim in (first, second))
+    dataset = resolve(validate(first.manifest["recipe"]), registry).dataset(Path(first.manifest["data"]))
+    return disagreements(dataset, competition.metric, files, SHOWN, progress.track)
+
+
+def beside(registry: Registry, run: Path, competition: Competition, published: Published) -> dict[str, Any]:
+    """JSON-like: a run and a published solution; the recipes differ from the one that stands for the solution here.
+
+    Raises RunError for an unfinished run, UsageError for one of another competition.
+    """
+    claim = claim_of(run)
+    if claim.manifest["competition"] != competition.id:
+        raise UsageError(
+            f"{run.name} is a run of {claim.manifest['competition']}, {published.name} a solution of {competition.id}; "
+            "compare within one competition"
+        )
+    differences = None
+    if published.preset:
+        ours, theirs = flat(claim.manifest["recipe"]), flat(recipe_of(registry, competition, published.preset))
+        keys = sorted(ours.keys() | theirs.keys())
+        differences = {k: [ours.get(k), theirs.get(k)] for k in keys if k != "seed" and ours.get(k) != theirs.get(k)}
+    return {
+        "run": run.name,
+        "competition": competition.id,
+        "solution": f"{competition.id}/{published.name}",
+        "by": published.by,
+        "url": published.url,
+        "metric": claim.result["metric"],
+        "published_metric": published.metric,
+        "published": dict(published.scores),
+        "measured": measured(competition, run, claim.manifest, claim.result),
+        "preset": published.preset,
+        "recipe": differences,
+        "differs": list(published.differs),
+        "note": published.note,
+        "same_test_set": False,  # the host's truth is not public: no local score is on it
+    }
+
+
+def targets(registry: Registry, names: tuple[str, ...]) -> tuple[list[Path], tuple[Competition, Published] | None]:
+    """The runs that two names mean, and the published solution that one of them may mean; raises UsageError."""
+    solutions = [named(registry, name) for name in names] if len(names) == 2 else []
+    if solutions and all(solutions):
+        raise UsageError("both are published solutions; compare a run with one (`kk runs` lists runs)")
+    if not any(solutions):
+        return runs_of(names), None
+    [run] = [name for name, found in zip(names, solutions, strict=True) if not found]
+    return [folders.find(run)], next(found for found in solutions if found)
+
+
 def runs_of(names: tuple[str, ...]) -> list[Path]:
     """The folders of two runs by their names; raises UsageError."""
     if len(names) != 2 or names[0] == names[1]:
-        raise UsageError("kk compare takes two different runs (`kk runs` lists them)")
+        raise UsageError(
+            "kk compare takes two different runs (`kk runs` lists them), or a run and a published solution "
+            "(`kk solutions` lists them)"
+        )
     return [folders.find(name) for name in names]

@@ -17,6 +17,7 @@ from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, identity, manifest, source_hashes
 from kagglekit.runs.ledger import Ledger
+from kagglekit.samples import is_drawn
 
 
 def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
@@ -49,9 +50,8 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
             folders.write_hashes(folder / folders.DATA, tree)
             folders.write_hashes(folder / folders.CODE, source_hashes(solution))
             record = manifest(solution, mark, code, request.data, request.command)
-            folders.write_json(
-                folder / folders.MANIFEST, {**record, "fidelity": request.fidelity, "workers": request.workers}
-            )
+            asked = {"fidelity": request.fidelity, "workers": request.workers, "drawn": is_drawn(request.data)}
+            folders.write_json(folder / folders.MANIFEST, {**record, **asked})
         ledger.record(folder)
         with progress.logged(folder / "log.txt"), blaming(solution.plugins):
             result = execute(request, dataset, mark, folder, started)

@@ -182,7 +182,18 @@ def _competitions(plugin: Plugin) -> Iterable[Competition]:
             raise PluginError(
                 f"competition {competition.id} has {len(competition.classes)} classes; masks hold up to {MOST_CLASSES}"
             )
+        _check_published(competition)
         yield competition
+
+
+def _check_published(competition: Competition) -> None:
+    names = [one.name for one in competition.published]
+    for one in competition.published:
+        who = f"competition {competition.id}: published solution {one.name!r}"
+        if not one.name or not one.name.replace("-", "").isalnum() or names.count(one.name) > 1:
+            raise PluginError(f"{who}: its name must be one word of letters, digits and hyphens, and be there once")
+        if one.preset and one.preset not in competition.presets:
+            raise PluginError(f"{who}: there is no preset {one.preset}{did_you_mean(one.preset, competition.presets)}")
 
 
 def _techniques(plugin: Plugin) -> Iterable[type]:

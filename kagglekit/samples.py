@@ -10,8 +10,21 @@ from pathlib import Path
 
 from kagglekit import progress
 from kagglekit.errors import UsageError
+from kagglekit.files import write_text
 from kagglekit.runs.folder import cache, home
 from kagglekit.solution import Solution
+
+MARK = ".drawn"  # in a folder of sample data, so that no score on it is taken for one on a contest's pictures
+
+
+def is_drawn(root: Path) -> bool:
+    """Are these sample data that a competition drew itself?"""
+    return (Path(root) / MARK).is_file()
+
+
+def _draw(solution: Solution, root: Path, count: int, seed: int) -> None:
+    solution.sample(root, count, seed, progress.track)
+    write_text(root / MARK, f"{solution.competition.id}: {count} pictures, seed {seed}\n")
 
 
 def sample_folder(solution: Solution, count: int, seed: int) -> Path:
@@ -24,7 +37,7 @@ def sample_folder(solution: Solution, count: int, seed: int) -> Path:
     with alone(root):
         if not root.exists():
             progress.say(f"no --data given: drawing {count} sample pictures into {root}")
-            solution.sample(root, count, seed, progress.track)
+            _draw(solution, root, count, seed)
     return root
 
 
@@ -33,7 +46,7 @@ def draw(solution: Solution, root: Path, count: int, seed: int) -> None:
     with alone(root):
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise UsageError(f"{root}: exists and is not empty; name a new folder")
-        solution.sample(root, count, seed, progress.track)
+        _draw(solution, root, count, seed)
 
 
 @contextmanager

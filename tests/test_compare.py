@@ -1,21 +1,43 @@
 """Two runs side by side: what differs, by how much, and whether that is more than noise."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from kagglekit.cli.compare import summary
-from kagglekit.compare import compare, runs_of
+from kagglekit.cli.compare import summary, summary_beside
+from kagglekit.compare import beside, compare, runs_of, targets, write_page
 from kagglekit.errors import RunError, UsageError
+from kagglekit.plugins import discover
 from kagglekit.runs import folder as folders
 from tests.search.world import at_hand
 from tests.test_reproduce import edit, trained
 
 pytestmark = pytest.mark.slow
 
+PUBLISHED = """
+
+import dataclasses
+
+from kagglekit import Published
+
+plain = [kk_competition]
+
+
+@hookimpl
+def kk_competition():
+    first = Published("1st", "Ada", "example.org/a", "IoU, averaged", {"private": 0.81}, "full", ("no CRF",))
+    second = Published("2nd", "Bob", "example.org/b", "IoU, averaged", note="not confirmed")
+    return dataclasses.replace(plain[0](), published=(first, second))
+"""
+
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
     """Two runs of the toy competition that differ in their learning rate and a setting of a technique."""
-    toy = at_hand(tmp_path, monkeypatch)
+    monkeypatch.setenv("KAGGLEKIT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    toy = at_hand(tmp_path, monkeypatch, more=PUBLISHED)
     return trained(toy), trained(toy, lr=0.0001, **{"techniques.toy-tta.identity": 0.5})
 
 
@@ -61,3 +83,72 @@ def test_what_cannot_be_compared_is_said(runs):
     (runs[1] / folders.RESULT).unlink()
     with pytest.raises(RunError, match="has not finished"):
         compare(*runs)
+
+
+def test_a_page_shows_where_the_submissions_differ_and_says_why_where_it_cannot(runs):
+    registry, found = discover(), compare(*runs)
+    path = write_page(registry, *runs, found)
+    text = path.read_text()
+    assert path.parent.name == f"{runs[0].name}-{runs[1].name}" and text.count("<article") == text.count("% differ") > 0
+    assert "No pictures" not in text
+    assert (
+        "No pictures: the runs were made of other data"
+        in write_page(registry, *runs, found | {"same_data": False}).read_text()
+    )
+    (runs[1] / "submission.csv").unlink()
+    assert "No pictures: " in write_page(registry, *runs, found).read_text()
+
+
+def test_a_run_and_a_published_solution_stand_side_by_side_and_never_on_one_test_set(runs):
+    registry = discover()
+    for names in ((runs[1].name, "discs/1st"), ("discs/1st", runs[1].name)):
+        [path], solution = targets(registry, names)
+        found = beside(registry, path, *solution)
+        assert (
+            found["run"] == runs[1].name and found["same_test_set"] is False and found["published"] == {"private": 0.81}
+        )
+    assert found["recipe"]["lr"] == [0.0001, 0.02] and found["recipe"]["fidelity.epochs"] == [2, 3]
+    text = summary_beside(found)
+    for part in (
+        "0.81 ",
+        "the host's test pictures (private)",
+        "not the same test set",
+        "held out",
+        "- no CRF",
+        "Ada",
+    ):
+        assert part in text, part
+
+
+def test_a_solution_that_no_recipe_stands_for_is_compared_by_score_alone(runs):
+    registry = discover()
+    [path], solution = targets(registry, (runs[0].name, "discs/2nd"))
+    text = summary_beside(beside(registry, path, *solution))
+    assert "no score in its sources" in text and "no recipe here stands for it" in text and "not confirmed" in text
+
+
+def test_two_published_solutions_or_one_of_another_contest_are_refused(runs):
+    registry = discover()
+    with pytest.raises(UsageError, match="both are published solutions"):
+        targets(registry, ("discs/1st", "discs/2nd"))
+    with pytest.raises(UsageError, match="did you mean discs/1st"):
+        targets(registry, (runs[0].name, "discs/1rst"))
+    assert targets(registry, tuple(run.name for run in runs)) == (list(runs), None)
+    edit(runs[0] / folders.MANIFEST, lambda m: m.update(competition="other"))
+    with pytest.raises(UsageError, match="is a run of other, 1st a solution of discs"):
+        beside(registry, runs[0], *targets(registry, (runs[1].name, "discs/1st"))[1])
+
+
+def test_the_verb_prints_the_table_and_where_the_page_is_and_takes_a_published_solution(runs):
+    from click.testing import CliRunner
+
+    from kagglekit.cli import kk
+
+    names = [run.name for run in runs]
+    done = CliRunner().invoke(kk, ["compare", *names], catch_exceptions=False)
+    page = Path(done.stdout.splitlines()[-1].removeprefix("page  "))
+    assert page.is_file() and f"{names[0]} is better" in done.stdout
+    found = json.loads(CliRunner().invoke(kk, ["compare", *names, "--json"]).stdout)
+    assert found["page"] == str(page) and found["verdict"] == f"{names[0]} is better"
+    done = CliRunner().invoke(kk, ["compare", names[0], "discs/1st"], catch_exceptions=False)
+    assert "not the same test set" in done.stdout and "page" not in done.stdout

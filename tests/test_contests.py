@@ -86,6 +86,32 @@ def test_its_page_is_whole_and_shows_pictures(drawn):
             assert seen.pictures >= 3
 
 
+def test_its_submission_stands_beside_one_that_marks_everything_with_truth_and_pictures(drawn, tmp_path):
+    import numpy as np
+
+    from kagglekit.cli.common import solution_of
+    from kagglekit.plugins import discover
+    from kagglekit.report.disagreements import SIDE, disagreements
+
+    _, home, data, result = drawn
+    solution = solution_of(discover(), str(home / result["folder"] / "recipe.toml"))
+    dataset = solution.dataset(data)
+    form, planes = (
+        dataset.submission,
+        (len(solution.competition.classes),) * (solution.competition.task == "multilabel"),
+    )
+    rows = {s.id: form.encode_stripes([full], s.truth_size) if dataset.tiling else form.encode(full)
+            for s in dataset.test for full in [np.ones((*s.truth_size, *planes), np.uint8)]}  # fmt: skip
+    form.write(tmp_path / form.filename, rows)
+    ours = home / result["folder"] / result["submission"]["file"]
+    found = disagreements(dataset, solution.competition.metric, (ours, tmp_path / form.filename))
+    for one in found:
+        assert 0 < one.share <= 1 and one.masks[1].all() and not one.masks[0].all() and one.image.any()
+        assert one.image.shape[:2] == one.masks[0].shape[:2] == one.truth.shape[:2] and max(one.image.shape) <= SIDE
+        assert all(np.isfinite(score) for score in one.scores)
+    assert len(found) == min(8, len(dataset.test))
+
+
 def test_the_run_predicts_a_folder_of_its_test_pictures(drawn):
     id, home, data, result = drawn
     images = {

@@ -13,7 +13,7 @@ from kagglekit.writeup.facts import gather, stale
 from kagglekit.writeup.pictures import pictures_of
 from kagglekit.writeup.words import WORDS
 from kagglekit.writeup.write import check, write_up
-from tests.browser import look_at, open_browser
+from tests.browser import faults, look_at, open_browser
 from tests.report.test_run_page import HOSTILE, Page
 from tests.search.world import at_hand
 from tests.test_reproduce import edit, trained
@@ -164,3 +164,4 @@ def test_the_page_opens_in_chromium_without_a_fault_and_stays_small(run):
             for width in (400, 1280):
                 look = look_at(browser, path, width, dark=width == 400)
                 assert look.console == () and look.overflow == 0 and look.outside == () and look.broken_pictures == ()
+            assert faults(browser, path) == []

@@ -1,4 +1,4 @@
-"""`kk compare`: two runs side by side."""
+"""`kk compare`: two runs side by side, or a run and a published solution."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.common import json_option, print_json, table
+from kagglekit.cli.common import json_option, print_json, registry, table
 
 
 @click.command("compare")
@@ -15,15 +15,55 @@ from kagglekit.cli.common import json_option, print_json, table
 def compare_command(runs, as_json):
     """Compare two finished runs: recipe, data, code, and the score on the pictures that both held out.
 
-    The interval is over pictures: another seed of either run may differ by more (`kk ablate` measures that).
+    The interval is over pictures: another seed of either run may differ by more (`kk ablate` measures that). A page
+    shows the test pictures on which their masks disagree most. One of the two may be a published solution, ID/NAME as
+    `kk solutions ID` lists them; its score is the host's, on pictures whose truth is not public.
     """
-    from kagglekit.compare import compare, runs_of
+    from kagglekit import progress
+    from kagglekit.compare import beside, compare, targets, write_page
 
-    found = compare(*runs_of(runs))
+    plugins = registry()
+    paths, solution = targets(plugins, runs)
+    with progress.console(progress.Console()):
+        if solution:
+            found = beside(plugins, paths[0], *solution)
+        else:
+            found = compare(*paths)
+            found["page"] = str(write_page(plugins, *paths, found))
     if as_json:
         print_json(found)
     else:
-        click.echo(summary(found))
+        click.echo(summary_beside(found) if solution else f"{summary(found)}\npage  {found['page']}")
+
+
+def summary_beside(found: dict[str, Any]) -> str:
+    """A run and a published solution, each score with what it was measured on."""
+    from kagglekit.report.run_page import score_text, setting_text
+    from kagglekit.solutions import data_words
+
+    ours, rows = found["measured"], []
+    for part in ("test", "validation"):
+        if score := ours[part]:
+            interval = f"95% {score['low']:.4f} .. {score['high']:.4f}"
+            rows.append([found["run"], score_text(score["value"]), interval, data_words(ours, part)])
+    theirs = [
+        [found["solution"], f"{value:.10g}", "", f"the host's test pictures ({part}), truth not public"]
+        for part, value in found["published"].items()
+    ] or [[found["solution"], "–", "", "no score in its sources"]]
+    lines = [table([f"{found['competition']}: {found['metric']}", "score", "", "measured on"], rows + theirs)]
+    lines += ["not the same test set: the scores say nothing of which is better",
+              f"{found['by']}: {found['url']}; scored by {found['published_metric']}"]  # fmt: skip
+    lines += [found["note"]] if found["note"] else []
+    if found["recipe"] is None:
+        lines.append("no recipe here stands for it, so that recipes cannot be compared")
+        return "\n".join(lines)
+    if found["recipe"]:
+        both = [[key, *(setting_text(value) for value in pair)] for key, pair in found["recipe"].items()]
+        lines += ["", table(["setting", found["run"], f"recipe {found['preset']}"], both)]
+    else:
+        lines.append(f"the run has the recipe {found['preset']}, which stands for it")
+    lines += [f"the recipe {found['preset']} itself is not the published solution:"] if found["differs"] else []
+    return "\n".join([*lines, *(f"  - {text}" for text in found["differs"])])
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -41,12 +81,9 @@ def summary(found: dict[str, Any]) -> str:
     if gap is None:
         lines.append("no two pictures were held out by both")
         return "\n".join(lines)
-    better = gap["value"] > 0 if found["greater_is_better"] else gap["value"] < 0
-    sure = gap["low"] > 0 or gap["high"] < 0
-    verdict = f"{b if better else a} is better" if sure else "within noise"
     lines.append(
         f"{b} minus {a}: {score_text(gap['value'], True)} (95% {score_text(gap['low'], True)} .. "
-        f"{score_text(gap['high'], True)}) on {found['common']} pictures: {verdict}"
+        f"{score_text(gap['high'], True)}) on {found['common']} pictures: {found['verdict']}"
     )
     if found["most"]:
         lines.append("they differ most on")

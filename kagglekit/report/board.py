@@ -10,7 +10,8 @@ from kagglekit.files import write_bytes
 from kagglekit.report.run_page import page_environment
 from kagglekit.runs import folder as folders
 
-PAGES = {"searches": "search", "ablations": "ablation"}  # folders below the runs with pages of their own
+# folders below the runs with pages of their own
+PAGES = {"searches": "search", "ablations": "ablation", "comparisons": "comparison"}
 
 
 def write_board(rows: Sequence[Mapping[str, Any]], home: Path, out: Path) -> Path:

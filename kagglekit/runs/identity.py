@@ -65,6 +65,8 @@ def source_hashes(solution: Solution) -> dict[str, str]:
         "blending.py",
         "reproduce.py",
         "compare.py",
+        "solutions.py",
+        "export",
     )
     engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]
     files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}

@@ -51,7 +51,7 @@ def test_wrong_options_and_arguments_show_the_usage(capsys, monkeypatch, argumen
     assert text.startswith("Usage: kk") and "Error: " in text
 
 
-@pytest.mark.parametrize("verb", ["info", "show", "run"])
+@pytest.mark.parametrize("verb", ["info", "show", "run", "solutions"])
 def test_a_misspelled_competition_is_answered_with_the_right_one(capsys, monkeypatch, id, verb):
     wrong = id[:-2] + id[-1]
     text = refused(capsys, monkeypatch, verb, wrong)

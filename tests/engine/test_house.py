@@ -31,7 +31,8 @@ ORDER = (
     ("reproduce",),
     ("writeup",),
     ("search", "testing", "scaffold"),
-    ("compare",),
+    ("solutions",),
+    ("compare", "export"),
     ("cli",),
 )
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}

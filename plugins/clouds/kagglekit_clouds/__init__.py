@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from kagglekit import Competition, hookimpl
+from kagglekit import Competition, Published, hookimpl
 from kagglekit.metrics import MeanDice
 
 CLASSES = ("Fish", "Flower", "Gravel", "Sugar")
@@ -79,6 +79,40 @@ PRESETS = {
 }
 
 
+METRIC = "mean Dice over pairs of picture and class at 350x525, 1 where both are empty"
+PUBLISHED = (
+    Published(
+        "1st",
+        "pudae",
+        "github.com/pudae/kaggle-understanding-clouds",
+        METRIC,
+        {"private": 0.67175},
+        preset="full",
+        differs=(
+            "one FPN with ResNet-34 says where and whether; theirs are 12 networks, a group for each question",
+            "512 pixels on the shorter side; theirs went up to 768x1152",
+            "one learning rate for the whole network; theirs was a tenth of it in the encoder",
+            "probabilities of the last 5 epochs are averaged; theirs were weights of 5 checkpoints",
+        ),
+        note="the score is told by the 40th place's README",
+    ),
+    Published(
+        "34th",
+        "khornlund",
+        "github.com/khornlund/understanding-cloud-organization",
+        METRIC,
+        {"private": 0.66385, "public": 0.67574},
+    ),
+    Published(
+        "69th",
+        "yukkyo",
+        "github.com/yukkyo/Kaggle-Understanding-Clouds-69th-solution",
+        METRIC,
+        note="its triplet threshold is what the demo decides by",
+    ),
+)
+
+
 @hookimpl
 def kk_competition():
     """The contest, and a recipe after its 1st place."""
@@ -96,6 +130,8 @@ def kk_competition():
         sample_count=48,
         recipe=RECIPE,
         presets=PRESETS,
+        published=PUBLISHED,
+        labelled=5_546,
         references=(
             "1st place (pudae), Dice 0.6718: github.com/pudae/kaggle-understanding-clouds",
             "34th place (khornlund): github.com/khornlund/understanding-cloud-organization",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kagglekit import Competition, RecipeError, hookimpl
+from kagglekit import Competition, Published, RecipeError, hookimpl
 from kagglekit.metrics import MeanIoU
 
 SIZE = (512, 512)
@@ -42,6 +42,41 @@ class Settings:
             )
         if self.min_area < 0 or self.max_bytes < 0 or self.max_points < 0 or 0 < self.max_points < 3:
             raise RecipeError("settings: min_area and max_bytes must be >= 0, max_points 0 or at least 3")
+
+
+METRIC = "IoU; how the host averages it and counts empty masks is not known"
+# Scores are those of the leaderboard that the 2nd place shows; it does not say of which part of the test pictures.
+PUBLISHED = (
+    Published(
+        "1st",
+        "딩브로",
+        "github.com/choco9966/Korean-Hair-Segmentation (leaderboard only; no source of the solution was found)",
+        METRIC,
+        {"leaderboard": 0.9428741896},
+    ),
+    Published(
+        "2nd",
+        "ARTuna",
+        "github.com/choco9966/Korean-Hair-Segmentation",
+        METRIC,
+        {"leaderboard": 0.9424293569},
+        preset="full",
+        differs=(
+            "labels are not cleaned; the team learned from the 66% that co-teaching and an area filter left "
+            "(--with co-teaching, --with label-rules)",
+            "no dyed hair and no copied boxes (--with coloring, --with self-mix), no cutout",
+            "the encoder begins with what `imagenet` gives, theirs with Noisy Student weights",
+            "probabilities are averaged over epochs and views, theirs were logits",
+        ),
+    ),
+    Published(
+        "3rd",
+        "jayeonsoft",
+        "github.com/deagwon97/hair-segmentation",
+        METRIC,
+        {"leaderboard": 0.942395571},
+    ),
+)
 
 
 @hookimpl
@@ -96,6 +131,8 @@ def kk_competition():
                 "batch_size": 8,
             },
         },
+        published=PUBLISHED,
+        labelled=196_058,
         references=(
             "2nd place (ARTuna), IoU 0.9424: github.com/choco9966/Korean-Hair-Segmentation",
             "3rd place (jayeonsoft), IoU 0.9424: github.com/deagwon97/hair-segmentation",

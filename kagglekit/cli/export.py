@@ -1,0 +1,55 @@
+"""`kk export`: runs for TensorBoard or MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kagglekit.cli.common import json_option, print_json
+
+
+@click.command("export")
+@click.argument("target", metavar="[RUN|SEARCH]", required=False)
+@click.option("--all", "everything", is_flag=True, help="All finished runs and trials in the ledger.")
+@click.option("--to", "kind", type=click.Choice(["tensorboard", "mlflow"]), required=True, help="Who is to read them.")
+@click.option(
+    "-o", "--out", metavar="DIR|URI",
+    help="Where to write; the default lies below the runs, or is MLFLOW_TRACKING_URI.",
+)  # fmt: skip
+@json_option
+def export_command(target, everything, kind, out, as_json):
+    """Write a RUN, the trials of a SEARCH, or all runs as TensorBoard logs or MLflow runs.
+
+    They hold the curves by epoch, final scores with their intervals, every setting of the recipe, the time spent, and
+    for TensorBoard the pictures of the run's page. What was exported before is not written twice.
+    """
+    from kagglekit import progress
+    from kagglekit.export.records import chosen, records_of
+    from kagglekit.runs.folder import home
+
+    records, faults = records_of(chosen(target, everything), strict=not everything)
+    for fault in faults:
+        click.echo(f"kk: {fault} (left out)", err=True)
+    with progress.console(progress.Console()):
+        if kind == "tensorboard":
+            from kagglekit.export.to_tensorboard import export
+
+            place = str(Path(out) if out else home() / "tensorboard")
+            written = export(records, Path(place), progress.track)
+        else:
+            from kagglekit.export.to_mlflow import export, store_of
+
+            place = store_of(out)
+            written = export(records, place, progress.track)
+    if as_json:
+        print_json({"to": kind, "place": place, "written": written, "runs": [one.name for one in records],
+                    "left_out": faults})  # fmt: skip
+        return
+    known = f", {len(records) - written} were there" if written < len(records) else ""
+    look = (
+        f"tensorboard --logdir {place}"
+        if kind == "tensorboard"
+        else f"mlflow ui --backend-store-uri {place} (of the package mlflow)"
+    )
+    click.echo(f"{place}  ({written} written{known})\nlook at them: {look}")

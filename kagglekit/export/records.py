@@ -1,0 +1,155 @@
+"""What is exported of a run, read from its folder; and which runs are meant."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kagglekit.errors import KagglekitError, RunError, UsageError
+from kagglekit.recipe import digest
+from kagglekit.reproduce import flat
+from kagglekit.runs import folder as folders
+from kagglekit.runs.ledger import Ledger
+
+SEARCHES = "searches"  # below the runs
+AXES = ("epoch", "fold")  # columns of a history that are no curves
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: settings by dotted key, curves as (epoch from 0, value), final numbers, tags; times in Unix seconds.
+
+    `at` are the times of the epochs' ends. `digest` changes whenever any of it does.
+    """
+
+    folder: Path
+    name: str
+    params: dict[str, Any]
+    curves: dict[str, list[tuple[int, float]]]
+    at: dict[int, float]
+    final: dict[str, float]
+    tags: dict[str, str]
+    started: float
+    ended: float
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits."""
+        curves = {name: [list(point) for point in points] for name, points in self.curves.items()}
+        return digest([self.name, self.params, curves, self.final, self.tags])
+
+
+def chosen(name: str | None, everything: bool) -> list[Path]:
+    """The folders of the runs that are meant: one run, those of a search, or all that are finished; the oldest first.
+
+    Raises UsageError for a name that is neither, RunError for a run or a search that has nothing to export.
+    """
+    if bool(name) == everything:
+        raise UsageError("name a run or a search (`kk runs` lists runs), or give --all")
+    home = folders.home()
+    if everything:
+        rows = [row for row in Ledger(home).rows() if row["status"] in ("done", "trial")]
+        found = [home / row["path"] for row in reversed(rows)]
+        if not found:
+            raise RunError(f"no finished run below {home}; start one: kk run ID")
+        return found
+    search = home / SEARCHES / str(name)
+    if (search / "search.json").is_file():
+        return _of_search(search)
+    return [folders.find(str(name))]
+
+
+def _of_search(search: Path) -> list[Path]:
+    """The runs that a search's trials left, each once."""
+    if not (search / folders.RESULT).is_file():
+        raise RunError(f"search {search.name} has no result yet; go on with it by repeating its command")
+    result = folders.read_json(search / folders.RESULT)
+    names = [step["run"] for trial in result["trials"] for step in trial["steps"] if step.get("run")]
+    below = folders.home() / result["competition"]
+    found = [below / name for name in dict.fromkeys(names) if (below / name / folders.VALIDATED).is_file()]
+    if not found:
+        raise RunError(f"search {search.name}: none of its trials has a run folder below {below}; nothing to export")
+    return found
+
+
+def record_of(folder: Path) -> Record:
+    """What a run's files say; raises RunError for one that is neither finished nor a finished trial."""
+    manifest = folders.read_json(folder / folders.MANIFEST)
+    done = folders.is_done(folder)
+    if not done and not (folder / folders.VALIDATED).is_file():
+        raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
+    result = folders.read_json(folder / (folders.RESULT if done else folders.VALIDATED))
+    started = datetime.fromisoformat(manifest["started"].replace("Z", "+00:00")).timestamp()
+    seconds = result["seconds"]
+    total = seconds["total"] if "total" in seconds else sum(seconds.values())
+    curves, at = _curves(folder / "history.csv", started)
+    final = _scores(result) | {f"seconds/{part}": value for part, value in seconds.items()}
+    final["seconds/total"] = total
+    tags = {
+        "competition": manifest["competition"],
+        "run": folder.name,
+        "identity": manifest["identity"],
+        "metric": result["metric"],
+        "preset": manifest.get("fidelity") or "",
+        "kind": "run" if done else "trial",
+        "data": manifest.get("data") or "",
+        "data_fingerprint": manifest.get("data_fingerprint") or "",
+        "drawn_data": str(manifest.get("drawn", "not recorded")).lower(),
+        "code": manifest.get("code") or "",
+        "command": manifest.get("command") or "",
+    }
+    params = flat(manifest.get("recipe") or {})
+    name = f"{manifest['competition']}/{folder.name}"
+    return Record(folder, name, params, curves, at, final, tags, started, started + total)
+
+
+def _scores(result: Mapping[str, Any]) -> dict[str, float]:
+    """`validation`, `validation/low` ... of the scores that there are."""
+    found = {}
+    for part in ("validation", "test"):
+        for key, value in (result.get(part) or {}).items():
+            if value is not None and math.isfinite(value):
+                found[part if key == "value" else f"{part}/{key}"] = float(value)
+    return found
+
+
+def _curves(path: Path, started: float) -> tuple[dict[str, list[tuple[int, float]]], dict[int, float]]:
+    """The columns of a history by name (with several folds `fold-N/name`), and when each epoch ended."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    at: dict[int, float] = {}
+    if not path.is_file():
+        return curves, at
+    clock = started
+    for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+        try:
+            epoch = int(row["epoch"])
+            clock += float(row.get("seconds") or 0)
+            values = {k: float(v) for k, v in row.items() if k not in AXES and v not in (None, "")}
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{path}: damaged: {error}") from error
+        at[epoch] = max(clock, at.get(epoch, 0.0))
+        prefix = f"fold-{row['fold']}/" if row.get("fold") else ""
+        for name, value in values.items():
+            if math.isfinite(value):
+                curves.setdefault(prefix + name, []).append((epoch, value))
+    return curves, at
+
+
+def records_of(paths: Iterable[Path], strict: bool) -> tuple[list[Record], list[str]]:
+    """Records, and what is wrong with the runs that have none; with `strict` the first fault is raised instead."""
+    records, faults = [], []
+    for path in paths:
+        try:
+            records.append(record_of(path))
+        except (KagglekitError, LookupError, ValueError) as error:
+            fault = error if isinstance(error, KagglekitError) else RunError(f"run {path.name}: damaged: {error!r}")
+            if strict:
+                raise fault from error
+            faults.append(str(fault))
+    return records, faults

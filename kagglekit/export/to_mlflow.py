@@ -1,0 +1,129 @@
+"""Runs as MLflow runs, an experiment for each competition, in any store that MLflow knows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kagglekit.errors import KagglekitError, RunError, UsageError
+from kagglekit.export.records import Record
+from kagglekit.runs import folder as folders
+
+MOST_METRICS, MOST_PARAMS = 1000, 100  # in one request
+MOST_TEXT = 6000  # characters of a param
+KEY, DIGEST = "kagglekit.key", "kagglekit.digest"
+
+Item = TypeVar("Item")
+
+
+def store_of(out: str | None) -> str:
+    """The tracking URI: what is asked for, else `MLFLOW_TRACKING_URI`, else a database below the runs.
+
+    A folder means the database mlflow.db in it, a name that ends in .db that file.
+    """
+    if out is None and (known := os.environ.get("MLFLOW_TRACKING_URI")):
+        return known
+    if out and ("://" in out or out.startswith("file:") or out == "databricks"):
+        return out
+    place = Path(out) if out else folders.home()
+    place = place if place.suffix == ".db" else place / "mlflow.db"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{place.resolve()}"
+
+
+def export(records: list[Record], uri: str, track) -> int:
+    """Write each record as a run of the store at `uri`; returns how many were written.
+
+    A run that was made of the same record is left alone; one of an older state, or one whose export was interrupted, is
+    deleted and written anew. Raises UsageError where MLflow is missing, RunError where the store refuses.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # an export tells nobody but the store
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own 7 take minutes for a mistyped address
+    try:
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise UsageError(f"--to mlflow needs a package: pip install 'kagglekit[mlflow]' ({error})") from None
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    _check_file(uri)
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        return sum(_write(client, one) for one in track(records, len(records), "writing runs"))
+    except KagglekitError:
+        raise
+    except Exception as error:  # every store has errors of its own
+        first = str(error).partition("\n")[0]
+        raise RunError(
+            f"{uri}: {type(error).__name__}: {first}; check the store, or name another one with -o"
+        ) from error
+
+
+def _check_file(uri: str) -> None:
+    """Raise RunError for a database file that cannot be opened; MLflow would try again for minutes."""
+    if not uri.startswith("sqlite:///"):
+        return
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise RunError(f"{uri}: {error}; check the folder and its rights, or name another one with -o") from error
+
+
+def _write(client: Any, record: Record) -> bool:
+    """One run, unless it is there."""
+    from mlflow.entities import Param, RunTag
+
+    experiment = _experiment(client, f"kagglekit/{record.tags['competition']}")
+    there = client.search_runs([experiment], f"tags.`{KEY}` = '{record.name}'")
+    if any(run.data.tags.get(DIGEST) == record.digest for run in there):
+        return False
+    tags = {f"kagglekit.{key}": value for key, value in record.tags.items()} | {KEY: record.name}
+    started = _milliseconds(record.started)
+    run = client.create_run(experiment, start_time=started, tags=tags, run_name=record.tags["run"]).info.run_id
+    for some in _chunks([Param(key, _text(value)) for key, value in record.params.items()], MOST_PARAMS):
+        client.log_batch(run, params=some)
+    for some in _chunks(list(_metrics(record)), MOST_METRICS):
+        client.log_batch(run, metrics=some)
+    client.set_terminated(run, "FINISHED", end_time=_milliseconds(record.ended))
+    client.log_batch(run, tags=[RunTag(DIGEST, record.digest)])  # last: it says that nothing is missing
+    for old in there:
+        client.delete_run(old.info.run_id)
+    return True
+
+
+def _experiment(client: Any, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return client.create_experiment(name)
+    if found.lifecycle_stage != "active":
+        raise RunError(f"MLflow experiment {name} was deleted in this store; restore it, or name another store with -o")
+    return found.experiment_id
+
+
+def _metrics(record: Record) -> Iterator[Any]:
+    from mlflow.entities import Metric
+
+    for name, points in record.curves.items():
+        for epoch, value in points:
+            yield Metric(name, value, _milliseconds(record.at[epoch]), epoch)
+    for name, value in record.final.items():
+        yield Metric(f"final/{name}", value, _milliseconds(record.ended), 0)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT - 3]}..."
+
+
+def _chunks(items: Sequence[Item], size: int) -> Iterable[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
