@@ -147,7 +147,7 @@ def commands_page() -> str:
     """The text of docs/cli.md."""
     from kagglekit.cli import VERBS, kk
 
-    root = click.Context(kk, info_name="kk")
+    root = click.Context(kk, info_name="kk", **kk.context_settings)
     rows = [f"| [`kk {verb}`](#kk-{verb}) | {text} |" for verb, (_, text) in VERBS.items()]
     parts = [COMMANDS_HEAD, "\n".join(["| verb | what it does |", "|---|---|", *rows]) + "\n"]
     for verb in VERBS:

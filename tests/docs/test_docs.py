@@ -62,9 +62,12 @@ def test_the_page_of_commands_is_what_the_commands_say_and_leaves_no_option_out(
     assert text == generate.commands_page(), "run: python docs/generate.py"
     assert re.findall(r"^## `kk (\w+)`$", text, re.M) == list(cli.VERBS)
     named = Counter(
-        option for line in re.findall(r"^- `(-[^`]+)`", text, re.M) for option in line.split() if option[0] == "-"
+        option
+        for line in re.findall(r"^- `(-[^`]+)`", text, re.M)
+        for option in line.replace(",", " ").split()
+        if option[0] == "-"
     )
-    assert named == options_of(cli.kk, click.Context(cli.kk, info_name="kk"))
+    assert named == options_of(cli.kk, click.Context(cli.kk, info_name="kk", **cli.kk.context_settings))
     assert (
         sum(named.values()) >= 120
         and "- `--promote INTEGER`: Trials that reach the last rung by merit. *(default 1; x ≥ 1)*" in text

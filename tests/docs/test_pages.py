@@ -46,7 +46,7 @@ def kk(capsys, monkeypatch, *words) -> tuple[int, str, str]:
 
 def refuse_unknown(words: list[str]) -> None:
     """Raises click.UsageError for a verb or an option that `kk` does not have, or an option without its value."""
-    command, ctx, rest = cli.kk, click.Context(cli.kk, info_name="kk"), words[1:]
+    command, ctx, rest = cli.kk, click.Context(cli.kk, info_name="kk", **cli.kk.context_settings), words[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         command = command.get_command(ctx, rest[0]) or ctx.fail(f"no verb {rest[0]}")
         ctx, rest = click.Context(command, info_name=rest[0], parent=ctx), rest[1:]
