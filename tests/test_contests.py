@@ -31,12 +31,9 @@ SCORES = {
     ),
     "recycling": lambda folder, data: recycling_score.score(folder / "submission.csv", data / "answers.json"),
 }
-# Whole demos reach 0.48, 0.88 and 0.52; two of them are halved here, for the time they take, and their bars lowered.
-DEMOS = {
-    "clouds": (0.48, []),
-    "glomeruli": (0.75, ["-o", "fidelity.epochs=6"]),
-    "recycling": (0.42, ["-o", "fidelity.epochs=4"]),
-}
+# At half the side, for the time they take: they reach 0.53, 0.85 and 0.51 (whole ones 0.48, 0.88 and 0.52).
+HALF = ["-o", "fidelity.image_size=128"]
+DEMOS = {"clouds": 0.43, "glomeruli": 0.75, "recycling": 0.43}
 
 
 def kk(home: Path, *words, **changes) -> subprocess.CompletedProcess:
@@ -164,12 +161,11 @@ def test_a_refit_chooses_on_one_fold_and_predicts_with_a_network_of_everything(f
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("id", DEMOS)
 def test_the_demo_reaches_its_bar_on_real_pictures(id, tmp_path):
-    bar, options = DEMOS[id]
     data = REAL / id
     if not data.is_dir():
         pytest.skip(f"no real pictures at {data}")
-    done = kk(tmp_path, "run", id, "--data", data, "--fidelity", "demo", *options, "--json")
+    done = kk(tmp_path, "run", id, "--data", data, "--fidelity", "demo", *HALF, "--json")
     result = json.loads(done.stdout)
     score = SCORES[id](Path(tmp_path / result["folder"]), data)
     assert result["test"]["value"] == pytest.approx(score, abs=1e-12)
-    assert score >= bar, result["validation"]
+    assert score >= DEMOS[id], result["validation"]
