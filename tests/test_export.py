@@ -192,7 +192,13 @@ def test_what_cannot_be_exported_is_refused_or_left_out_with_a_reason(home):
 DAMAGE = {
     "result.json": ("[]", "{", '"x"', '{"seconds": null}', '{"seconds": {"total": "x"}, "metric": "m"}'),
     "manifest.json": ("[]", "null", "{}", '{"competition": ["toy"]}'),
-    "history.csv": ("epoch,seconds\nx,y\n", "fold,epoch,seconds\nz,0,1\n", "epoch,lr\n0,0.1,0.2\n", "epoch\0\n1\0\n"),
+    "history.csv": (
+        "epoch,seconds\nx,y\n",
+        "fold,epoch,seconds\nz,0,1\n",
+        "epoch,lr\n0,0.1,0.2\n",
+        "epoch\0\n1\0\n",
+        f"epoch,lr\n0,{'1' * 200_000}\n",
+    ),
 }
 
 
