@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
-from kagglekit.errors import KagglekitError, UsageError
+from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.plugins import Registry
-from kagglekit.reproduce import Claim, claim_of, flat
+from kagglekit.reproduce import Claim, claim_of, unlike
 from kagglekit.runs import folder as folders
+from kagglekit.runs.bundle import inside
 from kagglekit.search.stats import paired
 from kagglekit.solutions import measured, named, recipe_of
 from kagglekit.types import Competition, Published
@@ -27,8 +28,6 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     ids = [claim.manifest["competition"] for claim in (ours, theirs)]
     if ids[0] != ids[1]:
         raise UsageError(f"{a.name} is a run of {ids[0]}, {b.name} of {ids[1]}; compare runs of one competition")
-    recipes = [flat(claim.manifest["recipe"]) for claim in (ours, theirs)]
-    keys = sorted(recipes[0].keys() | recipes[1].keys())
     pictures = [dict(zip(c.validated["pictures"], c.validated["scores"], strict=True)) for c in (ours, theirs)]
     common = [name for name in pictures[0] if name in pictures[1]]
     gaps = {name: pictures[1][name] - pictures[0][name] for name in common}
@@ -38,7 +37,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         "competition": ids[0],
         "metric": ours.result["metric"],
         "greater_is_better": ours.result["greater_is_better"],
-        "recipe": {k: [r.get(k) for r in recipes] for k in keys if recipes[0].get(k) != recipes[1].get(k)},
+        "recipe": unlike(ours.manifest["recipe"], theirs.manifest["recipe"]),
         "same_data": ours.manifest["data_fingerprint"] == theirs.manifest["data_fingerprint"],
         "same_code": ours.manifest["code"] == theirs.manifest["code"],
         "scores": {part: [_value(claim, part) for claim in (ours, theirs)] for part in ("validation", "test")},
@@ -75,15 +74,30 @@ def _verdict(gap: dict[str, float] | None, greater_is_better: bool, names: list[
 
 
 def write_page(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> Path:
-    """The page of what `compare` found, below the runs, with the test pictures on which the submissions differ most."""
+    """The page of what `compare` found, below the runs, with the test pictures on which the submissions differ most.
+
+    Raises RunError where there can be no page, whatever the reason: the numbers of a comparison stand without it.
+    """
+    try:
+        return _write_page(registry, a, b, found)
+    except Exception as error:
+        raise RunError(f"no page: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The sentence of an error of ours or of the disk; others, as plugins raise them, with their kind."""
+    return str(error) if isinstance(error, KagglekitError | OSError) else f"{type(error).__name__}: {error}"
+
+
+def _write_page(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> Path:
     from kagglekit.report.compare_page import write_compare_page
 
     _, competition = registry.competition(found["competition"])
     pictures, reason = [], ""
     try:
         pictures = _disagreements(registry, competition, a, b, found["same_data"])
-    except (KagglekitError, OSError) as error:  # numbers need no pictures: the page says why there are none
-        reason = f"No pictures: {error}"
+    except Exception as error:  # numbers need no pictures: the page says why there are none
+        reason = f"No pictures: {_reason(error)}"
         progress.say(reason)
     classes = competition.classes[1 if competition.task == "multiclass" else 0 :]
     target = folders.home() / PAGES / f"{a.name}-{b.name}" / "report.html"
@@ -98,7 +112,7 @@ def _disagreements(registry: Registry, competition: Competition, a: Path, b: Pat
     if not same_data:
         raise UsageError("the runs were made of other data")
     first, second = claim_of(a), claim_of(b)
-    files = tuple(claim.folder / claim.result["submission"]["file"] for claim in (first, second))
+    files = tuple(inside(claim.folder, claim.result["submission"]["file"]) for claim in (first, second))
     dataset = resolve(validate(first.manifest["recipe"]), registry).dataset(Path(first.manifest["data"]))
     return disagreements(dataset, competition.metric, files, SHOWN, progress.track)
 
@@ -116,9 +130,8 @@ def beside(registry: Registry, run: Path, competition: Competition, published: P
         )
     differences = None
     if published.preset:
-        ours, theirs = flat(claim.manifest["recipe"]), flat(recipe_of(registry, competition, published.preset))
-        keys = sorted(ours.keys() | theirs.keys())
-        differences = {k: [ours.get(k), theirs.get(k)] for k in keys if k != "seed" and ours.get(k) != theirs.get(k)}
+        differences = unlike(claim.manifest["recipe"], recipe_of(registry, competition, published.preset))
+        differences.pop("seed", None)
     return {
         "run": run.name,
         "competition": competition.id,
@@ -150,9 +163,10 @@ def targets(registry: Registry, names: tuple[str, ...]) -> tuple[list[Path], tup
 
 def runs_of(names: tuple[str, ...]) -> list[Path]:
     """The folders of two runs by their names; raises UsageError."""
-    if len(names) != 2 or names[0] == names[1]:
+    found = [folders.find(name) for name in names] if len(names) == 2 else []
+    if len({path.resolve() for path in found}) != 2:
         raise UsageError(
             "kk compare takes two different runs (`kk runs` lists them), or a run and a published solution "
             "(`kk solutions` lists them)"
         )
-    return [folders.find(name) for name in names]
+    return found

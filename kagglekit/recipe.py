@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kagglekit.errors import RecipeError, did_you_mean
+from kagglekit.types import Competition
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -155,6 +156,15 @@ def compose(
             "refit"
         )
     return recipe, came_from
+
+
+def layers_of(competition: Competition, preset: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """What lies below a user's changes: (source, dotted keys) of the competition, its recipe and one of its presets."""
+    return [
+        ("default", {"competition": competition.id}),
+        (f"competition {competition.id}", competition.recipe),
+        (f"preset {preset}", competition.presets.get(preset, {})),
+    ]
 
 
 def validate(tree: Mapping[str, Any]) -> Recipe:

@@ -144,10 +144,9 @@ def recipe_differences(claim: Claim) -> Iterator[Difference]:
 
     layer = recipes.load(claim.folder / folders.RECIPE)
     edited, _ = recipes.compose([(str(claim.folder / folders.RECIPE), layer)])
-    then, now = flat(claim.manifest["recipe"]), flat(edited.model_dump(mode="json"))
-    for key in sorted(then.keys() | now.keys()):
-        if then.get(key) != now.get(key):
-            yield Difference("recipe", f"{key} was {then.get(key)!r}, is {now.get(key)!r}")
+    then, now = claim.manifest["recipe"], edited.model_dump(mode="json")
+    for key, (old, new) in unlike(then, now).items():
+        yield Difference("recipe", f"{key} was {old!r}, is {new!r}")
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -158,6 +157,12 @@ def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
         named = ((part.get("name", i), part) for i, part in enumerate(tree))
         return {k: v for name, part in named for k, v in flat(part, f"{prefix}{name}.").items()}
     return {prefix.rstrip("."): list(tree) if isinstance(tree, tuple) else tree}
+
+
+def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Both values of the settings, by dotted keys, in which two recipes differ; None where one has no such setting."""
+    a, b = flat(one), flat(other)
+    return {key: [a.get(key), b.get(key)] for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)}
 
 
 def fold_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:

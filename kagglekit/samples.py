@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from kagglekit import progress
 from kagglekit.errors import UsageError
@@ -22,9 +24,20 @@ def is_drawn(root: Path) -> bool:
     return (Path(root) / MARK).is_file()
 
 
+def was_drawn(manifest: Mapping[str, Any]) -> bool:
+    """Was a run made of drawn data? Folders of older versions have no mark; then the name they were given tells."""
+    name = Path(str(manifest.get("data") or "")).name
+    given = rf"{re.escape(str(manifest['competition']))}-\d+-seed\d+"
+    return bool(manifest.get("drawn")) or re.fullmatch(given, name) is not None
+
+
+def _mark(solution: Solution, root: Path, count: int, seed: int) -> None:
+    write_text(root / MARK, f"{solution.competition.id}: {count} pictures, seed {seed}\n")
+
+
 def _draw(solution: Solution, root: Path, count: int, seed: int) -> None:
     solution.sample(root, count, seed, progress.track)
-    write_text(root / MARK, f"{solution.competition.id}: {count} pictures, seed {seed}\n")
+    _mark(solution, root, count, seed)
 
 
 def sample_folder(solution: Solution, count: int, seed: int) -> Path:
@@ -38,6 +51,9 @@ def sample_folder(solution: Solution, count: int, seed: int) -> Path:
         if not root.exists():
             progress.say(f"no --data given: drawing {count} sample pictures into {root}")
             _draw(solution, root, count, seed)
+        elif not is_drawn(root):
+            with suppress(OSError):  # a folder that is shared for reading keeps its name, which tells too
+                _mark(solution, root, count, seed)
     return root
 
 

@@ -7,7 +7,7 @@ truth is at hand: another set, whatever its size. So every local score carries w
 from __future__ import annotations
 
 import dataclasses
-import re
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from kagglekit.errors import KagglekitError, UsageError, did_you_mean
 from kagglekit.plugins import Plugin, Registry
 from kagglekit.runs import folder as folders
 from kagglekit.runs.ledger import Ledger
+from kagglekit.samples import was_drawn
 from kagglekit.types import Competition, Published
 
-BUNDLES = "bundles"  # where bundles are unpacked, below the runs
 Tree = Mapping[str, Any]
 
 
@@ -69,12 +69,10 @@ def _recipe(registry: Registry, competition: Competition, preset: str, here: Any
 
 def recipe_of(registry: Registry, competition: Competition, preset: str) -> dict[str, Any]:
     """The resolved recipe of a preset, JSON-like; raises KagglekitError."""
-    from kagglekit.recipe import compose
+    from kagglekit.recipe import compose, layers_of
     from kagglekit.solution import resolve
 
-    layers = [("default", {"competition": competition.id}), (f"competition {competition.id}", competition.recipe),
-              (f"preset {preset}", competition.presets[preset]), ("-o", {})]  # fmt: skip
-    return resolve(compose(layers)[0], registry).recipe.model_dump(mode="json")
+    return resolve(compose(layers_of(competition, preset))[0], registry).recipe.model_dump(mode="json")
 
 
 def run_key(manifest: Tree) -> str:
@@ -96,44 +94,46 @@ def measured(competition: Competition, folder: Path, manifest: Tree, result: Tre
         "data": {
             "fingerprint": manifest.get("data_fingerprint"),
             "folder": manifest.get("data"),
-            "drawn": _is_drawn(competition, manifest),
+            "drawn": was_drawn(manifest),
             "used": counts.get("train", 0) + counts.get("validation", 0) if counts else None,
             "labelled_by_host": competition.labelled or None,
         },
     }
 
 
-def _is_drawn(competition: Competition, manifest: Tree) -> bool:
-    """Were the data drawn? Runs of older versions did not note it; then the name that drawn folders get tells."""
-    if "drawn" in manifest:
-        return bool(manifest["drawn"])
-    name = Path(manifest.get("data") or "").name
-    return re.fullmatch(rf"{re.escape(competition.id)}-\d+-seed\d+", name) is not None
-
-
 def _finished() -> Iterator[tuple[Path, dict, dict]]:
     """(folder, manifest, result) of the finished runs in the ledger, the newest first."""
-    home = folders.home()
-    for row in Ledger(home).rows():
-        folder = home / row["path"]
-        # A ledger that was rebuilt knows unpacked bundles too; what others measured was not run here.
-        if row["status"] == "done" and folder.parent.name != BUNDLES:
-            yield from _read(folder)
+    for folder in Ledger(folders.home()).paths("done"):
+        yield from _read(folder)
 
 
 def _bundles() -> Iterator[tuple[Path, dict, dict]]:
-    for path in sorted((folders.home() / BUNDLES).glob(f"*/{folders.RESULT}")):
+    for path in sorted((folders.home() / folders.BUNDLES).glob(f"*/{folders.RESULT}")):
         yield from _read(path.parent)
 
 
 def _read(folder: Path) -> Iterator[tuple[Path, dict, dict]]:
-    """The record of a run; nothing for a damaged one, which must not hide the others."""
+    """The record of a run; nothing for a damaged or an odd one, which must not hide the others."""
     try:
         manifest, result = (folders.read_json(folder / name) for name in (folders.MANIFEST, folders.RESULT))
+        folders.competition_of(manifest)
     except KagglekitError:
         return
-    if isinstance(manifest.get("competition"), str):
+    scores = [result.get(part) for part in ("validation", "test")]
+    counts, recipe = result.get("counts") or {}, manifest.get("recipe") or {}
+    texts = [manifest.get(key) for key in ("data", "data_fingerprint", "fidelity")]
+    sound = all(one is None or _is_score(one) for one in scores) and isinstance(recipe, Mapping)
+    sound = sound and isinstance(counts, Mapping) and all(map(_is_number, counts.values()))
+    if sound and all(text is None or isinstance(text, str) for text in texts):
         yield folder, manifest, result
+
+
+def _is_score(one: Any) -> bool:
+    return isinstance(one, Mapping) and all(_is_number(one.get(key)) for key in ("value", "low", "high"))
+
+
+def _is_number(one: Any) -> bool:
+    return isinstance(one, int | float) and math.isfinite(one)
 
 
 def named(registry: Registry, name: str) -> tuple[Competition, Published] | None:

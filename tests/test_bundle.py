@@ -181,6 +181,29 @@ def test_a_record_that_points_outside_is_refused(finished, tmp_path):
         bundle.unpack(tmp_path / "empty.kkbundle")
 
 
+@pytest.mark.parametrize("name", ["../../../x", "/x", "..", "", None, ["toy"]])
+def test_a_record_whose_competition_is_no_plain_name_is_refused(finished, tmp_path, name):
+    path = bundle.pack(finished, tmp_path / "bad.kkbundle")
+    manifest = folders.read_json(finished / folders.MANIFEST) | {"competition": name}
+    with zipfile.ZipFile(path, "w") as archive:
+        for kept in (folders.RECIPE, folders.RESULT):
+            archive.write(finished / kept, kept)
+        archive.writestr(folders.MANIFEST, json.dumps(manifest))
+    with pytest.raises(DataError, match=r"its record is damaged: .*is no plain name"):
+        bundle.unpack(path)
+    assert not list((folders.home() / "bundles").glob("*"))
+
+
+@pytest.mark.parametrize("kept", [folders.MANIFEST, folders.RESULT])
+def test_a_record_that_is_no_object_is_refused(finished, tmp_path, kept):
+    path = tmp_path / "bad.kkbundle"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (folders.RECIPE, folders.MANIFEST, folders.RESULT):
+            archive.writestr(name, "[]" if name == kept else (finished / name).read_text())
+    with pytest.raises(DataError, match=r"its record is damaged: .*holds list, not an object"):
+        bundle.unpack(path)
+
+
 @pytest.mark.slow
 def test_a_bundle_predicts_and_is_checked_as_its_run_is(tmp_path, monkeypatch):
     from kagglekit.predict.folder import load

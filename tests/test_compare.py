@@ -1,6 +1,7 @@
 """Two runs side by side: what differs, by how much, and whether that is more than noise."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,22 @@ def kk_competition():
 """
 
 
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
     """Two runs of the toy competition that differ in their learning rate and a setting of a technique."""
+    place = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KAGGLEKIT_RUNS", str(place / "runs"))
+        patched.setenv("KAGGLEKIT_CACHE", str(place / "cache"))
+        toy = at_hand(place, patched, more=PUBLISHED)
+        yield trained(toy), trained(toy, lr=0.0001, **{"techniques.toy-tta.identity": 0.5})
+
+
+@pytest.fixture
+def runs(trained_once, tmp_path, monkeypatch):
+    """Copies of the two runs, which a test may damage."""
     monkeypatch.setenv("KAGGLEKIT_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
-    toy = at_hand(tmp_path, monkeypatch, more=PUBLISHED)
-    return trained(toy), trained(toy, lr=0.0001, **{"techniques.toy-tta.identity": 0.5})
+    return tuple(Path(shutil.copytree(run, tmp_path / "runs" / "discs" / run.name)) for run in trained_once)
 
 
 def test_what_differs_is_named_with_both_values_and_the_rest_is_not(runs):
@@ -77,6 +87,8 @@ def test_runs_without_a_common_picture_have_no_difference(runs):
 def test_what_cannot_be_compared_is_said(runs):
     with pytest.raises(UsageError, match="takes two different runs"):
         runs_of((runs[0].name, runs[0].name))
+    with pytest.raises(UsageError, match="takes two different runs"):
+        runs_of((runs[0].name[:6], str(runs[0])))  # two names of one run
     edit(runs[1] / folders.MANIFEST, lambda m: m.update(competition="other"))
     with pytest.raises(UsageError, match=r"is a run of discs, .* of other; compare runs of one competition"):
         compare(*runs)
@@ -97,6 +109,57 @@ def test_a_page_shows_where_the_submissions_differ_and_says_why_where_it_cannot(
     )
     (runs[1] / "submission.csv").unlink()
     assert "No pictures: " in write_page(registry, *runs, found).read_text()
+
+
+def test_a_submission_outside_the_run_is_not_opened(runs, tmp_path):
+    (runs[1] / "submission.csv").rename(tmp_path / "elsewhere.csv")
+    edit(runs[1] / folders.RESULT, lambda r: r["submission"].update(file="../../../elsewhere.csv"))
+    text = write_page(discover(), *runs, compare(*runs)).read_text()
+    assert f"No pictures: run {runs[1].name}: ../../../elsewhere.csv is no file of this run" in text
+
+
+def test_the_page_names_what_a_plugin_failed_at(runs, monkeypatch):
+    def fail(*words):
+        raise ValueError("odd row")
+
+    monkeypatch.setattr("kagglekit.report.disagreements.disagreements", fail)
+    assert "No pictures: ValueError: odd row" in write_page(discover(), *runs, compare(*runs)).read_text()
+
+
+@pytest.mark.parametrize("fault", ["no plugin", "no place", "a fault"])
+def test_the_numbers_stand_where_there_can_be_no_page_and_the_reason_with_them(runs, monkeypatch, fault):
+    from click.testing import CliRunner
+
+    from kagglekit.cli import kk
+
+    def fail(*words):
+        raise ValueError("odd mask")
+
+    if fault == "no plugin":
+        monkeypatch.setenv("KAGGLEKIT_PLUGINS", "")
+    elif fault == "no place":
+        (folders.home() / "comparisons").write_text("in the way")
+    else:
+        monkeypatch.setattr("kagglekit.report.compare_page.write_compare_page", fail)
+    names = [run.name for run in runs]
+    done = CliRunner().invoke(kk, ["compare", *names], catch_exceptions=False)
+    last = done.stdout.splitlines()[-1]
+    assert f"{names[0]} is better" in done.stdout and last.startswith("no page: ") and done.exit_code == 0
+    found = json.loads(CliRunner().invoke(kk, ["compare", *names, "--json"], catch_exceptions=False).stdout)
+    assert found["page"] is None and found["no_page"] == last and found["verdict"] == f"{names[0]} is better"
+    assert {"no plugin": "discs", "no place": "comparisons", "a fault": "ValueError: odd mask"}[fault] in last
+
+
+def test_a_score_of_zero_is_a_score_and_a_missing_one_is_not(runs):
+    found = compare(*runs)
+    text = summary(found | {"scores": {"validation": [0.0, 0.0], "test": [None, None]}})
+    assert "validation" in text and "0.0000" in text and "test" not in text
+
+
+def test_a_run_is_compared_from_within_its_own_folder(runs, monkeypatch):
+    monkeypatch.chdir(runs[0])
+    paths, solution = targets(discover(), (".", runs[1].name))
+    assert paths == list(runs) and solution is None and compare(*paths)["runs"] == [run.name for run in runs]
 
 
 def test_a_run_and_a_published_solution_stand_side_by_side_and_never_on_one_test_set(runs):

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kagglekit.cli import kk
+from kagglekit.data.prepare import EVERYTHING
 from kagglekit.errors import RunError, UsageError
 from kagglekit.export import to_mlflow, to_tensorboard
 from kagglekit.export.records import _curves, chosen, record_of, records_of
-from kagglekit.pipeline import write_history
+from kagglekit.pipeline import name_of, write_history
 from kagglekit.recipe import compose
 from kagglekit.types import untracked
 from tests.helpers import run_folder
@@ -68,8 +69,9 @@ def trial(home, name: str, value: float = 0.4):
 def test_a_record_holds_curves_scores_with_intervals_settings_costs_and_times(home):
     record = record_of(ran(home))
     assert record.name == f"toy/{'a' * 12}" and record.tags["kind"] == "run" and record.tags["drawn_data"] == "true"
-    assert record.curves["valid_score"] == [(0, 0.25), (1, 0.75)] and record.curves["valid_loss"] == [(0, 0.8)]
-    assert record.at == {0: START + 10, 1: START + 30} and (record.started, record.ended) == (START, START + 60)
+    assert record.curves["valid_score"] == [(0, 0.25, START + 10), (1, 0.75, START + 30)]
+    assert record.curves["valid_loss"] == [(0, 0.8, START + 10)]
+    assert (record.started, record.ended) == (START, START + 60)
     assert (record.final["validation"], record.final["validation/low"], record.final["validation/high"]) == (
         0.5,
         0.4,
@@ -80,10 +82,32 @@ def test_a_record_holds_curves_scores_with_intervals_settings_costs_and_times(ho
     assert record.params["fidelity.epochs"] == recipe()["fidelity"]["epochs"]
 
 
-def test_folds_have_curves_of_their_own(home):
-    record = record_of(ran(home, history=FOLDS))
-    assert record.curves["fold-0/train_loss"] == [(0, 0.9), (1, 0.8)]
-    assert record.curves["fold-1/train_loss"] == [(0, 0.7), (1, 0.6)] and record.at == {0: START + 30, 1: START + 40}
+def test_folds_have_curves_of_their_own_each_epoch_at_the_time_that_it_ended(home):
+    curves = record_of(ran(home, history=FOLDS)).curves
+    assert curves == {
+        "fold-0/train_loss": [(0, 0.9, START + 10), (1, 0.8, START + 20)],
+        "fold-1/train_loss": [(0, 0.7, START + 30), (1, 0.6, START + 40)],
+    } | {name: curves[name] for name in ("fold-0/seconds", "fold-1/seconds")}
+
+
+def test_the_network_that_learned_from_all_pictures_is_named_as_its_folder_is(home):
+    curves = record_of(ran(home, history=FOLDS.replace("\n1,", "\n-1,"))).curves
+    assert {name.partition("/")[0] for name in curves} == {"fold-0", name_of(EVERYTHING)} == {"fold-0", "everything"}
+
+
+@given(st.lists(st.lists(st.floats(0, 1e4), min_size=1, max_size=4), min_size=1, max_size=4))
+def test_times_of_folds_rise_over_the_whole_run_and_end_with_its_last_epoch(seconds):
+    rows = [
+        {"fold": fold, "epoch": epoch, "seconds": one, "lr": 1.0}
+        for fold, part in enumerate(seconds)
+        for epoch, one in enumerate(part)
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        write_history(Path(place), rows)
+        curves = _curves(Path(place) / "history.csv", START)
+    times = [time for fold in range(len(seconds)) for _, _, time in curves[f"fold-{fold}/lr"]]
+    assert times == sorted(times) and times[-1] == pytest.approx(START + sum(map(sum, seconds)))
+    assert len(times) == sum(map(len, seconds))
 
 
 @given(
@@ -99,11 +123,13 @@ def test_curves_are_those_that_the_run_wrote_down_to_the_last_bit(rows):
     with tempfile.TemporaryDirectory() as place:
         history = [{"epoch": epoch, **row} for epoch, row in enumerate(rows)]
         write_history(Path(place), history)
-        curves, at = _curves(Path(place) / "history.csv", START)
+        curves = _curves(Path(place) / "history.csv", START)
     for name in ("train_loss", "valid_loss", "lr"):
-        assert curves.get(name, []) == [(row["epoch"], row[name]) for row in history if row[name] is not None]
-    assert sorted(at) == list(range(len(rows))) and list(at.values()) == sorted(at.values())
-    assert at[len(rows) - 1] == pytest.approx(START + sum(row["seconds"] for row in rows))
+        points = [(row["epoch"], row[name]) for row in history if row[name] is not None]
+        assert [point[:2] for point in curves.get(name, [])] == points
+    epochs, _, times = zip(*curves["lr"], strict=True)
+    assert list(epochs) == list(range(len(rows))) and list(times) == sorted(times)
+    assert times[-1] == pytest.approx(START + sum(row["seconds"] for row in rows))
 
 
 def test_a_run_without_a_history_has_no_curves_and_is_exported_all_the_same(home):
@@ -163,6 +189,42 @@ def test_what_cannot_be_exported_is_refused_or_left_out_with_a_reason(home):
         records_of([good, bad], strict=True)
 
 
+DAMAGE = {
+    "result.json": ("[]", "{", '"x"', '{"seconds": null}', '{"seconds": {"total": "x"}, "metric": "m"}'),
+    "manifest.json": ("[]", "null", "{}", '{"competition": ["toy"]}'),
+    "history.csv": (
+        "epoch,seconds\nx,y\n",
+        "fold,epoch,seconds\nz,0,1\n",
+        "epoch,lr\n0,0.1,0.2\n",
+        "epoch\0\n1\0\n",
+        f"epoch,lr\n0,{'1' * 200_000}\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "content"), [(file, one) for file, some in DAMAGE.items() for one in some])
+def test_a_damaged_record_costs_its_own_line_and_hides_no_other_run(home, file, content):
+    good, bad = ran(home), ran(home, "b" * 12)
+    (bad / file).write_text(content)
+    records, faults = records_of([bad, good], strict=False)
+    assert [one.tags["run"] for one in records] == ["a" * 12] and len(faults) == 1
+    with pytest.raises(RunError):
+        records_of([bad], strict=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"validation": {"value": "high"}}, {"seconds": {"total": float("inf")}}, {"seconds": {"train": None, "total": 1}},
+     {"seconds": [1]}, {"validation": [1]}],
+)  # fmt: skip
+def test_scores_and_seconds_that_are_no_numbers_are_damage(home, change):
+    folder = ran(home)
+    content = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(content | change))
+    records, faults = records_of([folder], strict=False)
+    assert records == [] and "damaged" in faults[0]
+
+
 @pytest.mark.parametrize(
     ("kind", "modules"), [("tensorboard", ["torch.utils.tensorboard"]), ("mlflow", ["mlflow", "mlflow.tracking"])]
 )
@@ -172,7 +234,10 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(home, monk
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UsageError, match=rf"--to {kind} needs a package: pip install 'kagglekit\[{kind}\]'"):
         CliRunner().invoke(kk, ["export", "aaa", "--to", kind], catch_exceptions=False)
-    assert not (home / "tensorboard").exists()
+    before = sorted(home.rglob("*"))
+    with pytest.raises(UsageError, match="needs a package"):
+        CliRunner().invoke(kk, ["export", "aaa", "--to", kind, "-o", str(home / "new/place")], catch_exceptions=False)
+    assert sorted(home.rglob("*")) == before and not (home / kind).exists()
 
 
 def read_back(folder):
@@ -282,7 +347,8 @@ def test_mlflow_reads_back_what_the_run_says_and_holds_each_run_once_whatever_ha
     assert to_mlflow.export([record_of(folder)], store, untracked) == 1
     [run] = runs()
     assert [m.step for m in client.get_metric_history(run.info.run_id, "train_loss")] == [0, 1, 2]
-    for uri, said in (("nowhere://x", "nowhere"), ("sqlite:////nowhere/x.db", "unable to open database file")):
+    in_file = f"sqlite:///{folder}/history.csv/x.db"
+    for uri, said in (("nowhere://x", "nowhere"), (in_file, "history.csv"), (f"sqlite:///{home}", "unable to open")):
         with pytest.raises(RunError, match=f"{uri}: .*{said}.*name another one with -o"):
             to_mlflow.export([record_of(folder)], uri, untracked)
 

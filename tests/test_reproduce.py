@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kagglekit import reproduce as module
 from kagglekit.errors import RunError, UsageError
@@ -13,7 +15,7 @@ from kagglekit.experiment import run
 from kagglekit.pipeline import Request
 from kagglekit.plugins import discover
 from kagglekit.recipe import compose
-from kagglekit.reproduce import band_of, claim_of, fold_differences, reproduce, seed_scores
+from kagglekit.reproduce import band_of, claim_of, flat, fold_differences, reproduce, seed_scores, unlike
 from kagglekit.runs import folder as folders
 from kagglekit.solution import resolve
 from tests.helpers import kk as program
@@ -189,3 +191,16 @@ def test_the_command_says_pass_or_fail_and_its_exit_code_does_too(toy, tmp_path,
     assert done.returncode == 1 and json.loads(done.stdout)["verdict"] == "FAIL"
     done = program(tmp_path, "reproduce", "nothing", **paths)
     assert done.returncode == 2 and "no run is named nothing" in done.stderr
+
+
+LEAVES = st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["a", "b"])
+TREES = st.dictionaries(st.sampled_from("xyz"), LEAVES | st.dictionaries(st.sampled_from("pq"), LEAVES), max_size=3)
+
+
+@given(TREES, TREES)
+def test_recipes_differ_in_the_settings_whose_values_do_and_in_no_other(one, other):
+    found, turned = unlike(one, other), unlike(other, one)
+    assert list(found) == sorted(found) and turned == {key: pair[::-1] for key, pair in found.items()}
+    a, b = flat(one), flat(other)
+    assert unlike(one, one) == {} and all(found[key] == [a.get(key), b.get(key)] != [None] * 2 for key in found)
+    assert all(a.get(key) == b.get(key) for key in (a.keys() | b.keys()) - found.keys())

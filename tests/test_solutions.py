@@ -8,10 +8,12 @@ from click.testing import CliRunner
 
 from kagglekit import Published
 from kagglekit.cli import kk
+from kagglekit.cli.common import compose_recipe
 from kagglekit.cli.solutions import CAVEAT, block
 from kagglekit.errors import UsageError
 from kagglekit.plugins import discover
-from kagglekit.recipe import compose
+from kagglekit.recipe import compose, layers_of
+from kagglekit.solution import resolve
 from kagglekit.solutions import data_words, named, offers, recipe_of, run_key, score_words
 from tests.helpers import bringing, build, competition, run_folder
 
@@ -110,16 +112,71 @@ def test_a_score_on_drawn_pictures_says_so_and_one_on_others_says_of_how_many(ho
     assert len(lines) == 2 and all("held out" in line and "0.4000 .. 0.6000" in line for line in lines)
 
 
+ODD = {
+    "result.json": (
+        {"validation": {"value": "x", "low": 0.4, "high": 0.6}},
+        {"validation": {"value": 0.5, "low": 0.4}},
+        {"validation": {"value": 0.5, "low": None, "high": True}},
+        {"test": [0.5]},
+        {"counts": [1, 2]},
+        {"counts": {"train": "many"}},
+    ),
+    "manifest.json": (
+        {"recipe": "odd"},
+        {"data": 5},
+        {"data_fingerprint": ["f0"]},
+        {"fidelity": 3},
+        {"competition": 5},
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "change"), [(file, one) for file, some in ODD.items() for one in some])
+def test_an_odd_bundle_is_passed_over_and_hides_no_other(home, file, change):
+    odd = ran(home, "d" * 12, "demo", place="bundles")
+    ran(home, "e" * 12, "demo", place="bundles", value=0.9)
+    (odd / file).write_text(json.dumps(json.loads((odd / file).read_text()) | change))
+    [offer] = offers(registry())
+    assert [one["bundle"] for one in offer["bundles"]] == ["e" * 12]
+    assert "claims 0.9000" in block(offer, True)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "5", "{"])
+@pytest.mark.parametrize("file", ["manifest.json", "result.json"])
+def test_a_bundle_whose_record_is_no_object_is_passed_over(home, file, content):
+    (ran(home, "d" * 12, "demo", place="bundles") / file).write_text(content)
+    [offer] = offers(registry())
+    assert offer["bundles"] == []
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_recipe_that_is_looked_for_is_the_one_that_kk_run_computes(preset):
+    found = registry()
+    composed, _, _ = compose_recipe(found, "toy", preset, (), (), (), None)
+    assert recipe_of(found, contest(), preset) == resolve(composed, found).recipe.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("name", sorted(discover().competitions))
+def test_layers_of_every_contest_are_those_of_the_command_line_with_their_origins(name):
+    found = discover()
+    _, contest = found.competition(name)
+    for preset in contest.presets:
+        mine, origins = compose(layers_of(contest, preset))
+        theirs, same, used = compose_recipe(found, name, preset, (), (), (), None)
+        assert (mine, origins, preset) == (theirs, same, used) and mine.competition == name
+
+
 @pytest.mark.parametrize(
     ("folder", "drawn"), [("/s/toy-240-seed0", True), ("/s/toy-240-seed0x", False), ("/s/toys-2-seed0", False)]
 )
 def test_of_older_runs_the_name_of_the_folder_tells_whether_data_were_drawn(home, folder, drawn):
     run = ran(home, "a" * 12, "full", data=folder)
     manifest = json.loads((run / "manifest.json").read_text())
-    del manifest["drawn"]
-    (run / "manifest.json").write_text(json.dumps(manifest))
-    [one] = by_preset()["full"]["runs"]
-    assert one["data"]["drawn"] is drawn
+    for noted in ({}, {"drawn": False}):  # a folder that was there before the marks was noted as not drawn
+        rest = {key: value for key, value in manifest.items() if key != "drawn"}
+        (run / "manifest.json").write_text(json.dumps(rest | noted))
+        [one] = by_preset()["full"]["runs"]
+        assert one["data"]["drawn"] is drawn
 
 
 def test_runs_on_other_data_have_lines_of_their_own_and_seeds_share_one(home):
@@ -210,7 +267,6 @@ def test_the_verb_lists_all_or_one_and_always_says_that_test_parts_differ(home, 
 
 def test_drawn_folders_carry_a_mark_and_their_runs_note_it(home, tmp_path, monkeypatch):
     from kagglekit.samples import draw, is_drawn, sample_folder
-    from kagglekit.solution import resolve
     from tests.search.world import at_hand
     from tests.test_reproduce import trained
 

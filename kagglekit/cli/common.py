@@ -73,12 +73,7 @@ def compose_recipe(
             raise RecipeError(f'recipe {target}: says no competition; add competition = "ID" (`kk list` shows the ids)')
     _, competition = found.competition(id)
     preset = pick_preset(competition, fidelity) if fidelity or not file_layer else ""
-    layers = [
-        ("default", {"competition": id}),
-        (f"competition {id}", competition.recipe),
-        (f"preset {preset}", competition.presets.get(preset, {})),
-        (target, file_layer),
-    ]
+    layers = [*recipes.layers_of(competition, preset), (target, file_layer)]
     pairs = [recipes.parse_override(text) for text in overrides]
     changes = dict(pairs)
     if len(changes) < len(pairs):

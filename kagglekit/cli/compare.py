@@ -21,19 +21,23 @@ def compare_command(runs, as_json):
     """
     from kagglekit import progress
     from kagglekit.compare import beside, compare, targets, write_page
+    from kagglekit.errors import RunError
 
     plugins = registry()
     paths, solution = targets(plugins, runs)
     with progress.console(progress.Console()):
-        if solution:
-            found = beside(plugins, paths[0], *solution)
-        else:
-            found = compare(*paths)
-            found["page"] = str(write_page(plugins, *paths, found))
+        found = beside(plugins, paths[0], *solution) if solution else compare(*paths)
+        if not as_json:  # before the page, which may take its time or fail
+            click.echo(summary_beside(found) if solution else summary(found))
+        if not solution:
+            try:
+                found |= {"page": str(write_page(plugins, *paths, found)), "no_page": ""}
+            except RunError as error:
+                found |= {"page": None, "no_page": str(error)}
+            if not as_json:
+                click.echo(f"page  {found['page']}" if found["page"] else found["no_page"])
     if as_json:
         print_json(found)
-    else:
-        click.echo(summary_beside(found) if solution else f"{summary(found)}\npage  {found['page']}")
 
 
 def summary_beside(found: dict[str, Any]) -> str:
@@ -71,7 +75,8 @@ def summary(found: dict[str, Any]) -> str:
     from kagglekit.report.run_page import duration_text, score_text, setting_text
 
     a, b = found["runs"]
-    rows = [[part, *(score_text(value) for value in both)] for part, both in found["scores"].items() if any(both)]
+    rows = [[part, *(score_text(value) for value in both)] for part, both in found["scores"].items()
+            if any(value is not None for value in both)]  # fmt: skip
     rows.append(["time", *(duration_text(seconds) for seconds in found["seconds"])])
     rows += [[key, *(setting_text(value) for value in both)] for key, both in found["recipe"].items()]
     lines = [table([f"{found['competition']}: {found['metric']}", a, b], rows)]

@@ -36,20 +36,15 @@ def export_command(target, everything, kind, out, as_json):
             from kagglekit.export.to_tensorboard import export
 
             place = str(Path(out) if out else home() / "tensorboard")
-            written = export(records, Path(place), progress.track)
+            written, look = export(records, Path(place), progress.track), f"tensorboard --logdir {place}"
         else:
-            from kagglekit.export.to_mlflow import export, store_of
+            from kagglekit.export.to_mlflow import export, look_at, shown, store_of
 
-            place = store_of(out)
-            written = export(records, place, progress.track)
+            store = store_of(out)
+            written, look, place = export(records, store, progress.track), look_at(store), shown(store)
     if as_json:
         print_json({"to": kind, "place": place, "written": written, "runs": [one.name for one in records],
                     "left_out": faults})  # fmt: skip
         return
     known = f", {len(records) - written} were there" if written < len(records) else ""
-    look = (
-        f"tensorboard --logdir {place}"
-        if kind == "tensorboard"
-        else f"mlflow ui --backend-store-uri {place} (of the package mlflow)"
-    )
     click.echo(f"{place}  ({written} written{known})\nlook at them: {look}")

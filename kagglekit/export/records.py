@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import KagglekitError, RunError, UsageError
+from kagglekit.pipeline import name_of
 from kagglekit.recipe import digest
 from kagglekit.reproduce import flat
 from kagglekit.runs import folder as folders
 from kagglekit.runs.ledger import Ledger
+from kagglekit.samples import was_drawn
 
 SEARCHES = "searches"  # below the runs
 AXES = ("epoch", "fold")  # columns of a history that are no curves
@@ -23,20 +25,25 @@ AXES = ("epoch", "fold")  # columns of a history that are no curves
 
 @dataclass(frozen=True)
 class Record:
-    """One run: settings by dotted key, curves as (epoch from 0, value), final numbers, tags; times in Unix seconds.
+    """One run: settings by dotted key, curves, final numbers, tags; times in Unix seconds.
 
-    `at` are the times of the epochs' ends. `digest` changes whenever any of it does.
+    The points of a curve are (epoch from 0, value, time at which the epoch ended). `key` tells one computation from
+    another of the same experiment; `digest` changes whenever anything of a record does.
     """
 
     folder: Path
     name: str
     params: dict[str, Any]
-    curves: dict[str, list[tuple[int, float]]]
-    at: dict[int, float]
+    curves: dict[str, list[tuple[int, float, float]]]
     final: dict[str, float]
     tags: dict[str, str]
     started: float
     ended: float
+
+    @property
+    def key(self) -> str:
+        """16 hex digits of what never changes in a run; equal experiments of two people are two runs."""
+        return digest([self.name, self.started])
 
     @property
     def digest(self) -> str:
@@ -54,8 +61,7 @@ def chosen(name: str | None, everything: bool) -> list[Path]:
         raise UsageError("name a run or a search (`kk runs` lists runs), or give --all")
     home = folders.home()
     if everything:
-        rows = [row for row in Ledger(home).rows() if row["status"] in ("done", "trial")]
-        found = [home / row["path"] for row in reversed(rows)]
+        found = Ledger(home).paths("done", "trial")[::-1]
         if not found:
             raise RunError(f"no finished run below {home}; start one: kk run ID")
         return found
@@ -81,6 +87,7 @@ def _of_search(search: Path) -> list[Path]:
 def record_of(folder: Path) -> Record:
     """What a run's files say; raises RunError for one that is neither finished nor a finished trial."""
     manifest = folders.read_json(folder / folders.MANIFEST)
+    competition = folders.competition_of(manifest)
     done = folders.is_done(folder)
     if not done and not (folder / folders.VALIDATED).is_file():
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
@@ -88,11 +95,12 @@ def record_of(folder: Path) -> Record:
     started = datetime.fromisoformat(manifest["started"].replace("Z", "+00:00")).timestamp()
     seconds = result["seconds"]
     total = seconds["total"] if "total" in seconds else sum(seconds.values())
-    curves, at = _curves(folder / "history.csv", started)
-    final = _scores(result) | {f"seconds/{part}": value for part, value in seconds.items()}
-    final["seconds/total"] = total
+    final = _scores(result) | {f"seconds/{part}": float(value) for part, value in seconds.items()}
+    final["seconds/total"] = float(total)
+    if not all(map(math.isfinite, final.values())):
+        raise RunError(f"run {folder.name}: damaged: its seconds are no numbers")
     tags = {
-        "competition": manifest["competition"],
+        "competition": competition,
         "run": folder.name,
         "identity": manifest["identity"],
         "metric": result["metric"],
@@ -100,13 +108,14 @@ def record_of(folder: Path) -> Record:
         "kind": "run" if done else "trial",
         "data": manifest.get("data") or "",
         "data_fingerprint": manifest.get("data_fingerprint") or "",
-        "drawn_data": str(manifest.get("drawn", "not recorded")).lower(),
+        "drawn_data": "true" if was_drawn(manifest) else str(manifest.get("drawn", "not recorded")).lower(),
         "code": manifest.get("code") or "",
         "command": manifest.get("command") or "",
     }
+    tags = {key: str(value) for key, value in tags.items()}
     params = flat(manifest.get("recipe") or {})
-    name = f"{manifest['competition']}/{folder.name}"
-    return Record(folder, name, params, curves, at, final, tags, started, started + total)
+    curves = _curves(folder / "history.csv", started)
+    return Record(folder, f"{competition}/{folder.name}", params, curves, final, tags, started, started + total)
 
 
 def _scores(result: Mapping[str, Any]) -> dict[str, float]:
@@ -119,26 +128,24 @@ def _scores(result: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _curves(path: Path, started: float) -> tuple[dict[str, list[tuple[int, float]]], dict[int, float]]:
-    """The columns of a history by name (with several folds `fold-N/name`), and when each epoch ended."""
-    curves: dict[str, list[tuple[int, float]]] = {}
-    at: dict[int, float] = {}
+def _curves(path: Path, started: float) -> dict[str, list[tuple[int, float, float]]]:
+    """The columns of a history by name; with several folds, which are trained one after another, `fold-N/name`."""
+    curves: dict[str, list[tuple[int, float, float]]] = {}
     if not path.is_file():
-        return curves, at
+        return curves
     clock = started
     for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
         try:
             epoch = int(row["epoch"])
             clock += float(row.get("seconds") or 0)
             values = {k: float(v) for k, v in row.items() if k not in AXES and v not in (None, "")}
+            prefix = f"{name_of(int(row['fold']))}/" if row.get("fold") else ""
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path}: damaged: {error}") from error
-        at[epoch] = max(clock, at.get(epoch, 0.0))
-        prefix = f"fold-{row['fold']}/" if row.get("fold") else ""
         for name, value in values.items():
             if math.isfinite(value):
-                curves.setdefault(prefix + name, []).append((epoch, value))
-    return curves, at
+                curves.setdefault(prefix + name, []).append((epoch, value, clock))
+    return curves
 
 
 def records_of(paths: Iterable[Path], strict: bool) -> tuple[list[Record], list[str]]:
@@ -147,7 +154,7 @@ def records_of(paths: Iterable[Path], strict: bool) -> tuple[list[Record], list[
     for path in paths:
         try:
             records.append(record_of(path))
-        except (KagglekitError, LookupError, ValueError) as error:
+        except (KagglekitError, LookupError, ValueError, TypeError, AttributeError, OverflowError, csv.Error) as error:
             fault = error if isinstance(error, KagglekitError) else RunError(f"run {path.name}: damaged: {error!r}")
             if strict:
                 raise fault from error

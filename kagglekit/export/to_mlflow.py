@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from kagglekit.runs import folder as folders
 MOST_METRICS, MOST_PARAMS = 1000, 100  # in one request
 MOST_TEXT = 6000  # characters of a param
 KEY, DIGEST = "kagglekit.key", "kagglekit.digest"
+# In an address: what stands before the host, and values in the query that are called secret. A path has no user.
+USER = re.compile(r"(?<=://)(?!/)[^\s'\"]*@")
+SECRET = re.compile(r"([?&][^=&\s]*(?:pass|pwd|token|secret|key)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
 
 Item = TypeVar("Item")
 
@@ -33,8 +37,19 @@ def store_of(out: str | None) -> str:
         return out
     place = Path(out) if out else folders.home()
     place = place if place.suffix == ".db" else place / "mlflow.db"
-    place.parent.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{place.resolve()}"
+
+
+def shown(text: str) -> str:
+    """An address, or a message with one, without user, password and other secrets."""
+    return SECRET.sub(r"\1***", USER.sub("***@", text))
+
+
+def look_at(uri: str) -> str:
+    """How to see the runs of a store: the address of a server, or the command that serves a database."""
+    if uri.startswith(("http:", "https:", "databricks")):
+        return shown(uri)
+    return f"mlflow ui --backend-store-uri {shown(uri)} (of the package mlflow)"
 
 
 def export(records: list[Record], uri: str, track) -> int:
@@ -59,31 +74,33 @@ def export(records: list[Record], uri: str, track) -> int:
     except Exception as error:  # every store has errors of its own
         first = str(error).partition("\n")[0]
         raise RunError(
-            f"{uri}: {type(error).__name__}: {first}; check the store, or name another one with -o"
+            f"{shown(uri)}: {type(error).__name__}: {shown(first)}; check the store, or name another one with -o"
         ) from error
 
 
 def _check_file(uri: str) -> None:
-    """Raise RunError for a database file that cannot be opened; MLflow would try again for minutes."""
+    """Make the folder of a database file; RunError for one that cannot be opened, MLflow would try for minutes."""
     if not uri.startswith("sqlite:///"):
         return
     path = uri.removeprefix("sqlite:///").partition("?")[0]
     try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("select count(*) from sqlite_master").fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise RunError(f"{uri}: {error}; check the folder and its rights, or name another one with -o") from error
 
 
 def _write(client: Any, record: Record) -> bool:
-    """One run, unless it is there."""
+    """One run, unless it is there; what an interrupted export left beside it is deleted."""
     from mlflow.entities import Param, RunTag
 
     experiment = _experiment(client, f"kagglekit/{record.tags['competition']}")
-    there = client.search_runs([experiment], f"tags.`{KEY}` = '{record.name}'")
-    if any(run.data.tags.get(DIGEST) == record.digest for run in there):
+    there = client.search_runs([experiment], f"tags.`{KEY}` = '{record.key}'")
+    if same := [run for run in there if run.data.tags.get(DIGEST) == record.digest]:
+        _delete(client, [run for run in there if run is not same[0]])
         return False
-    tags = {f"kagglekit.{key}": value for key, value in record.tags.items()} | {KEY: record.name}
+    tags = {f"kagglekit.{key}": value for key, value in record.tags.items()} | {KEY: record.key}
     started = _milliseconds(record.started)
     run = client.create_run(experiment, start_time=started, tags=tags, run_name=record.tags["run"]).info.run_id
     for some in _chunks([Param(key, _text(value)) for key, value in record.params.items()], MOST_PARAMS):
@@ -92,9 +109,13 @@ def _write(client: Any, record: Record) -> bool:
         client.log_batch(run, metrics=some)
     client.set_terminated(run, "FINISHED", end_time=_milliseconds(record.ended))
     client.log_batch(run, tags=[RunTag(DIGEST, record.digest)])  # last: it says that nothing is missing
-    for old in there:
-        client.delete_run(old.info.run_id)
+    _delete(client, there)
     return True
+
+
+def _delete(client: Any, runs: Iterable[Any]) -> None:
+    for run in runs:
+        client.delete_run(run.info.run_id)
 
 
 def _experiment(client: Any, name: str) -> str:
@@ -110,8 +131,8 @@ def _metrics(record: Record) -> Iterator[Any]:
     from mlflow.entities import Metric
 
     for name, points in record.curves.items():
-        for epoch, value in points:
-            yield Metric(name, value, _milliseconds(record.at[epoch]), epoch)
+        for epoch, value, at in points:
+            yield Metric(name, value, _milliseconds(at), epoch)
     for name, value in record.final.items():
         yield Metric(f"final/{name}", value, _milliseconds(record.ended), 0)
 

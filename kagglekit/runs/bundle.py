@@ -85,7 +85,7 @@ def unpack(path: Path) -> Path:
     """The folder of a bundle's run, unpacked unless it is there; raises DataError for what is no safe bundle."""
     from kagglekit.data.fingerprint import hash_file
 
-    target = folders.home() / "bundles" / hash_file(path)[:12]
+    target = folders.home() / folders.BUNDLES / hash_file(path)[:12]
     if folders.is_done(target):
         return target
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")  # two may unpack one bundle at once
@@ -155,6 +155,7 @@ def _check_contents(path: Path, part: Path) -> None:
         for name in (folders.RECIPE, folders.MANIFEST, folders.RESULT):
             if not (part / name).is_file():
                 raise DataError(f"{path}: has no {name}; it is no bundle of a run (`kk bundle RUN` makes one)")
+        folders.competition_of(folders.read_json(part / folders.MANIFEST))
         members = folders.read_json(part / folders.RESULT)["members"]
         for member in members:
             inside(part, member["file"])

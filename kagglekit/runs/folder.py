@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from kagglekit.errors import RunError, UsageError, did_you_mean
@@ -17,6 +17,7 @@ RESULT, MANIFEST, RECIPE = "result.json", "manifest.json", "recipe.toml"
 DATA, CODE = "data.txt", "code.txt"  # hash and name of each file that a run read, and of each source it ran
 FOLDS = "folds.json"
 VALIDATED = "validated.json"  # of a trial: trained and validated, the test part left for later
+BUNDLES = "bundles"  # where bundles are unpacked, below the runs
 
 
 def home() -> Path:
@@ -47,14 +48,34 @@ def next_repeat(base: Path) -> Path:
     return base.with_name(f"{base.name}-{_number(base, existing[-1]) + 1}") if existing else base
 
 
+def competition_of(manifest: Mapping[str, Any]) -> str:
+    """The competition that a manifest names; raises RunError where that is no plain name of a folder.
+
+    Manifests come with other people's bundles, and the name becomes part of paths.
+    """
+    name = manifest.get("competition")
+    # The rules of Windows forbid all that those of other systems do: both slashes, and drives.
+    if (
+        not isinstance(name, str)
+        or name != PureWindowsPath(name).name
+        or not name.isprintable()
+        or name[:1] in ("", ".")
+    ):
+        raise RunError(f"{MANIFEST}: competition {name!r} is no plain name; the record is damaged or was tampered with")
+    return name
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; raises RunError for a missing or damaged file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path.parent}: has no {path.name}; it is not a run, or it never started") from None
     except ValueError as error:
         raise RunError(f"{path}: damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: damaged: holds {type(found).__name__}, not an object")
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -123,7 +144,7 @@ def find(name: str, root: Path | None = None) -> Path:
     """A run by its path, its id or the beginning of its id, with or without `COMPETITION/`; raises UsageError."""
     root = root or home()
     if (Path(name) / MANIFEST).exists():
-        return Path(name)
+        return Path(name).resolve()  # "." has no name of its own
     folders = [p.parent for p in root.glob(f"*/*/{MANIFEST}")]
     names = {p: (p.name, f"{p.parent.name}/{p.name}") for p in folders}
     exact = [p for p in folders if name in names[p]]

@@ -73,7 +73,7 @@ class Ledger:
         for path in sorted(self.root.glob(f"*/*/{folders.MANIFEST}")):
             try:
                 rows.append(describe(path.parent))
-            except (KagglekitError, LookupError, TypeError):
+            except (KagglekitError, LookupError, TypeError, AttributeError):
                 continue  # a folder of something else, or a run whose files are damaged
         self._insert(rows)
         return len(rows)
@@ -98,6 +98,15 @@ class Ledger:
             if row["status"] == "running" and not folders.is_running(self.root / row["path"]):
                 row["status"] = "interrupted"
         return rows
+
+    def paths(self, *states: str) -> list[Path]:
+        """The folders of the runs in one of these states, the newest first.
+
+        A ledger that was rebuilt knows unpacked bundles too; they are left out, for what others measured was not run
+        here.
+        """
+        found = [self.root / row["path"] for row in self.rows() if row["status"] in states]
+        return [path for path in found if path.parent.name != folders.BUNDLES]
 
     def _mend(self, error: sqlite3.DatabaseError) -> None:
         if error.sqlite_errorcode & 0xFF in NOT_DAMAGE:  # the low byte is the kind, the rest its detail

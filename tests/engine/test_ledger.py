@@ -151,6 +151,25 @@ def test_a_run_with_damaged_files_is_passed_over_and_the_others_are_listed(runs,
     assert len(ledger.rows()) == 3
 
 
+@pytest.mark.parametrize("seconds", ["null", "[1]", '"x"'])
+def test_a_damaged_trial_is_passed_over_when_the_ledger_is_made_anew(runs, seconds):
+    filled(runs)
+    trial = run_folder(runs, "odd", done=False)
+    score = '{"value": 0.5, "low": 0.4, "high": 0.6}'
+    (trial / "validated.json").write_text(f'{{"validation": {score}, "metric": "m", "seconds": {seconds}}}')
+    assert Ledger(runs).rebuild() == 4
+
+
+def test_paths_are_those_of_the_states_asked_for_without_unpacked_bundles_of_others(runs):
+    for name, when, more in (("a", 1, {}), ("b", 2, {}), ("c", 3, {"done": False})):
+        run_folder(runs, name, started=f"2026-01-0{when}T00:00:00Z", **more)
+    run_folder(runs, "d", "bundles")
+    ledger = Ledger(runs)
+    assert ledger.rebuild() == 4
+    assert ledger.paths("done") == [runs / "toy/b", runs / "toy/a"]
+    assert ledger.paths("interrupted") == [runs / "toy/c"] and ledger.paths() == []
+
+
 @pytest.mark.parametrize(
     "code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR | 10 << 8]
 )

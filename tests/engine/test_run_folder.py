@@ -12,7 +12,7 @@ import pytest
 from kagglekit import DataError, RunError, hookimpl, progress
 from kagglekit.errors import UsageError
 from kagglekit.runs import folder as folders
-from kagglekit.samples import sample_folder
+from kagglekit.samples import is_drawn, sample_folder, was_drawn
 from tests.helpers import ROOT, environment, run_folder, toy
 
 HOLD = """
@@ -172,7 +172,10 @@ def test_a_run_is_found_by_its_id_or_the_beginning_of_it(three, name, found):
 def test_a_run_is_found_by_its_path(three, monkeypatch):
     assert folders.find(str(three / "toy" / "abc111"), Path("nowhere")) == three / "toy" / "abc111"
     monkeypatch.chdir(three / "toy")
-    assert folders.find("abc111-2", Path("nowhere")) == Path("abc111-2")
+    assert folders.find("abc111-2", Path("nowhere")) == three / "toy" / "abc111-2"
+    monkeypatch.chdir(three / "toy" / "abc111")
+    for name in (".", "../abc111"):
+        assert folders.find(name, Path("nowhere")) == three / "toy" / "abc111", "a run has a name wherever one stands"
 
 
 def test_the_beginning_of_several_runs_names_them_all(three):
@@ -228,6 +231,43 @@ def test_sample_data_are_drawn_once_and_kept_by_count_and_seed(tmp_path, monkeyp
         assert sample_folder(drawing(calls), 8, 1) != first != sample_folder(drawing(calls), 9, 0)
     assert calls == [("toy-8-seed0", 8, 0), ("toy-8-seed1", 8, 1), ("toy-9-seed0", 9, 0)]
     assert capsys.readouterr().err.count("no --data given: drawing ") == 3
+
+
+def test_sample_data_of_an_older_version_get_the_mark_that_they_lack(tmp_path, monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_SAMPLES", str(tmp_path))
+    calls: list = []
+    root = sample_folder(drawing(calls), 8, 0)
+    written = (root / ".drawn").read_bytes()
+    (root / ".drawn").unlink()
+    assert not is_drawn(root)
+    assert sample_folder(drawing(calls), 8, 0) == root and len(calls) == 1
+    assert is_drawn(root) and (root / ".drawn").read_bytes() == written
+
+
+def test_sample_data_that_cannot_be_marked_are_used_all_the_same(tmp_path, monkeypatch):
+    def refuse(path, text):
+        raise PermissionError(path)
+
+    monkeypatch.setenv("KAGGLEKIT_SAMPLES", str(tmp_path))
+    root = sample_folder(drawing([]), 8, 0)
+    (root / ".drawn").unlink()
+    monkeypatch.setattr("kagglekit.samples.write_text", refuse)
+    assert sample_folder(drawing([]), 8, 0) == root
+
+
+@pytest.mark.parametrize(
+    ("manifest", "drawn"),
+    [
+        ({"drawn": True, "data": "/d/mine"}, True),
+        ({"drawn": False, "data": "/d/mine"}, False),
+        ({"drawn": False, "data": "/s/toy-240-seed0"}, True),
+        ({"data": "/s/toy-240-seed0"}, True),
+        ({"data": "/s/toy-240-seed0x"}, False),
+        ({}, False),
+    ],
+)
+def test_a_run_was_made_of_drawn_data_if_it_noted_so_or_the_folder_is_named_so(manifest, drawn):
+    assert was_drawn({"competition": "toy"} | manifest) is drawn
 
 
 def test_sample_data_lie_beside_the_runs_where_nothing_else_is_said(tmp_path, monkeypatch):
