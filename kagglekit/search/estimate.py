@@ -75,6 +75,19 @@ def _memory(device: str) -> int:
     return torch.cuda.max_memory_allocated() if device == "cuda" else psutil.Process().memory_info().rss
 
 
+def windows(dataset: Dataset, side: int) -> tuple[float, float]:
+    """Looks of a network of `side` pixels at all training pictures: (of an epoch, of predicting each once).
+
+    Of tiled pictures: an epoch as long as a grid without overlap, which samplers may change, and no blank windows.
+    """
+    tiling = dataset.tiling
+    if tiling is None:
+        return len(dataset.train), len(dataset.train)
+    pixels = sum(height * width for height, width in (sample.size for sample in dataset.train))
+    grid = max(len(dataset.train), pixels / (tiling.reduce * side) ** 2)
+    return grid, grid / tiling.step**2
+
+
 def counts(plan: Plan) -> list[int]:
     """Trials that each rung will hold, the controls, the recipe and further seeds included."""
     found = []
@@ -88,18 +101,17 @@ def counts(plan: Plan) -> list[int]:
 def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probed: Probe) -> dict[str, Any]:
     """Trials, seconds, memory and disk by rung and in all, JSON-like; `probed` at the last rung, `slots` at once."""
     recipe = plan.recipe
-    pictures = len(dataset.train)
-    held_out = pictures / recipe.folds
     top = plan.rungs[-1]
     views = len(solution.views())
     rungs, total = [], 0.0
     for rung, trials in zip(plan.rungs, counts(plan), strict=True):
         each = probed.seconds / recipe.batch_size * (rung.image_size / top.image_size) ** 2
-        trained = (pictures - held_out) * rung.fraction * rung.epochs
-        looked = held_out * (rung.epochs + 3 * views) * LOOK
+        drawn, looks = windows(dataset, rung.image_size)
+        trained = drawn * (1 - 1 / recipe.folds) * rung.fraction * rung.epochs
+        looked = looks / recipe.folds * (rung.epochs + 3 * views) * LOOK
         seconds = SETUP + each * (trained + looked)
         total += seconds * -(-trials // slots)
-        store = pictures * rung.image_size**2 * (dataset.channels + 1)
+        store = drawn * rung.image_size**2 * (dataset.channels + 1)
         rungs.append({"text": str(rung), "trials": trials, "seconds": seconds, "store": store})
     kept = probed.parameters * 4 * (top.epochs + 3)
     full = plan.trials * plan.repeats * rungs[-1]["seconds"]
@@ -137,15 +149,15 @@ def ablation_costs(
 ) -> dict[str, Any]:
     """Seconds of each training of an ablation, of all, and disk, JSON-like; `probed` at its fidelity."""
     recipe, rung = plan.recipe, plan.rungs[0]
-    pictures = len(dataset.train)
-    held_out, views = pictures / recipe.folds, len(solution.views())
+    drawn, seen = windows(dataset, rung.image_size)
+    held_out, views = seen / recipe.folds, len(solution.views())
     each = probed.seconds / recipe.batch_size
-    trained = (pictures - held_out) * rung.fraction * rung.epochs
+    trained = drawn * (1 - 1 / recipe.folds) * rung.fraction * rung.epochs
     looks = 3 * views  # members times views: once for the training's own score, once more for its variants
     training = SETUP + each * (trained + held_out * LOOK * (rung.epochs + 2 * looks))
     jobs = [training for _ in plan.jobs()]
-    stored = pictures * rung.image_size**2 * (dataset.channels + 1)
-    probabilities = 2 * held_out * rung.image_size**2 * len(solution.competition.classes) * looks
+    stored = drawn * rung.image_size**2 * (dataset.channels + 1)
+    probabilities = 2 * drawn / recipe.folds * rung.image_size**2 * len(solution.competition.classes) * looks
     trainings = len(jobs) * plan.seeds
     return {
         "jobs": jobs,

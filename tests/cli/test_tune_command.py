@@ -1,12 +1,15 @@
 """`kk tune` as people type it: the plan, the summary, and every way to ask wrongly."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from kagglekit.cli.tune import plan_text, seconds_of
 from kagglekit.errors import UsageError
-from kagglekit.search.estimate import Probe, counts, estimate, fit_budget
+from kagglekit.search.estimate import Probe, counts, estimate, fit_budget, windows
+from kagglekit.types import Sample, Tiling
 from tests.helpers import kk as program
 from tests.helpers import toy
 from tests.search.planted import plan
@@ -105,6 +108,18 @@ def test_budgets_are_read_as_people_write_them():
     for text in ("8", "h", "-1h", "0h", ""):
         with pytest.raises(UsageError):
             seconds_of(text)
+
+
+def test_an_estimate_counts_pictures_but_of_slides_the_windows_at_the_scale_they_are_stored_in():
+    slides = [Sample(f"s{i}", Path("x"), (4096, 8192)) for i in range(3)]
+
+    def looks(**tiling):
+        return windows(SimpleNamespace(train=slides, tiling=Tiling(**tiling) if tiling else None), 256)
+
+    assert looks() == (3, 3)
+    assert looks(reduce=4, step=1.0) == (3 * 4 * 8, 3 * 4 * 8)
+    assert looks(reduce=2, step=0.5) == (3 * 8 * 16, 4 * 3 * 8 * 16)
+    assert looks(reduce=64, step=1.0) == (3, 3), "a slide smaller than a window is looked at once"
 
 
 def test_an_estimate_grows_with_pictures_epochs_and_pixels_and_shrinks_with_workers():
