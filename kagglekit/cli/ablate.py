@@ -134,6 +134,7 @@ def plan_text(plan, costs: dict[str, Any]) -> str:
 
 def summary(folder: Path, result: dict[str, Any]) -> str:
     """What a person wants to know at the end of an ablation."""
+    from kagglekit.report.ablation_page import FEW
     from kagglekit.report.run_page import duration_text
 
     def effect(one: dict | None) -> list[str]:
@@ -158,6 +159,8 @@ def summary(folder: Path, result: dict[str, Any]) -> str:
             lines.append(f"  {name:<11} {found[0]['score']:.4f}")
     if seeds == 1:
         lines.append("  note        one seed: what another seed would change is not in these intervals; use --seeds 3")
+    if result["effects"] and result["pictures"] < FEW:
+        lines.append(f"  note        {result['pictures']} pictures: intervals that draw so few anew are too narrow")
     if result["failed"]:
         one = result["failed"][0]
         lines.append(f"  failed      {len(result['failed'])} training(s), the first: {one['variant']}: {one['error']}")

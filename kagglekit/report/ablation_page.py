@@ -11,6 +11,7 @@ from kagglekit.report.run_page import page_environment
 from kagglekit.report.tune_page import rung_text, signed_text, span
 
 Result = Mapping[str, Any]
+FEW = 10  # pictures below which an interval that draws them anew is too narrow to be trusted
 
 
 def write_ablation_page(folder: Path, result: Result) -> Path:
@@ -26,6 +27,7 @@ def write_ablation_page(folder: Path, result: Result) -> Path:
     low, high, zero = scale(effects)
     page = environment.get_template("ablation.html.j2").render(
         result=result,
+        few=FEW,
         effects=effects,
         interactions=result.get("interactions") or [],
         variants=result.get("variants") or [],

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kagglekit.report.ablation_page import cost_words, scale, write_ablation_page
+from kagglekit.cli.ablate import summary
+from kagglekit.report.ablation_page import FEW, cost_words, scale, write_ablation_page
 from tests.browser import look_at
 from tests.report.test_run_page import HOSTILE, Page
 
@@ -101,3 +102,11 @@ def test_the_page_opens_in_chromium_without_a_fault(tmp_path, browser, width, da
     for one in (result, make_result()):
         look = look_at(browser, write_ablation_page(tmp_path, one), width, dark)
         assert look.console == () and look.overflow == 0 and look.outside == ()
+
+
+def test_that_few_pictures_make_intervals_too_narrow_is_said(tmp_path):
+    assert "2 pictures. Intervals that draw so few pictures anew are too narrow" in page_of(tmp_path, pictures=2).text
+    assert "too narrow" not in page_of(tmp_path, pictures=FEW).text
+    result = make_result(pictures=2, title="Toy", metric="mean IoU", interactions=[], failed=[])
+    assert "note        2 pictures: intervals that draw so few anew are too narrow" in summary(tmp_path, result)
+    assert "too narrow" not in summary(tmp_path, result | {"pictures": FEW})
