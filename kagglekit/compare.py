@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
+from kagglekit.claims import measured, named, recipe_of
 from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.plugins import Registry
 from kagglekit.reproduce import Claim, claim_of, unlike
 from kagglekit.runs import folder as folders
 from kagglekit.runs.bundle import inside
 from kagglekit.search.stats import paired
-from kagglekit.solutions import measured, named, recipe_of
 from kagglekit.types import Competition, Published
 
 SHOWN = 8  # pictures that are named

@@ -42,8 +42,8 @@ def compare_command(runs, as_json):
 
 def summary_beside(found: dict[str, Any]) -> str:
     """A run and a published solution, each score with what it was measured on."""
+    from kagglekit.claims import data_words
     from kagglekit.report.run_page import score_text, setting_text
-    from kagglekit.solutions import data_words
 
     ours, rows = found["measured"], []
     for part in ("test", "validation"):

@@ -65,7 +65,7 @@ def source_hashes(solution: Solution) -> dict[str, str]:
         "blending.py",
         "reproduce.py",
         "compare.py",
-        "solutions.py",
+        "claims.py",
         "export",
     )
     engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]

@@ -31,7 +31,7 @@ ORDER = (
     ("reproduce",),
     ("writeup",),
     ("search", "testing", "scaffold"),
-    ("solutions",),
+    ("claims",),
     ("compare", "export"),
     ("cli",),
 )

@@ -136,7 +136,7 @@ def test_the_computing_parts_of_the_engine_are_code_and_command_line_reports_and
             "blending.py",
             "reproduce.py",
             "compare.py",
-            "solutions.py",
+            "claims.py",
             "export",
         )
         computes = path.relative_to(engine).parts[0] not in outside

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from kagglekit import Published
+from kagglekit.claims import data_words, named, offers, recipe_of, run_key, score_words
 from kagglekit.cli import kk
 from kagglekit.cli.common import compose_recipe
 from kagglekit.cli.solutions import CAVEAT, block
@@ -14,7 +15,6 @@ from kagglekit.errors import UsageError
 from kagglekit.plugins import discover
 from kagglekit.recipe import compose, layers_of
 from kagglekit.solution import resolve
-from kagglekit.solutions import data_words, named, offers, recipe_of, run_key, score_words
 from tests.helpers import bringing, build, competition, run_folder
 
 FIRST = Published("1st", "Ada", "example.org/a", "mean IoU", {"private": 0.81, "public": 0.83}, "full", ("no CRF",))
