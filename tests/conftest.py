@@ -1,5 +1,6 @@
 """What all tests share: fast ones first, folders of their own, where the real pictures lie."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 REAL = ROOT.parent / "shared" / "data"
 ORDER = ("fast", "browser", "demo", "slow")  # demos are the longest: begun last, one of them would end alone
+
+
+# Where the tests run in the background, interrupts are ignored, by the programs that they start and interrupt as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read

@@ -1,6 +1,7 @@
 """Exports: what TensorBoard and MLflow read back is what the run's files say, and a second export adds nothing."""
 
 import base64
+import csv
 import io
 import json
 import sys
@@ -189,6 +190,14 @@ def test_what_cannot_be_exported_is_refused_or_left_out_with_a_reason(home):
         records_of([good, bad], strict=True)
 
 
+@pytest.fixture
+def fields_have_a_limit():
+    """As `csv` begins; who reads run lengths raises the limit for the whole process."""
+    before = csv.field_size_limit(131_072)
+    yield
+    csv.field_size_limit(before)
+
+
 DAMAGE = {
     "result.json": ("[]", "{", '"x"', '{"seconds": null}', '{"seconds": {"total": "x"}, "metric": "m"}'),
     "manifest.json": ("[]", "null", "{}", '{"competition": ["toy"]}'),
@@ -203,7 +212,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize(("file", "content"), [(file, one) for file, some in DAMAGE.items() for one in some])
-def test_a_damaged_record_costs_its_own_line_and_hides_no_other_run(home, file, content):
+def test_a_damaged_record_costs_its_own_line_and_hides_no_other_run(home, fields_have_a_limit, file, content):
     good, bad = ran(home), ran(home, "b" * 12)
     (bad / file).write_text(content)
     records, faults = records_of([bad, good], strict=False)
