@@ -85,12 +85,9 @@ def with_rules(solution: Solution, dataset: Dataset, cheap: bool = False) -> Sol
     techniques = [t for t in solution.techniques if t.name not in left_out]
     if any(hasattr(t, "kk_clean") and not getattr(t, "follows_decisions", False) for t in techniques):
         return _changed(solution, kept) if left_out else solution
-    # Those that train come last, so that they need not learn from what the cheap ones distrust.
     offered = [
         name
-        for name, (_, kind) in sorted(
-            solution.registry.techniques.items(), key=lambda one: (_trains(one[1][1]), one[0])
-        )
+        for name, (_, kind) in sorted(solution.registry.techniques.items())
         if hasattr(kind, "kk_clean") and hasattr(kind, "by_default") and kind.by_default(dataset)
         if not (cheap and _trains(kind))
     ]

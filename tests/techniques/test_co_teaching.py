@@ -71,23 +71,6 @@ def test_no_network_predicts_a_sample_whose_group_it_was_trained_on(tiny, monkey
     assert set().union(*asked) == {f"g{i}" for i in range(8)}
 
 
-@pytest.mark.parametrize(("before", "left_out"), [(["s003"], {"s003"}), ([f"s{i:03d}" for i in range(15)], set())])
-def test_no_network_learns_from_what_the_rules_before_distrust_unless_that_is_most(tiny, monkeypatch, before, left_out):
-    learned, train = set(), Peers.train
-
-    def spy(self, samples, *rest):
-        learned.update(s.id for s in samples)
-        return train(self, samples, *rest)
-
-    monkeypatch.setattr(Peers, "train", spy)
-    dataset, settings = Flawed(20), CoTeaching(**SMALL | {"epochs": 1})
-    wrapper = settings.kk_clean(dataset, pair_recipe("toy", 0, settings), competition(classes=CLASSES["binary"]))
-    next(wrapper)
-    with pytest.raises(StopIteration):
-        wrapper.send([Finding("s005", "r", 1.0, "keep"), *(Finding(name, "r", 1.0) for name in before)])
-    assert learned == {s.id for s in dataset.train} - left_out
-
-
 def test_each_network_learns_from_what_the_other_finds_easiest(tiny, monkeypatch, tmp_path):
     dataset = Flawed(8)
     store = open_store(tmp_path, "x", dataset, 32, "binary", 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -20,14 +20,12 @@ class CoTeaching:
 
     For each of `folds` two small networks learn from the other folds, on pictures of `image_size` pixels for `epochs`
     of at most `draws` pictures; each is updated on the part of a batch that the other finds easiest, without the
-    hardest `forget` (Han et al., 2018). Then both predict the fold. What the rules before distrust is not learned from,
-    unless that is most.
-
-    A label is distrusted if its agreement with the mean of both (IoU; Dice of several classes, the mean IoU of a label
-    map) is below `threshold`, or if it seems to leave out a region larger than `missed`, which networks and colours
-    speak for (see `missed_region`); 0 switches either off. `combine`: "or" adds these findings to those of the rules
-    before, "and" keeps of both only the samples that both distrust. The 2nd place of the Korean hair contest dropped
-    labels with an IoU below 0.8 at 512 pixels; its slides join this rule and that of areas by "or", its code by "and".
+    hardest `forget` (Han et al., 2018). Then both predict the fold. A label is distrusted if its agreement with the
+    mean of both (IoU; Dice of several classes, the mean IoU of a label map) is below `threshold`, or if it seems to
+    leave out a region larger than `missed`, which networks and colours agree on (see `missed_region`); 0 switches
+    either off. `combine`: "or" adds these findings to those of the rules before, "and" keeps of both only the samples
+    that both distrust. The 2nd place of the Korean hair contest dropped labels with an IoU below 0.8 at 512 pixels;
+    its slides join this rule and that of areas by "or", its code by "and".
     """
 
     name: ClassVar[str] = "co-teaching"
@@ -37,7 +35,7 @@ class CoTeaching:
     folds: int = 2
     forget: float = 0.1
     threshold: float = 0.15
-    missed: float = 0.014
+    missed: float = 0.011
     draws: int = 20_000
     batch_size: int = 8
     lr: float = 2e-3
@@ -57,7 +55,7 @@ class CoTeaching:
         """How much disagreement is too much."""
         from optuna.distributions import FloatDistribution
 
-        return {"threshold": FloatDistribution(0.05, 0.9), "missed": FloatDistribution(0.003, 0.1)}
+        return {"threshold": FloatDistribution(0.05, 0.9), "missed": FloatDistribution(0.01, 0.1)}
 
     @classmethod
     def by_default(cls, dataset: Dataset) -> bool:
@@ -73,17 +71,14 @@ class CoTeaching:
                 f"techniques.{self.name}: it shows pictures whole and small, those of this competition are looked at "
                 f"through windows; use --without {self.name}"
             )
-        before = {one.sample for one in found if one.action == "drop"}
-        ours = self.judge(dataset, recipe, competition, before)
+        ours = self.judge(dataset, recipe, competition)
         if self.combine == "or":
             return [*found, *ours]
-        both = before & {one.sample for one in ours}
+        both = {one.sample for one in found if one.action == "drop"} & {one.sample for one in ours}
         return [one for one in (*found, *ours) if one.sample in both or one.action != "drop"]
 
-    def judge(
-        self, dataset: Dataset, recipe: Recipe, competition: Competition, before: Collection[str] = ()
-    ) -> list[Finding]:
-        """The findings, in order of samples; no network learns from the samples `before`, unless those are most."""
+    def judge(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
+        """The findings, in order of samples."""
         import tempfile
         from pathlib import Path
 
@@ -102,25 +97,20 @@ class CoTeaching:
                     f"techniques.{self.name}: {len(samples)} readable samples cannot be split by group into "
                     f"{self.folds} folds; bring more data, or use --without {self.name}"
                 )
-            measured = dict(self._measure(store, samples, before, recipe, competition))
-        return [one for sample in samples for one in self._judged(sample, *measured[sample.id])]
-
-    def _judged(self, sample: Sample, agreement: float, missed: float) -> Iterator[Finding]:
-        """What there is to say against one label: at most one finding."""
-        if agreement < self.threshold:
-            text = f"networks that have not seen it agree with this label by {agreement:.2f} only"
-            yield self._finding(sample, "disagreement", 1 - agreement, text)
-        elif self.missed and missed > self.missed:
-            text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
-            yield self._finding(sample, "missed region", missed / self.missed, text)
+            measured = dict(self._measure(store, samples, recipe, competition))
+        found = []
+        for sample in samples:
+            agreement, missed = measured[sample.id]
+            if agreement < self.threshold:
+                text = f"networks that have not seen it agree with this label by {agreement:.2f} only"
+                found.append(self._finding(sample, "disagreement", 1 - agreement, text))
+            elif self.missed and missed > self.missed:
+                text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
+                found.append(self._finding(sample, "missed region", missed / self.missed, text))
+        return found
 
     def _measure(
-        self,
-        store: Store,
-        samples: Sequence[Sample],
-        distrusted: Collection[str],
-        recipe: Recipe,
-        competition: Competition,
+        self, store: Store, samples: Sequence[Sample], recipe: Recipe, competition: Competition
     ) -> Iterator[tuple[str, tuple[float, float]]]:
         """(id, (agreement, missed)) of every sample, one fold after the other."""
         from kagglekit import progress
@@ -133,13 +123,10 @@ class CoTeaching:
         for fold in range(self.folds):
             inside = [s for s in samples if fold_of[s.group or s.id] == fold]
             rest = [s for s in samples if fold_of[s.group or s.id] != fold]
-            trusted = [s for s in rest if s.id not in distrusted]
-            # A rule that distrusts most labels says little about labels, and few pictures teach little.
-            learned = trusted if 2 * len(trusted) >= len(rest) else rest
-            draws = min(self.draws, len(learned))
+            draws = min(self.draws, len(rest))
             peers = Peers(settings, competition.task, len(competition.classes), store, self.forget, draws)
             title = f"{self.name}, fold {fold + 1}/{self.folds}"
-            networks = peers.train(learned, recipe.seed * self.folds + fold, progress.track, title)
+            networks = peers.train(rest, recipe.seed * self.folds + fold, progress.track, title)
             predictions = peers.predict(networks, inside)
             for sample, image, mask, probs in progress.track(predictions, len(inside), f"{title}, predicting"):
                 yield (

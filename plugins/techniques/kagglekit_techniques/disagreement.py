@@ -43,11 +43,11 @@ def agreement(probs: np.ndarray, mask: np.ndarray, task: str) -> float:
 def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: str) -> float:
     """How large the largest region is that a label seems to leave out: 0 for none.
 
-    A pixel outside the label belongs to a region as far as the mean of its probability and of how likely its colour is
-    inside the label says so: networks doubt what other labels leave out too, colours what lies in another light. What
-    is a pixel thin, touches the outline, or does not stand out from its surroundings by its colours does not count. The
-    size is the geometric mean of the region's shares of the label and of the picture, so that half of a small label
-    counts more than a strand of a large one. `image` is uint8 `[h, w, C]`.
+    A pixel outside the label belongs to a region as far as networks and colours are both sure of it: the smaller one of
+    the probability and of how likely its colour is inside the label; what is a pixel thin, touches the outline, or does
+    not stand out from its surroundings does not count. The size is the geometric mean of the region's shares of the
+    label and of the picture, so that half of a small label counts more than a strand of a large one. `image` is uint8
+    `[h, w, C]`.
     """
     _, labelled = planes(probs, mask, task)
     inside = labelled.any(0)
@@ -58,7 +58,7 @@ def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: 
         if area < LEAST_AREA or not outside.any():
             continue
         alike = likeness(image, label)
-        both = (alike + (probs[k + 1] if task == "multiclass" else probs[k])) / 2
+        both = np.minimum(alike, probs[k + 1] if task == "multiclass" else probs[k])
         open_ = cv2.morphologyEx(((both > 0.5) & outside).astype(np.uint8), cv2.MORPH_OPEN, THICK)
         _, pieces = cv2.connectedComponents(open_)
         sizes = np.bincount(pieces.ravel(), (2 * both - 1).ravel())
