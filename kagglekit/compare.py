@@ -8,6 +8,7 @@ from typing import Any
 from kagglekit import progress
 from kagglekit.claims import measured, named, recipe_of
 from kagglekit.errors import KagglekitError, RunError, UsageError
+from kagglekit.metrics import FEW
 from kagglekit.plugins import Registry
 from kagglekit.reproduce import Claim, claim_of, unlike
 from kagglekit.runs import folder as folders
@@ -44,7 +45,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         "seconds": [claim.result["seconds"]["total"] for claim in (ours, theirs)],
         "common": len(common),
         "difference": difference,
-        "verdict": _verdict(difference, ours.result["greater_is_better"], [a.name, b.name]),
+        "verdict": _verdict(difference, len(common), ours.result["greater_is_better"], [a.name, b.name]),
         "most": [
             {"picture": name, "scores": [pictures[0][name], pictures[1][name]]}
             for name in sorted(gaps, key=lambda name: -abs(gaps[name]))[:SHOWN]
@@ -65,10 +66,12 @@ def _difference(pictures: list[dict[str, float]], common: list[str]) -> dict[str
     return vars(paired([b], [a]))
 
 
-def _verdict(gap: dict[str, float] | None, greater_is_better: bool, names: list[str]) -> str:
+def _verdict(gap: dict[str, float] | None, common: int, greater_is_better: bool, names: list[str]) -> str:
     """Which of the two is better, if the interval allows to say so; "" where nothing can be compared."""
     if gap is None:
         return ""
+    if common < FEW:
+        return "too few pictures to tell"
     better = gap["value"] > 0 if greater_is_better else gap["value"] < 0
     return f"{names[better]} is better" if gap["low"] > 0 or gap["high"] < 0 else "within noise"
 

@@ -11,6 +11,8 @@ from kagglekit.types import Score
 if TYPE_CHECKING:
     import numpy as np
 
+FEW = 8  # pictures below which an interval that draws them anew is too narrow to be trusted
+
 
 @dataclass(frozen=True)
 class MeanIoU:

@@ -134,12 +134,9 @@ MARGIN = 0.4  # inches, as Chromium's own
 @cache
 def axe_source() -> str:
     """The accessibility checker axe-core, as the package axe-playwright-python carries it."""
-    import importlib.util
+    from importlib.resources import files
 
-    package = importlib.util.find_spec("axe_playwright_python")
-    if package is None:
-        pytest.skip("axe-playwright-python is not installed")
-    return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 def inaccessible(driver, page: Path) -> list[str]:

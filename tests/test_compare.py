@@ -57,6 +57,13 @@ def test_what_differs_is_named_with_both_values_and_the_rest_is_not(runs):
     assert found["same_data"] and found["same_code"] and found["common"] == 8
 
 
+def test_of_few_pictures_no_run_is_called_better(runs, monkeypatch):
+    monkeypatch.setattr("kagglekit.compare.FEW", 9)
+    found = compare(*runs)
+    assert found["verdict"] == "too few pictures to tell" and found["difference"]["high"] < 0
+    assert "on 8 pictures: too few pictures to tell" in summary(found)
+
+
 def test_the_difference_is_that_of_the_common_pictures_and_turns_its_sign_with_the_order(runs):
     found, turned = compare(*runs), compare(*runs[::-1])
     a, b = (folders.read_json(run / folders.VALIDATED)["scores"] for run in runs)

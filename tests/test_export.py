@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -345,11 +346,8 @@ def test_mlflow_reads_back_what_the_run_says_and_holds_each_run_once_whatever_ha
     assert to_mlflow.export([record_of(folder)], store, untracked) == 0 and len(runs()) == 1
     (folder / "history.csv").write_text(HISTORY + "2,5,0.01,0.4,0.6,0.8\n")
 
-    def cut(self, *words, **more):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched:
-        patched.setattr(tracking.MlflowClient, "set_terminated", cut)
+        patched.setattr(tracking.MlflowClient, "set_terminated", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             to_mlflow.export([record_of(folder)], store, untracked)
     assert len(runs()) == 2, "the older one stays until the new one is whole"

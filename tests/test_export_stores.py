@@ -5,6 +5,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -186,11 +187,8 @@ def test_mlflow_keeps_the_runs_of_two_people_and_drops_what_a_cut_replacement_le
     assert runs() == wanted()
     (ada / "history.csv").write_text(HISTORY.replace("0.75", "0.76"))
 
-    def cut(self, *words, **more):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched:
-        patched.setattr(tracking.MlflowClient, "delete_run", cut)
+        patched.setattr(tracking.MlflowClient, "delete_run", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             to_mlflow.export([record_of(ada)], store, untracked)
     assert len(runs()) == 3, "whole, and the older one not yet deleted"

@@ -134,7 +134,7 @@ def plan_text(plan, costs: dict[str, Any]) -> str:
 
 def summary(folder: Path, result: dict[str, Any]) -> str:
     """What a person wants to know at the end of an ablation."""
-    from kagglekit.report.ablation_page import FEW
+    from kagglekit.metrics import FEW
     from kagglekit.report.run_page import duration_text
 
     def effect(one: dict | None) -> list[str]:

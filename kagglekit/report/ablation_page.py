@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.files import write_bytes
+from kagglekit.metrics import FEW
 from kagglekit.report.run_page import page_environment
 from kagglekit.report.tune_page import rung_text, signed_text, span
 
 Result = Mapping[str, Any]
-FEW = 10  # pictures below which an interval that draws them anew is too narrow to be trusted
 
 
 def write_ablation_page(folder: Path, result: Result) -> Path:

@@ -10,7 +10,7 @@ from kagglekit.files import write_bytes
 from kagglekit.report import figures
 from kagglekit.report.disagreements import SIDE, Disagreement
 from kagglekit.report.run_page import page_environment
-from kagglekit.report.tune_page import span
+from kagglekit.report.tune_page import signed_text, span
 
 BUDGET = 3_000_000  # characters of data URIs
 
@@ -31,17 +31,15 @@ def write_compare_page(
         axis = {"at": span(gap, low, high), "zero": round(100 * -low / (high - low), 2)}
     limit = BUDGET // (3 * max(1, len(pictures)))
     masks = [mask for one in pictures for mask in (*one.masks, one.truth) if mask is not None]
-    page = (
-        page_environment()
-        .get_template("compare.html.j2")
-        .render(
-            found=found,
-            axis=axis,
-            cards=[card(one, found["runs"], limit) for one in pictures],
-            legend=figures.picture_legend(masks, classes),
-            with_truth=any(one.truth is not None for one in pictures),
-            reason=reason,
-        )
+    environment = page_environment()
+    environment.filters["score"] = signed_text
+    page = environment.get_template("compare.html.j2").render(
+        found=found,
+        axis=axis,
+        cards=[card(one, found["runs"], limit) for one in pictures],
+        legend=figures.picture_legend(masks, classes),
+        with_truth=any(one.truth is not None for one in pictures),
+        reason=reason,
     )
     # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
     write_bytes(path, page.encode("utf-8", errors="backslashreplace"))
@@ -54,12 +52,12 @@ def card(one: Disagreement, runs: Sequence[str], limit: int) -> dict[str, Any]:
     if one.truth is not None:
         truth = figures.truth_picture(one.image, one.truth, SIDE)
         shown.append(("Truth", truth, f"{one.sample} with the true outline"))
-    for run, mask in zip(runs, one.masks, strict=True):
+    for letter, run, mask in zip("AB", runs, one.masks, strict=True):
         if one.truth is None:
             picture, what = figures.truth_picture(one.image, mask, SIDE), "its mask outlined"
         else:
             picture, what = figures.error_picture(one.image, one.truth, mask, SIDE), "its errors coloured"
-        shown.append((run, picture, f"{one.sample} as {run} has it, {what}"))
+        shown.append((f"{letter}, {run}", picture, f"{one.sample} as {run} has it, {what}"))
     return {
         "id": one.sample,
         "share": one.share,

@@ -3,7 +3,8 @@
 import pytest
 
 from kagglekit.cli.ablate import summary
-from kagglekit.report.ablation_page import FEW, cost_words, scale, write_ablation_page
+from kagglekit.metrics import FEW
+from kagglekit.report.ablation_page import cost_words, scale, write_ablation_page
 from tests.browser import look_at
 from tests.report.test_run_page import HOSTILE, Page
 

@@ -224,7 +224,7 @@ def test_a_distorted_picture_and_its_mask_stay_together_and_the_originals_as_the
     assert np.array_equal(image, kept[0]) and np.array_equal(mask, kept[1])
     assert moved.shape == image.shape and moved.dtype == np.uint8 and set(np.unique(moved_mask)) <= {0, 1}
     red = moved[..., 0].astype(int) - moved[..., 1] > 90
-    assert (red == (moved_mask > 0)).mean() > 0.97
+    assert (red == (moved_mask > 0)).mean() > 0.96  # 0.9694 is the least over all seeds; the unmoved mask has 0.95
 
 
 @pytest.mark.parametrize(

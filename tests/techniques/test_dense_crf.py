@@ -222,7 +222,7 @@ def test_on_a_picture_of_one_colour_appearance_only_smooths(either_way):
 def test_classes_in_another_order_give_the_same_in_that_order(either_way):
     probs, image = scene()
     order = [2, 0, 3, 1]
-    for tolerance in (0, 1e-3):
+    for tolerance in (0, 1e-3, 1e-2):
         got, turned = refine(probs, image, tolerance=tolerance), refine(probs[order], image, tolerance=tolerance)
         np.testing.assert_allclose(turned, got[order], atol=1e-5)
 
@@ -241,13 +241,21 @@ def test_a_noisy_mask_on_two_colours_is_cleaned_to_the_true_border(exclusive, ei
     assert np.array_equal(got[0] > 0.5, truth)
 
 
-def test_changes_too_small_to_be_told_do_not_change_the_labels(on_a_lattice):
+@pytest.mark.parametrize(("tolerance", "equal"), [(1e-3, 0.999), (DenseCRF().tolerance, 0.99)])
+def test_changes_too_small_to_be_told_do_not_change_the_labels(tolerance, equal, on_a_lattice):
     probs, image = scene(60, 60, classes=6, seed=7)
     for iterations in (3, 30):
         everything = refine(probs, image, iterations=iterations)
-        news = refine(probs, image, iterations=iterations, tolerance=1e-3)
-        assert np.sqrt(((news - everything) ** 2).mean()) < 2e-3
-        assert (news.argmax(0) == everything.argmax(0)).mean() > 0.999
+        news = refine(probs, image, iterations=iterations, tolerance=tolerance)
+        assert np.sqrt(((news - everything) ** 2).mean()) < 2 * tolerance
+        assert (news.argmax(0) == everything.argmax(0)).mean() > equal
+
+
+def test_weights_beyond_what_exp_can_hold_give_certainty_and_no_overflow(either_way):
+    probs, image = scene()
+    got = refine(probs, image, (3, 500), (49, 5, 500))
+    assert np.isfinite(got).all() and np.allclose(got.sum(0), 1, atol=1e-5)
+    assert np.median(got.max(0)) == 1
 
 
 def test_arrays_that_do_not_fit_together_are_refused():

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -115,10 +117,10 @@ def test_check_succeeds_on_a_sound_technique_and_takes_settings(tmp_path):
     assert nobody.returncode == 2 and "did you mean plain?" in nobody.stderr
 
 
-def test_nothing_of_a_check_is_left_behind(tmp_path):
-    import tempfile
-    from pathlib import Path
-
-    before = set(Path(tempfile.gettempdir()).glob("kagglekit-check-*"))
+def test_nothing_of_a_check_is_left_behind(tmp_path, monkeypatch):
+    made, mkdtemp = [], tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda *a, **k: made.append(mkdtemp(*a, **k)) or made[-1])
     list(examine("lit", registry=registry(fresh("technique"), "lit")))
-    assert set(Path(tempfile.gettempdir()).glob("kagglekit-check-*")) <= before
+    assert made and all(Path(folder).parent == tmp_path for folder in made)
+    assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CLIP = 1e-5  # the least probability, as in pydensecrf's unary_from_softmax: zero could never be persuaded
 NARROW = 2.0  # pixels; see `smoothness`
-SOME = 2**14  # pixels that are looked at at once
+SOME = 2**16  # pixels that are looked at at once
 STEEP = 60.0  # logits above it are shifted before exp() leaves float32
 
 
@@ -43,7 +43,7 @@ def mean_field(
     bilateral_compat: float = 4.0,
     iterations: int = 10,
     truncate: float = 4.0,
-    tolerance: float = 1e-3,
+    tolerance: float = 1e-2,
     exclusive: bool = True,
 ) -> np.ndarray:
     """Refine float32 probabilities `[K, H, W]` by the picture `[H, W, C]` (uint8, uint16 or int16, any C).
@@ -51,8 +51,9 @@ def mean_field(
     `exclusive` classes sum to 1 over K in the result; otherwise each class is a problem of two labels, itself and
     background. `sxy` is in pixels, `srgb` in levels of 0..255 (16-bit values are scaled to that range), `compat` the
     weight of a kernel. Sums over pairs of pixels, where they are made, end at `truncate` standard deviations.
-    `tolerance`: root mean square of a class's change up to which no messages are sent about it. Runs on the GPU if
-    there is one. Raises ValueError for arrays that do not fit.
+    `tolerance`: root mean square of a class's change up to which no messages are sent about it; a tenth of it where
+    classes do not share pixels, as a class alone may still turn over slowly. Runs on the GPU if there is one. Raises
+    ValueError for arrays that do not fit.
     """
     import numpy as np
     import torch
@@ -77,7 +78,8 @@ def mean_field(
             messages = Messages([(kernel, compat if exclusive else 2 * compat) for kernel, compat in weighted])
             # Beliefs that are equal everywhere change nobody's mind, so nobody needs to be told of them.
             told = fresh(p.shape, "float32", device).fill_(1 / classes if exclusive else 0.5)
-            Inference(messages, tolerance**2 * len(p), exclusive).advance(logits, told, None, iterations)
+            limit = (tolerance if exclusive else tolerance / 10) ** 2 * len(p)
+            Inference(messages, limit, exclusive).advance(logits, told, None, iterations)
         refined = _beliefs(logits, None, exclusive, p)[0]
         return np.ascontiguousarray(refined.cpu().numpy().T).reshape(probs.shape)
 
@@ -209,15 +211,16 @@ class Inference:
         import torch
 
         total = fresh((len(logits), 1), "float32", logits.device) if self.exclusive else None
-        squares, scratch = logits.new_zeros(logits.shape[1]), logits.new_empty(SOME, logits.shape[1])
+        squares, scratch = logits.new_zeros(1, logits.shape[1]), logits.new_empty(SOME, logits.shape[1])
+        ones = logits.new_ones(1, SOME)  # sums along the longer axis are slow unless they are products
         for start in range(0, len(logits), SOME):
             part = slice(start, start + SOME)
             sums = _beliefs(logits[part], None if rest is None else rest[part], self.exclusive, beliefs[part])[1]
             if total is not None:
                 total[part] = sums
             change = torch.sub(beliefs[part], told[part], out=told[part])
-            squares += torch.mul(change, change, out=scratch[: len(change)]).sum(0)
-        return total, squares
+            squares.addmm_(ones[:, : len(change)], torch.mul(change, change, out=scratch[: len(change)]))
+        return total, squares[0]
 
     def _advance_some(
         self, columns: torch.Tensor, logits: torch.Tensor, told: torch.Tensor, others: torch.Tensor | None, left: int
@@ -241,9 +244,9 @@ def _beliefs(
 
     if not exclusive:
         return torch.sigmoid(logits, out=out), None
-    if rest is None and logits.max() > STEEP:
-        logits.sub_(logits.amax(1, keepdim=True))
-    torch.exp(logits, out=out)
     ones = out.new_ones(out.shape[1], 1)
-    total = out @ ones if rest is None else torch.addmm(rest, out, ones)
+    total = torch.exp(logits, out=out) @ ones if rest is None else torch.addmm(rest, torch.exp(logits, out=out), ones)
+    if rest is None and total.max() > math.exp(STEEP):
+        logits.sub_(logits.amax(1, keepdim=True))
+        total = torch.exp(logits, out=out) @ ones
     return out.div_(total), total
