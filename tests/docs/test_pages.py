@@ -113,7 +113,7 @@ def shape(text: str, line: str) -> str:
 
 @pytest.mark.slow
 def test_every_block_about_one_image_runs_and_prints_what_stands_beside_it(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.mkdtemp", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     page = module_at(DOCS / "one_image.py")
     names = page.computed()
     printed = capsys.readouterr().out.splitlines()
