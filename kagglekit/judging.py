@@ -68,7 +68,7 @@ class Judged:
 
 def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> Judged:
     """Ensemble, views and post-processing on the validation part."""
-    from functools import partial
+    from functools import cache, partial
 
     from kagglekit.predict.infer import Predictor
     from kagglekit.predict.self_check import check_run
@@ -81,10 +81,11 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
     by_fold = choose_members(solution, data, members)
     apart = hasattr(views, "fit")
 
-    def predictor_of(some: Chosen, apart: bool = False) -> Predictor:
-        def make_model():
-            return solution.model(data.intake.channels, pretrained=False)
+    @cache  # predictors copy it
+    def make_model() -> nn.Module:
+        return solution.model(data.intake.channels, pretrained=False)
 
+    def predictor_of(some: Chosen, apart: bool = False) -> Predictor:
         return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.intake, apart)
 
     def probs_of(some: Mapping[int, Chosen], weights: Mapping[str, float], splits=data.splits) -> ValidationProbs:
