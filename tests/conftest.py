@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 REAL = ROOT.parent / "shared" / "data"
-ORDER = ("fast", "browser", "demo", "slow")  # demos are the longest: begun last, one of them would end alone
+ORDER = ("fast", "browser", "demo", "slow")  # what is long is begun early: begun last, it would end alone
+LONG = ("test_workers.py", "test_on_ray.py", "test_end_to_end.py", "test_installed.py")  # minutes each
 
 
 # Where the tests run in the background, interrupts are ignored, by the programs that they start and interrupt as well.
@@ -20,7 +21,7 @@ def pytest_collection_modifyitems(items):
 
     Slow tests of a file share what they set up, so one worker runs them all; demos share nothing.
     """
-    items.sort(key=lambda item: ORDER.index(kind(item)))
+    items.sort(key=lambda item: (ORDER.index(kind(item)), kind(item) != "fast" and item.path.name not in LONG))
     for item in items:
         if kind(item) != "fast":
             item.add_marker(pytest.mark.xdist_group(item.nodeid if kind(item) == "demo" else str(item.path)))
