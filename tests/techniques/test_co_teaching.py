@@ -12,7 +12,7 @@ from kagglekit.runs.folder import cache
 from kagglekit.solution import make_technique
 from kagglekit.types import Tiling, untracked
 from kagglekit_techniques import CoTeaching, peers
-from kagglekit_techniques.disagreement import agreement, likeness, missed_region, planes
+from kagglekit_techniques.disagreement import agreement, belief, likeness, missed_region, planes
 from kagglekit_techniques.peers import Peers, distorted, pair_recipe, picture_losses
 from tests.helpers import bringing, competition, solution, techniques_of
 from tests.helpers import build as build_registry
@@ -184,6 +184,25 @@ def test_what_a_label_leaves_out_is_found_by_colours_and_networks_together_and_b
     assert missed_region(image, both, planes_of, "multilabel") == pytest.approx(
         missed_region(image, probs, left, "binary")
     )
+
+
+def test_colours_settle_what_networks_doubt_and_tell_nothing_where_networks_see_nothing():
+    truth = blob(3, (96, 96))
+    image, left = scene(3, truth), flawed.half(truth)
+    doubted, unseen = (np.where(truth > 0, p, 0.001).astype(np.float32)[None] for p in (0.3, 0.01))
+    assert missed_region(image, doubted, left, "binary") > 0.05
+    assert missed_region(image, unseen, left, "binary") == 0
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_belief_is_a_probability_that_rises_with_both_and_is_the_networks_own_where_colours_say_nothing(alike, p):
+    def at(alike: float, p: float) -> float:
+        return float(belief(np.array([alike]), np.array([p]))[0])
+
+    assert 0 <= at(alike, p) <= 1
+    assert at(0.5, p) == pytest.approx(min(max(p, 1e-4), 1 - 1e-4))
+    assert at(alike, p) <= at(min(1, alike + 0.1), p) + 1e-9
+    assert at(alike, p) <= at(alike, min(1, p + 0.1)) + 1e-9
 
 
 def test_a_label_of_nothing_or_of_everything_misses_no_region():

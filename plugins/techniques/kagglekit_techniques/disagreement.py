@@ -9,6 +9,8 @@ from scipy.ndimage import gaussian_filter
 BINS, SPREAD = 16, 0.7  # cells of each channel in a histogram, and how far a pixel counts for its neighbours
 FLOOR = 1e-4  # density of a colour that was never seen
 CONTRAST = 0.3  # see `stands_out`
+DOUBT = 1e-4  # networks are never surer than that
+COLOURS = 20.0  # times likelier, at most, that colours make or unmake a region: others have them too
 LEAST_AREA = 12  # pixels of a label below which its colours say nothing
 THICK = np.ones((3, 3), np.uint8)  # a rim of one pixel is no region that was missed: outlines are drawn differently
 
@@ -43,9 +45,8 @@ def agreement(probs: np.ndarray, mask: np.ndarray, task: str) -> float:
 def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: str) -> float:
     """How large the largest region is that a label seems to leave out: 0 for none.
 
-    A pixel outside the label belongs to a region as far as networks and colours are both sure of it: the smaller one of
-    the probability and of how likely its colour is inside the label; what is a pixel thin, touches the outline, or does
-    not stand out from its surroundings does not count. The size is the geometric mean of the region's shares of the
+    A pixel outside the label belongs to a region where networks and colours together make it likely (see `belief`); what
+    is a pixel thin, touches the outline, or does not stand out from its surroundings does not count. The size is the geometric mean of the region's shares of the
     label and of the picture, so that half of a small label counts more than a strand of a large one. `image` is uint8
     `[h, w, C]`.
     """
@@ -58,7 +59,7 @@ def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: 
         if area < LEAST_AREA or not outside.any():
             continue
         alike = likeness(image, label)
-        both = np.minimum(alike, probs[k + 1] if task == "multiclass" else probs[k])
+        both = belief(alike, probs[k + 1] if task == "multiclass" else probs[k])
         open_ = cv2.morphologyEx(((both > 0.5) & outside).astype(np.uint8), cv2.MORPH_OPEN, THICK)
         _, pieces = cv2.connectedComponents(open_)
         sizes = np.bincount(pieces.ravel(), (2 * both - 1).ravel())
@@ -68,6 +69,18 @@ def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: 
                 worst = size
                 break
     return worst
+
+
+def belief(alike: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """Networks' probabilities after a look at the colours, by Bayes' rule; all are float `[h, w]` in 0..1.
+
+    Networks that learned from labels which leave something out doubt it where they see it; that it has the colours of
+    what is labelled beside it settles the doubt. Where they see nothing, colours are not enough.
+    """
+    probs = np.clip(probs, DOUBT, 1 - DOUBT)
+    alike = np.clip(alike, 1 / (1 + COLOURS), COLOURS / (1 + COLOURS))
+    odds = probs / (1 - probs) * alike / (1 - alike)
+    return odds / (1 + odds)
 
 
 def stands_out(alike: np.ndarray, region: np.ndarray, outside: np.ndarray) -> bool:
