@@ -23,9 +23,9 @@ class CoTeaching:
     hardest `forget` (Han et al., 2018). Then both predict the fold. A label is distrusted if its agreement with the
     mean of both (IoU; Dice of several classes, the mean IoU of a label map) is below `threshold`, or if it seems to
     leave out a region larger than `missed`, which networks and colours together make likely (see `missed_region`);
-    0 switches either off. `combine`: "or" adds these findings to those of the rules before, "and" keeps of both only the samples
-    that both distrust. The 2nd place of the Korean hair contest dropped labels with an IoU below 0.8 at 512 pixels;
-    its slides join this rule and that of areas by "or", its code by "and".
+    0 switches either off. `combine`: "or" adds these findings to those of the rules before, "and" keeps of both only
+    the samples that both distrust. The 2nd place of the Korean hair contest dropped labels with an IoU below 0.8 at 512
+    pixels; its slides join this rule and that of areas by "or", its code by "and".
     """
 
     name: ClassVar[str] = "co-teaching"

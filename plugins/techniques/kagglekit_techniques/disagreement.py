@@ -45,10 +45,10 @@ def agreement(probs: np.ndarray, mask: np.ndarray, task: str) -> float:
 def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: str) -> float:
     """How large the largest region is that a label seems to leave out: 0 for none.
 
-    A pixel outside the label belongs to a region where networks and colours together make it likely (see `belief`); what
-    is a pixel thin, touches the outline, or does not stand out from its surroundings does not count. The size is the geometric mean of the region's shares of the
-    label and of the picture, so that half of a small label counts more than a strand of a large one. `image` is uint8
-    `[h, w, C]`.
+    A pixel outside the label belongs to a region where networks and colours together make it likely (see `belief`).
+    What is a pixel thin, touches the outline, or does not stand out from its surroundings does not count. The size is
+    the geometric mean of the region's shares of the label and of the picture, so that half of a small label counts more
+    than a strand of a large one. `image` is uint8 `[h, w, C]`.
     """
     _, labelled = planes(probs, mask, task)
     inside = labelled.any(0)
