@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
 from kagglekit.errors import UsageError
 from kagglekit.files import write_text
-from kagglekit.runs.folder import cache, home
+from kagglekit.locks import alone
+from kagglekit.runs.folder import home
 from kagglekit.solution import Solution
 
 MARK = ".drawn"  # in a folder of sample data, so that no score on it is taken for one on a contest's pictures
@@ -36,6 +36,7 @@ def _mark(solution: Solution, root: Path, count: int, seed: int) -> None:
 
 
 def _draw(solution: Solution, root: Path, count: int, seed: int) -> None:
+    root.parent.mkdir(parents=True, exist_ok=True)
     solution.sample(root, count, seed, progress.track)
     _mark(solution, root, count, seed)
 
@@ -47,7 +48,7 @@ def sample_folder(solution: Solution, count: int, seed: int) -> Path:
     """
     parent = Path(os.environ.get("KAGGLEKIT_SAMPLES") or home().parent / "samples")
     root = parent / f"{solution.competition.id}-{count}-seed{seed}"
-    with alone(root):
+    with alone(str(root.resolve()), f"draws into {root}"):
         if not root.exists():
             progress.say(f"no --data given: drawing {count} sample pictures into {root}")
             _draw(solution, root, count, seed)
@@ -59,27 +60,7 @@ def sample_folder(solution: Solution, count: int, seed: int) -> Path:
 
 def draw(solution: Solution, root: Path, count: int, seed: int) -> None:
     """Let the competition draw sample data into a new folder; raises UsageError when it holds something."""
-    with alone(root):
+    with alone(str(root.resolve()), f"draws into {root}"):
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise UsageError(f"{root}: exists and is not empty; name a new folder")
         _draw(solution, root, count, seed)
-
-
-@contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Only one process draws into `root` at a time; the lock lies in the cache, not beside the data."""
-    from filelock import FileLock, Timeout
-
-    root.parent.mkdir(parents=True, exist_ok=True)
-    locks = cache() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"{hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.say(f"another process draws into {root}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

@@ -18,6 +18,7 @@ from kagglekit.export import to_mlflow, to_tensorboard
 from kagglekit.export.records import chosen, record_of, records_of
 from kagglekit.runs import folder as folders
 from kagglekit.types import untracked
+from tests.helpers import kk as kk_process
 from tests.test_export import HISTORY, ran, read_back, trial
 
 LATER = "2026-01-03T03:04:05Z"
@@ -193,6 +194,17 @@ def test_mlflow_keeps_the_runs_of_two_people_and_drops_what_a_cut_replacement_le
             to_mlflow.export([record_of(ada)], store, untracked)
     assert len(runs()) == 3, "whole, and the older one not yet deleted"
     assert to_mlflow.export([record_of(ada)], store, untracked) == 0 and runs() == wanted()
+
+
+@pytest.mark.slow
+def test_two_exports_at_once_into_a_database_that_is_not_there_yet_both_end_and_write_each_run_once(home, tmp_path):
+    pytest.importorskip("mlflow.tracking", reason="mlflow-skinny is not installed")
+    ran(home)
+    words = ["export", "--all", "--to", "mlflow", "-o", str(tmp_path / "new"), "--json"]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: kk_process(tmp_path, *words), range(2)))
+    assert [one.returncode for one in both] == [0, 0], [one.stderr for one in both]
+    assert sorted(json.loads(one.stdout)["written"] for one in both) == [0, 1]
 
 
 ADDRESSES = {

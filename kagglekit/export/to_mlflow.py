@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.export.records import Record
+from kagglekit.locks import alone
 from kagglekit.runs import folder as folders
 
 MOST_METRICS, MOST_PARAMS = 1000, 100  # in one request
@@ -67,8 +68,9 @@ def export(records: list[Record], uri: str, track) -> int:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     _check_file(uri)
     try:
-        client = MlflowClient(tracking_uri=uri)
-        return sum(_write(client, one) for one in track(records, len(records), "writing runs"))
+        with alone(uri, f"writes to {shown(uri)}"):  # two that make a database break each other's
+            client = MlflowClient(tracking_uri=uri)
+            return sum(_write(client, one) for one in track(records, len(records), "writing runs"))
     except KagglekitError:
         raise
     except Exception as error:  # every store has errors of its own

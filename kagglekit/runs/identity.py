@@ -67,6 +67,7 @@ def source_hashes(solution: Solution) -> dict[str, str]:
         "compare.py",
         "claims.py",
         "export",
+        "locks.py",
     )
     engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]
     files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}

@@ -19,6 +19,7 @@ ORDER = (
     ("plugins", "defaults"),
     ("solution",),
     ("runs",),
+    ("locks",),
     ("samples", "data"),
     ("train",),
     ("predict",),
@@ -124,7 +125,7 @@ def test_the_first_line_of_the_order_has_no_circle():
 )
 def test_what_help_and_listings_import_imports_nothing_heavy(package):
     light = ["__init__", "errors", "types", "hookspecs", "entrypoints", "plugins", "metrics", "defaults", "progress"]
-    light += ["files", "solution", "samples", "cli/__init__", "cli/common", "cli/catalog"]
+    light += ["files", "solution", "samples", "locks", "cli/__init__", "cli/common", "cli/catalog"]
     light += ["cli/plugins", "cli/new", "cli/check", "scaffold/__init__"]
     light += ["testing/__init__", "testing/laws", "testing/conformance", "testing/pytest_plugin"]
     paths = [ENGINE / f"{name}.py" for name in light] + list((ROOT / "plugins").glob("*/*/__init__.py"))
