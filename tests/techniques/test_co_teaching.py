@@ -114,7 +114,7 @@ def test_damaged_pictures_are_passed_over_and_large_ones_refused(tiny):
     assert {"s003", "s004"}.isdisjoint(one.sample for one in found) and len(found) == 18
     with pytest.raises(RecipeError, match=r"techniques\.co-teaching: .*through windows; use --without co-teaching"):
         clean(Flawed(20, tiling=Tiling()))
-    with pytest.raises(RecipeError, match=r"4 readable samples cannot be split by group into 2 folds; bring more data"):
+    with pytest.raises(RecipeError, match=r"4 readable samples cannot be split by group into 3 folds; bring more data"):
         clean(Flawed(4, group_size=4))
     assert CoTeaching.by_default(Flawed(1)) and not CoTeaching.by_default(Flawed(1, tiling=Tiling()))
 

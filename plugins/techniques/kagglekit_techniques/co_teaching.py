@@ -30,12 +30,12 @@ class CoTeaching:
 
     name: ClassVar[str] = "co-teaching"
     trains_networks: ClassVar[bool] = True  # too dear for a first look at the data
-    image_size: int = 96
+    image_size: int = 128
     epochs: int = 10
-    folds: int = 2
+    folds: int = 3
     forget: float = 0.1
     threshold: float = 0.15
-    missed: float = 0.018
+    missed: float = 0.016
     draws: int = 20_000
     batch_size: int = 8
     lr: float = 2e-3

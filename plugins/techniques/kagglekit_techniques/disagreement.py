@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 BINS, SPREAD = 16, 0.7  # cells of each channel in a histogram, and how far a pixel counts for its neighbours
 FLOOR = 1e-4  # density of a colour that was never seen
-CONTRAST = 0.3  # see `stands_out`
+CONTRAST = 0.2  # see `stands_out`
 DOUBT = 1e-4  # networks are never surer than that
 COLOURS = 20.0  # times likelier, at most, that colours make or unmake a region: others have them too
 LEAST_AREA = 12  # pixels of a label below which its colours say nothing
