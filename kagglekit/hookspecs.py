@@ -51,8 +51,9 @@ def kk_clean(dataset, recipe, competition):
     """Which labels do you distrust? Returns a list of `Finding`, the same for the same data and settings.
 
     Nothing is deleted: a run leaves out the training samples of findings with the action "drop", and never changes what
-    it is validated on. The answer is kept and used again, so that it may depend on the data, the settings of those who
-    clean, and of the recipe on `seed` and `settings` alone. Default: none.
+    it is validated on. The answer is kept and used again, also for other seeds: what is wrong with labels does not
+    change with who learns from them. So it may depend on the data, the settings of those who clean, and of the recipe
+    on `settings` alone; `recipe.seed` is always 0. Default: none.
     """
 
 

@@ -24,7 +24,7 @@ def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Fin
         return solution.clean(dataset)
     rules = [[t.name, dataclasses.asdict(t)] for t in solution.techniques if hasattr(t, "kk_clean")]
     recipe = solution.recipe
-    key = digest([mark, code_version(solution), recipe.competition, recipe.seed, recipe.settings, rules])
+    key = digest([mark, code_version(solution), recipe.competition, recipe.settings, rules])
     path = folders.cache() / "findings" / f"{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # trials that begin together would each train what cleans

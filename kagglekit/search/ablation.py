@@ -155,7 +155,9 @@ class Study:
         jobs, names = self.plan.jobs(), self.plan.variants()
         self.results = self.trials.light()
         self.configs = [Config(number, {}, names[job[0]]) for number, job in enumerate(jobs)]
-        keys = [(0, number, seed) for seed in range(self.plan.seeds) for number in range(len(jobs))]
+        # After everything, those with the least: where cleaning trains networks, others would wait for its findings.
+        order = sorted(range(len(jobs)), key=lambda number: (number > 0, len(jobs[number][0])))
+        keys = [(0, number, seed) for seed in range(self.plan.seeds) for number in order]
         done = {key for key, outcome in self.results.items() if outcome.status == "done"}
         self.queue = deque(key for key in keys if key not in done)
 

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from kagglekit import Finding, hookimpl
 from kagglekit.cleaning import Request, by_rule, clean, proposed, table, with_rules
 from kagglekit.data import decisions
+from kagglekit.data.findings import findings_of
 from kagglekit.errors import DataError, UsageError
 from kagglekit_techniques import Decide, LabelRules, NearDuplicates
 from tests.helpers import Folder, bringing, build, competition, solution, techniques_of
@@ -53,6 +54,30 @@ def test_rules_of_the_recipe_are_asked_and_no_others():
 def test_a_recipe_without_rules_is_given_those_that_offer_themselves_before_all_else():
     one = toy(Folder(), distrusting("a"), *ALL)
     assert [t.name for t in with_rules(one, Folder()).techniques] == ["label-rules", "near-duplicates"]
+
+
+@dataclass(frozen=True)
+class Moody:
+    """Distrusts a sample that depends on the seed it is told."""
+
+    name: ClassVar[str] = "moody"
+    asked: ClassVar[list[int]] = []
+
+    @hookimpl
+    def kk_clean(self, dataset, recipe):
+        """One finding."""
+        self.asked.append(recipe.seed)
+        return [Finding(f"s{recipe.seed:03}", "moody", 1.0)]
+
+
+def test_labels_are_judged_once_for_all_seeds(data, monkeypatch):
+    monkeypatch.setattr(Moody, "asked", [])
+    dataset, plain = world(data), toy(world(data), Moody, techniques=["moody"])
+    found = []
+    for seed in (0, 5, 7):
+        one = replace(plain, recipe=plain.recipe.model_copy(update={"seed": seed}))
+        found.append(list(findings_of(one, dataset, "mark")))
+    assert Moody.asked == [0] and found[0] == found[1] == found[2] == [Finding("s000", "moody", 1.0)]
 
 
 def test_where_no_rule_offers_itself_the_user_is_told_how_to_add_one():

@@ -12,7 +12,7 @@ from kagglekit.plugins import discover
 from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
 from kagglekit.search.ablate import ABLATION, ablate, ablation_of
-from kagglekit.search.ablation import AblationPlan, Study, axes_of
+from kagglekit.search.ablation import AblationPlan, Axis, Study, axes_of
 from kagglekit.search.local import climb, objective_at
 from kagglekit.search.trials import Outcome, Trials
 from kagglekit.search.variants import acts_after_training
@@ -210,6 +210,21 @@ def test_another_ablation_of_the_same_name_is_refused(toy):
         UsageError, match="ablation mine exists and is another one, with other data and recipe and axes"
     ):
         ablate(ablation, lambda study, place: None)
+
+
+def test_after_everything_come_those_with_the_least_which_wait_for_no_cleaning(toy, tmp_path):
+    axes = tuple(Axis(name, (name,), after=False) for name in "abc")
+    plan, told = planned(solved(*ALL), axes=axes, seeds=2), []
+    study = Study(plan, Trials(tmp_path, "code"))
+
+    def quick(task, report):
+        told.append(task.name)
+        return Outcome("done", 0.5, 1.0, train=1.0)
+
+    climb(study, quick)
+    study.trials.close()
+    order = ["everything", "nothing", *(f"only {n}" for n in "abc"), *(f"without {n}" for n in "abc")]
+    assert told == [name + seed for seed in ("", ", seed 2") for name in order]
 
 
 def test_a_seed_that_lacks_a_variant_is_not_compared(toy, tmp_path):
