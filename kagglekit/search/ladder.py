@@ -22,7 +22,6 @@ from kagglekit.search.trials import Key, Outcome, Trials
 
 WAVES = 4  # in so many waves the lowest rung's trials are proposed
 SMALLEST = 4  # trials of a wave
-MOMENTUM = 0.5  # part of what a trial gained since the rung below that counts as merit
 GRACE = 0.34  # part of a rung's epochs before which no trial is stopped
 
 
@@ -230,14 +229,8 @@ class Ladder:
         return {0: "recipe"} | promote(others, max(1, count - 1), controls, seed)
 
     def _candidates(self, rung: int) -> list[Candidate]:
-        """Trials of a rung by score, and by what they still gain: who learns slowly leads on the last rung only."""
-        below = self.scores(rung - 1) if rung else {}
         return [
-            Candidate(
-                number,
-                self.sign * (score + MOMENTUM * (score - below.get(number, score))),
-                kind_of(self.configs[number].params),
-            )
+            Candidate(number, self.sign * score, kind_of(self.configs[number].params))
             for number, score in self.scores(rung).items()
         ]
 

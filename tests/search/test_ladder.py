@@ -76,18 +76,6 @@ def test_seeds_of_the_last_rung_differ_and_their_mean_counts(tmp_path):
     assert ladder.scores(1) == {3: 3 + 1.0}
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_of_two_alike_on_a_middle_rung_the_one_that_gained_more_climbs(tmp_path, sign):
-    def slow_or_quick(task, report):
-        rung, number, _ = task.key
-        slow = number == 2  # last below, as good as any in the middle, best on top
-        return Outcome("done", sign * (([0.1, 0.6, 0.9] if slow else [0.5, 0.6, 0.7])[rung] - number * 1e-3), 1.0)
-
-    chosen = plan(THREE, trials=6, promote=1, controls=6, prior=False, greater_is_better=sign > 0)
-    ladder = search(tmp_path, chosen, slow_or_quick)
-    assert [number for number, why in ladder.trials.climbs(2).items() if why == "merit"] == [2]
-
-
 def test_less_is_better_where_the_metric_says_so(tmp_path):
     def error(task, report):
         return Outcome("done", -quality(task.recipe), 1.0)
