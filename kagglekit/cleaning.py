@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
 import io
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from kagglekit import progress
 from kagglekit.data import decisions
@@ -18,14 +20,14 @@ from kagglekit.data.decisions import Decision, Decisions
 from kagglekit.data.findings import findings_of
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.errors import DataError, UsageError
-from kagglekit.files import write_text
+from kagglekit.files import write_bytes, write_text
 from kagglekit.protocols import Dataset
-from kagglekit.recipe import TechniqueSpec
+from kagglekit.recipe import TechniqueSpec, digest
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
 from kagglekit.types import Finding
 
-CSV, JSON, PAGE, DECISIONS = "findings.csv", "findings.json", "findings.html", "decisions.toml"
+CSV, JSON, PAGE, DECISIONS, MASKS = "findings.csv", "findings.json", "findings.html", "decisions.toml", "masks"
 COLUMNS = ("sample", "group", "rule", "score", "action", "detail", "related")
 
 
@@ -134,11 +136,22 @@ def summary(solution: Solution, dataset: Dataset, found: Sequence[Finding], mark
         "command": command,
         "techniques": [t.name for t in solution.techniques if hasattr(t, "kk_clean")],
         "train": len(dataset.train),
-        "distrusted": len({one.sample for one in found if one.action == "drop"}),
+        "distrusted": len({one.sample for one in found if one.action != "keep"}),
         "rules": dict(sorted(rules.items())),
-        "findings": [dataclasses.asdict(one) for one in by_rule(found)],
+        "findings": [_without_mask(one) for one in by_rule(found)],
         "problems": [{"sample": p.sample, "rule": p.rule, "detail": p.detail} for p in dataset.problems if p.skip],
     }
+
+
+def _without_mask(one: Finding) -> dict[str, Any]:
+    fields = dataclasses.asdict(one)
+    return fields | {"mask": mask_file(one.sample) if fields.pop("mask") else ""}
+
+
+def mask_file(sample: str) -> str:
+    """Where a proposed mask lies beside the decisions; ids may hold what file names may not."""
+    name = quote(sample, safe=" ")
+    return f"{MASKS}/{name if len(name) < 200 else digest(sample)}.png"
 
 
 def by_rule(found: Sequence[Finding]) -> list[Finding]:
@@ -158,24 +171,40 @@ def table(found: Sequence[Finding], groups: Mapping[str, str]) -> str:
 
 
 def proposed(found: Sequence[Finding]) -> list[Decision]:
-    """One decision to drop per distrusted sample, with all that was found of it."""
+    """One decision per distrusted sample, with all that was found of it: to drop it if any rule says so."""
     reasons: dict[str, list[Finding]] = {}
     for one in found:
-        if one.action == "drop":
+        if one.action != "keep":
             reasons.setdefault(one.sample, []).append(one)
-    return [
-        Decision(sample, "drop", some[0].rule, "; ".join(one.detail or one.rule for one in some))
-        for sample, some in sorted(reasons.items())
-    ]
+    decided = []
+    for sample, some in sorted(reasons.items()):
+        dropping = any(one.action == "drop" for one in some)
+        action, mask = ("drop", "") if dropping else ("relabel", mask_file(sample))
+        why = "; ".join(one.detail or one.rule for one in some)
+        decided.append(Decision(sample, action, some[0].rule, why, mask=mask))
+    return decided
+
+
+def write_masks(folder: Path, decided: Sequence[Decision], found: Sequence[Finding]) -> None:
+    """Write the PNG of each mask that is proposed by `decided`; files that are there may have been painted over."""
+    masks = {one.sample: one.mask for one in found if one.action == "relabel"}
+    for one in decided:
+        path = folder / one.mask
+        if one.action == "relabel" and not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            write_bytes(path, base64.b64decode(masks[one.sample]))
 
 
 def write_decisions(path: Path, known: Decisions | None, fresh: Decisions, found: Sequence[Finding]) -> None:
-    """Write proposed decisions, or append those on samples that the file says nothing about yet."""
+    """Write proposed decisions, or append those on samples that the file says nothing about yet; masks first."""
     if known is None:
-        write_text(path, fresh.extended(proposed(found)).to_toml())
+        decided = fresh.extended(proposed(found))
+        write_masks(path.parent, decided.decisions, found)
+        write_text(path, decided.to_toml())
         return
     more = known.extended(proposed(found)).decisions[len(known.decisions) :]
     if more:
+        write_masks(path.parent, more, found)
         # Appended as text: comments and order are a person's too.
         old = path.read_text(encoding="utf-8")
         write_text(path, old.rstrip("\n") + "\n\n" + decisions.tables(more))

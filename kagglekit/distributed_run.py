@@ -76,6 +76,7 @@ def brief_of(request: Request, data: Data, part: Split, place: Path) -> dict[str
         "fold": part.fold,
         "train": [sample.id for sample in part.train],
         "validation": [sample.id for sample in part.validation],
+        "labels": dict(part.labels),
     }
 
 
@@ -195,7 +196,8 @@ def train_share(brief: Mapping[str, Any], team: Any) -> dict[str, Any]:
         if strangers:
             raise RunError(f"{brief['data']}: worker {team.rank} does not find sample {strangers[0]} there")
         train, validation = ([by_id[name] for name in brief[side]] for side in ("train", "validation"))
-        part, store = Split(brief["fold"], train, validation), store_of(solution, dataset, brief["mark"])
+        part = Split(brief["fold"], train, validation, brief["labels"])
+        store = store_of(solution, dataset, brief["mark"])
         store.fill(dataset, [*train, *validation], progress.track)  # is done already where the cache is shared
         intake = solution.intake(dataset.channels, dataset.depth)
         data, seen = Data(dataset, store, intake, [part], {}, brief["mark"]), {}

@@ -50,10 +50,11 @@ def kk_dataset(root, recipe, competition):
 def kk_clean(dataset, recipe, competition):
     """Which labels do you distrust? Returns a list of `Finding`, the same for the same data and settings.
 
-    Nothing is deleted: a run leaves out the training samples of findings with the action "drop", and never changes what
-    it is validated on. The answer is kept and used again, also for other seeds: what is wrong with labels does not
-    change with who learns from them. So it may depend on the data, the settings of those who clean, and of the recipe
-    on `settings` alone; `recipe.seed` is always 0. Default: none.
+    Nothing is deleted: a run leaves out the training samples of findings with the action "drop", learns from the masks
+    of those with "relabel" instead of the labels, and never changes what it is validated on. The answer is kept and
+    used again, also for other seeds: what is wrong with labels does not change with who learns from them. So it may
+    depend on the data, the settings of those who clean, and of the recipe on `settings` alone; `recipe.seed` is always
+    0. Default: none.
     """
 
 

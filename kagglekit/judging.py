@@ -124,10 +124,10 @@ def choose_members(solution: Solution, data: Data, members: Sequence[Member]) ->
     device, splits = pick_device(), {part.fold: part for part in data.splits}
 
     def pictures(fold: int) -> Iterator[torch.Tensor]:
-        train = splits[fold].train
-        draws = list(islice(solution.sampler(data.dataset, train, data.store)(0), MOST * recipe.batch_size))
-        augment = solution.augment(data.dataset, train, data.store)
-        for images, _ in batches(data.store, draws, recipe.batch_size, augment, recipe.seed, 0, device):
+        train, store = splits[fold].train, data.store.relabelled(splits[fold].labels)
+        draws = list(islice(solution.sampler(data.dataset, train, store)(0), MOST * recipe.batch_size))
+        augment = solution.augment(data.dataset, train, store)
+        for images, _ in batches(store, draws, recipe.batch_size, augment, recipe.seed, 0, device):
             yield images
 
     def network() -> nn.Module:

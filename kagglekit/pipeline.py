@@ -160,18 +160,18 @@ def job_of(solution: Solution, data: Data, part: Split, place: Path, **more: Any
     from kagglekit.data.windows import seen_windows
     from kagglekit.train.fit import Job
 
-    window = solution.recipe.fidelity.image_size
+    window, store = solution.recipe.fidelity.image_size, data.store.relabelled(part.labels)
     return Job(
         recipe=solution.recipe,
         task=solution.competition.task,
         metric=solution.competition.metric,
-        store=data.store,
+        store=store,
         make_model=lambda: solution.model(data.intake.channels),
         loss=solution.loss(),
-        sampler=solution.sampler(data.dataset, part.train, data.store),
-        augment=solution.augment(data.dataset, part.train, data.store),
+        sampler=solution.sampler(data.dataset, part.train, store),
+        augment=solution.augment(data.dataset, part.train, store),
         intake=data.intake,
-        validation=seen_windows(data.store, part.validation, window, window),
+        validation=seen_windows(store, part.validation, window, window),
         folder=place,
         fold=part.fold,
         track=progress.track,

@@ -92,17 +92,20 @@ class Problem:
 
 @dataclass(frozen=True)
 class Finding:
-    """A label that a rule of `kk_clean` distrusts; `action` is "drop" or "keep", `score` grows with suspicion.
+    """A label that a rule of `kk_clean` distrusts; `score` grows with suspicion.
 
-    `detail` says to a person what was found, `related` names other samples that it has to do with (its duplicates).
+    `action`: "drop" leaves the sample out of training, "relabel" trains on `mask` instead, "keep" only shows it. `mask`
+    has the size of the picture (`kagglekit.data.mask_png.to_text` makes it). `detail` says to a person what was found, `related` names
+    other samples that it has to do with (its duplicates).
     """
 
     sample: str
     rule: str
     score: float
-    action: Literal["drop", "keep"] = "drop"
+    action: Literal["drop", "keep", "relabel"] = "drop"
     detail: str = ""
     related: tuple[str, ...] = ()
+    mask: str = ""
 
 
 @dataclass(frozen=True, slots=True)

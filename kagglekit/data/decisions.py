@@ -6,13 +6,9 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from kagglekit.errors import DataError, did_you_mean
-from kagglekit.types import Size, Task
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Action = Literal["keep", "drop", "relabel"]
 ACTIONS = get_args(Action)
@@ -167,41 +163,6 @@ def check(decisions: Decisions, competition: str, samples: Collection[str], mark
             f"{who}: the data have no training picture {unknown[0]}{did_you_mean(unknown[0], samples)}"
             f"{f' (and {len(unknown) - 1} more of the decisions)' if len(unknown) > 1 else ''}; {again}"
         )
-
-
-def read_png(path: Path, size: Size, task: Task, classes: int) -> np.ndarray:
-    """The mask in a PNG: uint8 `[H, W]`, or `[H, W, K]` where classes overlap; raises DataError.
-
-    Binary: 0 and 1, or 0 and 255. Label map: the index of the class. Overlapping classes: bit k for class k, 8 or 16
-    bits deep.
-    """
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    Image.MAX_IMAGE_PIXELS = None  # a slide's mask is as large as the slide
-    try:
-        image = Image.open(io.BytesIO(_bytes(path, "", path)))
-        if image.format != "PNG":
-            raise ValueError(f"it is a {image.format}")
-        array = np.asarray(image)  # a palette stays indices
-    except Exception as error:  # decoders raise whatever they like on damaged data
-        raise DataError(f"mask {path}: not a PNG, or damaged: {error}; save it again") from error
-    if array.ndim != 2 or array.shape != tuple(size):
-        form = f"{array.shape[0]}x{array.shape[1]} pixels" + (
-            f" of {array.shape[2]} channels" if array.ndim > 2 else ""
-        )
-        raise DataError(f"mask {path}: {form}; expected {size[0]}x{size[1]} (height x width) of one channel")
-    array = array.astype(np.uint8) if array.dtype == bool else array
-    most = {"binary": 1, "multiclass": classes - 1, "multilabel": 2**classes - 1}[task]
-    if task == "binary" and set(np.unique(array).tolist()) <= {0, 255}:
-        array = array // 255
-    if array.max(initial=0) > most:
-        raise DataError(f"mask {path}: holds the value {array.max()}; a {task} mask of this competition ends at {most}")
-    if task == "multilabel":
-        return np.stack([(array >> k) & 1 for k in range(classes)], -1).astype(np.uint8)
-    return array.astype(np.uint8)
 
 
 def _bytes(where: Path, sample: str, file: Path) -> bytes:

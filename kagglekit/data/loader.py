@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 
+PIXELS_AT_ONCE = 2**18  # of a batch that is only predicted; see `without_gradients`
+
+
 @dataclass
 class EpochDraws:
     """Random-access view of one epoch's draws, as torch's DataLoader wants it."""
@@ -92,6 +95,14 @@ def applied(augment: Augment, image: np.ndarray, mask: np.ndarray) -> tuple[np.n
         out = augment(image=image, mask=mask)
         return out["image"], out["mask"]
     return augment(image, mask)
+
+
+def without_gradients(batch_size: int, pixels: int) -> int:
+    """How many pictures of `pixels` pixels to show a network that does not learn: more than `batch_size` of small ones.
+
+    Nothing is kept for a backward pass, and a call costs more than a small picture does.
+    """
+    return max(batch_size, min(4 * batch_size, PIXELS_AT_ONCE // pixels))
 
 
 def batches(

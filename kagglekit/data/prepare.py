@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kagglekit import progress
+from kagglekit.data import mask_png
 from kagglekit.data.check import unreadable_pictures
 from kagglekit.data.findings import findings_of
 from kagglekit.data.folds import split, subset
 from kagglekit.data.store import Store, open_store
-from kagglekit.errors import DataError
+from kagglekit.errors import DataError, PluginError
 from kagglekit.protocols import Dataset, Intake
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import reader_version
 from kagglekit.solution import Solution
-from kagglekit.types import Sample
+from kagglekit.types import Finding, Sample
 
 if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
@@ -27,11 +28,15 @@ EVERYTHING = -1  # the fold of a network that learns from all pictures; nothing 
 
 @dataclass(frozen=True)
 class Split:
-    """What one network learns from, and what it is validated on: the fold that is held out."""
+    """What one network learns from, and what it is validated on: the fold that is held out.
+
+    `labels` replace the stored masks of some samples in training, as `Store.relabelled` takes them.
+    """
 
     fold: int
     train: Sequence[Sample]
     validation: Sequence[Sample]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,13 @@ class Data:
     def counts(self) -> dict[str, int]:
         """Pictures by what they are used for."""
         train = {sample.id for part in self.splits for sample in part.train}
+        relabelled = {id for part in self.splits for id in part.labels}
         return {
             "train": len(train),
             "validation": len(self.validation),
             "test": len(self.dataset.test),
             "skipped": len(self.skipped),
+            **({"relabelled": len(relabelled)} if relabelled else {}),
         }
 
 
@@ -86,11 +93,12 @@ def prepare(solution: Solution, dataset: Dataset, mark: str, test: bool = True) 
     skipped = (
         skipped | dropped | unreadable | {i: f"test picture, gets an empty mask: {why}" for i, why in lost.items()}
     )
-    splits = [_readable(part, unreadable) for part in splits]
+    splits = [_relabelled(_readable(part, unreadable), store, findings) for part in splits]
     data = Data(dataset, store, intake, splits, skipped, mark)
     counts = data.counts()
     progress.say(
         f"{counts['train']} pictures to train on, {counts['validation']} to validate, {counts['test']} to predict"
+        + (f"; {counts['relabelled']} of the labels are replaced" if "relabelled" in counts else "")
         + (f"; {len(splits)} networks, validated on pictures that they have not seen" if len(splits) > 1 else "")
         + (
             f"; {len(skipped)} skipped, the first: {next(iter(skipped))}: {next(iter(skipped.values()))}"
@@ -138,6 +146,22 @@ def _readable(part: Split, unreadable: Collection[str]) -> Split:
             "need at least one"
         )
     return Split(part.fold, train, validation)
+
+
+def _relabelled(part: Split, store: Store, findings: Sequence[Finding]) -> Split:
+    """The split with the masks that findings propose, for training alone."""
+    train, labels = {sample.id: sample for sample in part.train}, {}
+    for one in findings:
+        if one.action != "relabel" or one.sample not in train:
+            continue
+        sample, who = train[one.sample], f"{one.rule}: {one.sample}"
+        if store.tiling is not None:
+            raise PluginError(f"{who}: pictures that are seen through windows take no other mask; keep or drop it")
+        if one.sample in labels:
+            raise PluginError(f"{who}: another rule proposes a mask, too; leave one of them out (--without)")
+        mask = mask_png.from_text(one.mask, who, sample.size, store.task, store.classes)
+        labels[one.sample] = store.small_label(sample, mask)
+    return replace(part, labels=labels)
 
 
 def refuse_damage(what: str, damaged: dict[str, str], share: float, allowed: float) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data import mask_png
 from kagglekit.data.resize import resize_image, resize_mask, shrink_image, shrink_mask, stored_size
 from kagglekit.errors import DataError
 from kagglekit.files import write_text
@@ -47,6 +48,7 @@ class Store:
     offsets: list[int]  # first pixel of each sample; offsets[-1] is the total
     depth: Depth = "uint8"
     tiling: Tiling | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)  # masks that are read instead of the stored, as PNG in text
     _maps: tuple | None = field(default=None, repr=False)
 
     @property
@@ -75,10 +77,20 @@ class Store:
         mask = self._maps[1][start * self.planes : end * self.planes].reshape(
             (h, w, self.planes) if self.planes > 1 else (h, w)
         )
+        if sample.id in self.labels:
+            mask = mask_png.from_text(self.labels[sample.id], sample.id, (h, w), self.task, self.classes)
         if box is None:
             return image, mask
         window = slice(max(0, box.top), box.top + box.height), slice(max(0, box.left), box.left + box.width)
         return _fitted(image[window], box, (h, w), "edge"), _fitted(mask[window], box, (h, w), "constant")
+
+    def relabelled(self, labels: Mapping[str, str]) -> Store:
+        """The same store with other masks for some samples; `labels` are those of `small_label`, by id."""
+        return replace(self, labels={**self.labels, **labels}) if labels else self
+
+    def small_label(self, sample: Sample, mask: np.ndarray) -> str:
+        """A mask of the picture's size brought to that of the store, as a PNG in text: 200,000 fit into memory."""
+        return mask_png.to_text(resize_mask(mask, self.shape(sample), self.task), self.task)
 
     def fill(self, dataset: Dataset, samples: Sequence[Sample], track: Track = untracked) -> dict[str, str]:
         """Decode what is absent; returns sample id -> reason for those of `samples` that cannot be read.

@@ -239,7 +239,7 @@ def told(found: Sequence[Finding], asked: Sequence[str]) -> dict[str, Any]:
         taken[one.rule] += 1
         if taken[one.rule] <= DETAILED:
             listed.append({"sample": one.sample, "rule": one.rule, "score": one.score, "detail": one.detail})
-    samples = {one.sample for one in found if one.action == "drop"}
+    samples = {one.sample for one in found if one.action != "keep"}
     return {"asked": list(asked), "rules": rules, "distrusted": len(samples), "worst": listed}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from kagglekit.data.loader import without_gradients
 from kagglekit.predict.ensemble import weighted_mean
 from kagglekit.protocols import Ensemble, Intake
 from kagglekit.train.checkpoint import read_weights
@@ -128,12 +129,14 @@ def predict_all(
 ) -> Iterator[Look]:
     """A `Look` at every item in order; `read` gives a picture `[h, w, C]` at network size, or None.
 
-    Pictures are read ahead in threads while the network works; neighbours of one size share a batch.
+    Pictures are read ahead in threads while the network works; neighbours of one size share a batch, of at least
+    `batch_size` where there are as many.
     """
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         ahead = _ahead(pool, read, items, 4 * batch_size)
         for shape, group in groupby(ahead, key=lambda pair: None if pair[1] is None else pair[1].shape):
-            while batch := list(islice(group, batch_size)):
+            most = batch_size if shape is None else without_gradients(batch_size, shape[0] * shape[1])
+            while batch := list(islice(group, most)):
                 if shape is None:
                     yield from (Look(item, None, None) for item, _ in batch)
                     continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.data.prepare import Data
 from kagglekit.data.windows import seen_windows
-from kagglekit.predict.infer import Predictor, to_batch
+from kagglekit.predict.infer import Predictor, predict_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,7 +170,7 @@ def check_run(data: Data, predictor: Predictor) -> SelfCheck:
     draws = [draw for sample in part.validation for draw in seen_windows(store, [sample], WINDOW, WINDOW)]
     shown = (store.read(draw.sample, draw.box) for draw in draws)
     some = list(islice(((image, mask) for image, mask in shown if mask.any()), PICTURES))
-    looks = [predictor(to_batch([image]))[0][:, 0] for image, _ in some]
+    looks = [look.probs for look in predict_all(predictor, some, lambda pair: pair[0], 4)]
     truths = [planes(mask, store.task, store.classes) for _, mask in some]
     return self_check([view.name for view in predictor.views], looks, truths)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from kagglekit.data.mask_png import from_text
+from kagglekit.data.resize import resize_mask
 from kagglekit.data.thumbs import as_bytes, small_image, small_mask
 from kagglekit.errors import DataError
 from kagglekit.files import write_bytes
@@ -70,12 +72,16 @@ def sections(found: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
 def _pictures(
     dataset: Dataset, samples: Mapping[str, Sample], one: Finding, task: str, limit: int
 ) -> Iterator[dict[str, Any]]:
-    """The sample of a finding, and the first one that it is related to."""
-    for name in (one.sample, *one.related[:1]):
-        if name not in samples:
+    """The sample of a finding, the mask that it proposes, and the first one that it is related to."""
+    shown = [(one.sample, ""), *((name, "") for name in one.related[:1])]
+    shown[1:1] = [("proposed", one.mask)] if one.mask else []
+    for name, proposal in shown:
+        sample = samples.get(one.sample if proposal else name)
+        if sample is None:
             continue
         try:
-            image, mask = labelled(dataset, samples[name], task)
+            image, mask = labelled(dataset, sample, task)
+            mask = small_proposal(proposal, sample, mask, task) if proposal else mask
         except DataError as error:
             yield {"name": name, "fault": str(error)}
             continue
@@ -91,6 +97,12 @@ def labelled(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, n
     image, mask = small_image(dataset, sample, size), small_mask(dataset, sample, size, task)
     height, width = np.minimum(image.shape[:2], mask.shape[:2])  # a plugin's own reading of bands may round otherwise
     return visible(image[:height, :width]), mask[:height, :width]
+
+
+def small_proposal(text: str, sample: Sample, label: np.ndarray, task: str) -> np.ndarray:
+    """The mask that a finding proposes at the size of a label that is shown; raises DataError."""
+    classes = label.shape[2] if label.ndim == 3 else 256 if task == "multiclass" else 1
+    return resize_mask(from_text(text, sample.id, sample.size, task, classes), label.shape[:2], task)
 
 
 def visible(image: np.ndarray) -> np.ndarray:

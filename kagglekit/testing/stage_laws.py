@@ -9,6 +9,7 @@ import numpy as np
 
 from kagglekit.data.folds import subset
 from kagglekit.data.loader import distort, to_target
+from kagglekit.data.mask_png import from_text
 from kagglekit.data.store import DEPTHS
 from kagglekit.testing.laws import law, require
 from kagglekit.types import ModelOutput
@@ -240,14 +241,20 @@ def learning_rates_are_peaks(host):
 
 @law("stage", "kk_clean", once=True)
 def findings_are_reproducible_and_name_samples(host):
-    """The same data give the same findings, each of a training sample, "drop" or "keep"; no sample is removed."""
+    """The same data give the same findings, of training samples, to drop, keep or relabel; none is removed."""
     before = [s.id for s in host.dataset.train]
     random.seed(0)
     one, other = host.solution.clean(host.dataset), host.solution.clean(host.dataset)
     require(list(one) == list(other), "asked again it finds something else; draw from recipe.seed alone")
     strange = [f.sample for f in one if f.sample not in before]
     require(not strange, f"it names {next(iter(strange), '')}, which is no training sample")
-    require(all(f.action in ("drop", "keep") for f in one), "an action is neither drop nor keep")
+    require(all(f.action in ("drop", "keep", "relabel") for f in one), "an action is neither drop, keep nor relabel")
+    known = {sample.id: sample for sample in host.dataset.train}
+    for f in one:
+        require(bool(f.mask) == (f.action == "relabel"), f"{f.sample}: those who relabel, and they alone, give a mask")
+        if f.mask:
+            competition = host.solution.competition
+            from_text(f.mask, f.sample, known[f.sample].size, competition.task, len(competition.classes))
     require([s.id for s in host.dataset.train] == before, "cleaning changed the data set; findings drop, nothing else")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kagglekit.data.loader import batches, to_target
+from kagglekit.data.loader import batches, to_target, without_gradients
 from kagglekit.data.store import Store
 from kagglekit.errors import RunError
 from kagglekit.protocols import Intake, Metric
@@ -188,8 +188,11 @@ def validate(job: Job, network: Network, device: str, dtype) -> tuple[float | No
     network.eval()
     total, counts = 0.0, {}
     draws = job.validation
-    stream = batches(job.store, draws, job.recipe.batch_size, None, job.recipe.seed, 0, device)
-    steps, done = steps_of(len(draws), job.recipe.batch_size, joined=False), 0
+    box = draws[0].box
+    height, width = (box.height, box.width) if box else job.store.shape(draws[0].sample)
+    at_once = without_gradients(job.recipe.batch_size, height * width)
+    stream = batches(job.store, draws, at_once, None, job.recipe.seed, 0, device)
+    steps, done = steps_of(len(draws), at_once, joined=False), 0
     for images, masks in job.track(stream, steps, "validating"):
         with autocast(device, dtype):
             output = full_precision(network(images.to(device, non_blocking=True)))

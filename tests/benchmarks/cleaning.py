@@ -40,7 +40,7 @@ def planted(folder: Path) -> dict[str, dict]:
 
 def judge(truth: dict[str, dict], result: dict) -> tuple[Counter, Counter]:
     """(labels, groups): Counters of how many were planted and found by kind, found at all, and found rightly."""
-    found = {one["sample"] for one in result["findings"] if one["action"] == "drop" and one["rule"] != COPIES}
+    found = {one["sample"] for one in result["findings"] if one["action"] != "keep" and one["rule"] != COPIES}
     found |= {problem["sample"] for problem in result["problems"]}
     kinds = {name: one["flaw"] for name, one in truth.items() if one["flaw"] not in (None, "duplicate")}
     labels = Counter(found=len(found), right=len(found & kinds.keys()), planted=len(kinds))

@@ -5,12 +5,14 @@ import json
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from kagglekit import Finding, hookimpl
-from kagglekit.cleaning import Request, by_rule, clean, proposed, table, with_rules
+from kagglekit.cleaning import Request, by_rule, clean, mask_file, proposed, table, with_rules
 from kagglekit.data import decisions
 from kagglekit.data.findings import findings_of
+from kagglekit.data.mask_png import to_text
 from kagglekit.errors import DataError, UsageError
 from kagglekit_techniques import Decide, LabelRules, NearDuplicates
 from tests.helpers import Folder, bringing, build, competition, solution, techniques_of
@@ -144,6 +146,59 @@ def test_one_decision_per_sample_tells_all_that_was_found_and_shown_ones_are_not
     found = [Finding("b", "r", 1, detail="x"), Finding("a", "q", 1), Finding("b", "s", 1), Finding("c", "r", 1, "keep")]
     some = proposed(found)
     assert [(d.sample, d.action, d.rule, d.why) for d in some] == [("a", "drop", "q", "q"), ("b", "drop", "r", "x; s")]
+
+
+def test_a_sample_is_relabelled_unless_a_rule_drops_it():
+    found = [Finding(name, "m", 1, "relabel", mask="AAAA") for name in ("a", "b")] + [Finding("b", "r", 1)]
+    assert [(d.sample, d.action, d.mask) for d in proposed(found)] == [
+        ("a", "relabel", "masks/a.png"),
+        ("b", "drop", ""),
+    ]
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Proposes that one label is full."""
+
+    name: ClassVar[str] = "mend"
+
+    @hookimpl(wrapper=True)
+    def kk_clean(self, dataset):
+        """One finding more."""
+        found = yield
+        sample = dataset.train[5]
+        mask = to_text(np.ones(sample.size, np.uint8), "binary")
+        return [*found, Finding(sample.id, "mend", 1.0, "relabel", "half of it is missing", mask=mask)]
+
+
+def test_a_proposed_mask_lies_beside_the_decisions_and_a_run_takes_it(data):
+    one = toy(world(data), Mend, Decide, techniques=["mend"])
+    folder, result = clean(Request(one, data))
+    (decided,) = decisions.read(folder / "decisions.toml").decisions
+    assert (decided.sample, decided.action, decided.mask) == ("s005", "relabel", "masks/s005.png")
+    (told,) = result["findings"]
+    assert told["mask"] == decided.mask and result["distrusted"] == 1, "the table holds no pictures"
+    page = (folder / "findings.html").read_text()
+    assert "relabelled" in page and "proposed" in page
+    specs = [{"name": "decisions", "settings": {"file": str(folder / "decisions.toml")}}]
+    dataset = toy(world(data), Mend, Decide, techniques=specs).dataset(data)
+    assert [s.id for s in dataset.train if dataset.read_mask(s).all()] == ["s005"]
+
+
+def test_a_mask_that_somebody_painted_over_stays(data):
+    one = toy(world(data), Mend, Decide, techniques=["mend"])
+    folder, _ = clean(Request(one, data))
+    (folder / "masks" / "s005.png").write_bytes(b"painted")
+    (folder / "decisions.toml").unlink()
+    clean(Request(one, data))
+    assert (folder / "masks" / "s005.png").read_bytes() == b"painted"
+
+
+@pytest.mark.parametrize("id", ["../../up", "a/b", "x" * 300, "머리.png", ".."])
+def test_the_name_of_a_mask_stays_in_its_folder(id):
+    folder, name = mask_file(id).split("/")
+    assert folder == "masks" and name.endswith(".png") and len(name) < 256
+    assert mask_file(id) != mask_file(id + "1")
 
 
 def test_the_worst_of_each_rule_come_first_and_commas_do_not_break_the_table():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kagglekit.data import decisions
-from kagglekit.data.decisions import ACTIONS, Decision, Decisions, check, read, read_png
+from kagglekit.data.decisions import ACTIONS, Decision, Decisions, check, read
 from kagglekit.errors import DataError
 
 HEAD = 'competition = "toy"\ndata = "0123456789abcdef"\n'
@@ -118,55 +118,5 @@ def test_the_content_changes_with_actions_and_masks_and_with_nothing_else(tmp_pa
         read(path)
 
 
-rng = np.random.default_rng(0)
-
-
-@pytest.mark.parametrize("scale", [1, 255])
-def test_a_binary_mask_may_be_of_ones_or_of_255(tmp_path, scale):
-    mask = rng.integers(0, 2, (6, 9)).astype(np.uint8)
-    path = png(tmp_path / "m.png", mask * scale)
-    assert np.array_equal(read_png(path, (6, 9), "binary", 1), mask)
-    bits = tmp_path / "bits.png"
-    Image.fromarray(mask * 255).convert("1").save(bits)
-    assert np.array_equal(read_png(bits, (6, 9), "binary", 1), mask)
-
-
-def test_a_label_map_holds_indices_with_or_without_a_palette(tmp_path):
-    mask = rng.integers(0, 5, (6, 9)).astype(np.uint8)
-    assert np.array_equal(read_png(png(tmp_path / "m.png", mask), (6, 9), "multiclass", 5), mask)
-    coloured = Image.fromarray(mask, "P")
-    coloured.putpalette([7, 7, 7, 250, 0, 0, 0, 250, 0, 0, 0, 250, 9, 9, 9])
-    coloured.save(tmp_path / "p.png")
-    assert np.array_equal(read_png(tmp_path / "p.png", (6, 9), "multiclass", 5), mask)
-
-
-@pytest.mark.parametrize("classes", [4, 8, 11])
-def test_overlapping_classes_are_bits(tmp_path, classes):
-    planes = rng.integers(0, 2, (6, 9, classes)).astype(np.uint8)
-    bits = (planes.astype(np.uint16) << np.arange(classes, dtype=np.uint16)).sum(-1)
-    array = bits.astype(np.uint8 if classes <= 8 else np.uint16)
-    assert np.array_equal(read_png(png(tmp_path / "m.png", array), (6, 9), "multilabel", classes), planes)
-
-
-@pytest.mark.parametrize(
-    ("array", "task", "classes", "fault"),
-    [
-        (np.zeros((5, 9), np.uint8), "binary", 1, r"5x9 pixels; expected 6x9 \(height x width\)"),
-        (np.zeros((6, 9, 3), np.uint8), "binary", 1, "6x9 pixels of 3 channels"),
-        (np.full((6, 9), 2, np.uint8), "binary", 1, "holds the value 2; a binary mask of this competition ends at 1"),
-        (np.full((6, 9), 5, np.uint8), "multiclass", 5, "holds the value 5; a multiclass mask .* ends at 4"),
-        (np.full((6, 9), 16, np.uint8), "multilabel", 4, "holds the value 16; a multilabel mask .* ends at 15"),
-    ],
-)
-def test_masks_of_another_size_form_or_range_are_refused(tmp_path, array, task, classes, fault):
-    with pytest.raises(DataError, match=rf"mask .*m\.png: {fault}"):
-        read_png(png(tmp_path / "m.png", array), (6, 9), task, classes)
-
-
-def test_files_that_are_no_png_are_refused(tmp_path):
-    (tmp_path / "text.png").write_text("hello")
-    Image.fromarray(np.zeros((6, 9), np.uint8)).save(tmp_path / "jpeg.png", "JPEG")
-    for name in ("text.png", "jpeg.png"):
-        with pytest.raises(DataError, match=rf"mask .*{name}: not a PNG, or damaged"):
-            read_png(tmp_path / name, (6, 9), "binary", 1)
+def test_the_actions_are_those_of_the_documentation():
     assert ACTIONS == ("keep", "drop", "relabel")

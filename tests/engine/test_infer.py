@@ -164,14 +164,20 @@ def test_predictions_come_in_order_whatever_the_sizes_and_the_holes(batch_size, 
         else:
             assert probs.shape == (1, 1, *SHAPES[item % len(SHAPES)])
             assert np.allclose(probs, item / 255)
-    assert all(batch[0] <= batch_size for batch in predictor.batches)
+    assert all(batch[0] <= 4 * batch_size for batch in predictor.batches)
     assert sum(batch[0] for batch in predictor.batches) == sum(read_colour(i) is not None for i in range(count))
 
 
 def test_neighbours_of_one_size_share_a_batch():
     predictor = Counting()
-    list(predict_all(predictor, range(10), lambda i: np.zeros((4, 4, 3), np.uint8), 4))
+    list(predict_all(predictor, range(10), lambda i: np.zeros((512, 512, 3), np.uint8), 4))
     assert [batch[0] for batch in predictor.batches] == [4, 4, 2]
+
+
+def test_small_pictures_are_predicted_many_at_a_time():
+    predictor = Counting()
+    list(predict_all(predictor, range(20), lambda i: np.zeros((4, 4, 3), np.uint8), 4))
+    assert [batch[0] for batch in predictor.batches] == [16, 4]
 
 
 def test_only_some_pictures_are_read_ahead():
@@ -187,7 +193,7 @@ def test_only_some_pictures_are_read_ahead():
         time.sleep(0.0005)
         state["given"] += 1
     assert state["read"] == 300
-    assert 10 <= state["most"] <= 4 * 5 + 5 + 1
+    assert 10 <= state["most"] <= 4 * 5 + 4 * 5 + 1
 
 
 def test_pictures_are_read_while_others_are_predicted():
@@ -205,7 +211,7 @@ def test_an_error_of_reading_arrives_where_the_predictions_are_used():
     def read(item):
         if item == 7:
             raise DataError("7: broken")
-        return np.zeros((4, 4, 3), np.uint8)
+        return np.zeros((512, 512, 3), np.uint8)
 
     seen = []
     with pytest.raises(DataError, match="7: broken"):
@@ -247,14 +253,14 @@ def test_validation_probabilities_on_disk_are_those_of_the_ensemble(tmp_path):
 
 
 def test_a_prediction_that_fails_midway_leaves_no_half_file(tmp_path):
-    data = discs(7)
+    data = discs(11)
     store = filled(tmp_path / "cache", data)
     members = [member(tmp_path, Ramp(0.0), i) for i in range(2)]
     calls = []
 
     def dies(images):
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise RuntimeError("out of memory")
         return np.zeros((2, len(images), 1, 32, 32), np.float32), None
 

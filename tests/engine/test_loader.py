@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kagglekit.data.loader import batches, distort, to_target
+from kagglekit.data.loader import batches, distort, to_target, without_gradients
 from kagglekit.data.sampling import Shuffle, albumentations
 from kagglekit.errors import PluginError
 from kagglekit.types import Box, Draw
@@ -271,3 +271,16 @@ def test_what_keeps_a_seed_but_no_generators_is_given_the_seed():
     image = np.zeros((2, 2, 3), np.uint8)
     one, two, other = (distort(Own(), image, image[..., 0], (seed,))[0].tobytes() for seed in (1, 1, 2))
     assert one == two != other
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 8, 64])
+@pytest.mark.parametrize("side", [32, 64, 128, 256, 512, 4096])
+def test_more_small_pictures_are_predicted_at_once_than_are_trained_on(batch_size, side):
+    at_once = without_gradients(batch_size, side**2)
+    assert batch_size <= at_once <= 4 * batch_size
+    assert at_once == batch_size or at_once * side**2 <= 2**18, "more memory than a small batch takes"
+
+
+def test_small_pictures_fill_their_larger_batches():
+    assert without_gradients(4, 64**2) == 16
+    assert without_gradients(8, 512**2) == 8

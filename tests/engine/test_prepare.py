@@ -1,12 +1,17 @@
 """From a data set to splits: who trains, who validates, what is dropped, when damage stops a run."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from kagglekit import DataError, Finding, RecipeError, Tiling, hookimpl
+from kagglekit.data.mask_png import to_text
 from kagglekit.data.prepare import EVERYTHING, prepare
+from kagglekit.errors import PluginError
+from kagglekit.pipeline import job_of
 from kagglekit.types import Problem
 from tests.helpers import bringing, build, competition, solution, techniques_of
 from tests.worlds import Discs, discs
@@ -26,13 +31,45 @@ class Distrust:
         return [*found, *(Finding(s.id, "digit", 1.0) for s in dataset.train if s.id.endswith(self.digit))]
 
 
+@dataclass(frozen=True)
+class Mend:
+    """Proposes a mask that is full for the samples whose ids end in 3; `rows` more of them than the picture has."""
+
+    name: ClassVar[str] = "mend"
+    rows: ClassVar[int] = 0
+
+    @hookimpl(wrapper=True)
+    def kk_clean(self, dataset):
+        """Those samples are relabelled."""
+        found = yield
+        for sample in dataset.train:
+            if sample.id.endswith("3"):
+                full = np.ones((sample.size[0] + self.rows, sample.size[1]), np.uint8)
+                found = [*found, Finding(sample.id, "mend", 1.0, "relabel", mask=to_text(full, "binary"))]
+        return found
+
+
+class MendToo(Mend):
+    """Does the same again."""
+
+    name: ClassVar[str] = "mend-too"
+
+
+class Misfit(Mend):
+    """Proposes masks of another size."""
+
+    name: ClassVar[str] = "misfit"
+    rows: ClassVar[int] = 1
+
+
 def prepared(data: Discs, *kinds, **recipe):
     """What a toy run on `data` works on."""
     registry = build(
         toy=bringing("toy", competition=competition("toy"), __file__=__file__), extra=techniques_of(*kinds)
     )
     chosen = {"fidelity": {"image_size": 32, "fraction": 1.0, "epochs": 1}, "folds": 4} | recipe
-    return prepare(solution(registry, techniques=[kind.name for kind in kinds], **chosen), data, "mark")
+    chosen = {"techniques": [kind.name for kind in kinds]} | chosen
+    return prepare(solution(registry, **chosen), data, "mark")
 
 
 def ids(samples) -> set[str]:
@@ -75,6 +112,50 @@ def test_a_smaller_fraction_trains_on_fewer_and_validates_on_the_same():
     assert len(part.train) == 8 and ids(part.train) < ids(whole.train) and ids(part.validation) == ids(whole.validation)
 
 
+def test_a_relabelled_sample_teaches_its_new_mask_and_is_validated_by_its_old_one():
+    data = discs(40)
+    found = prepared(data, Mend, fold="all")
+    mended = {s.id for s in data.train if s.id.endswith("3")}
+    assert found.counts()["relabelled"] == len(mended) and not found.skipped
+    for part in found.splits:
+        assert set(part.labels) == mended & ids(part.train) and not set(part.labels) & ids(part.validation)
+        lessons = found.store.relabelled(part.labels)
+        for sample in data.train:
+            image, mask = lessons.read(sample)
+            stored = found.store.read(sample)
+            assert np.array_equal(image, stored[0]) and (stored[1] == 0).any()
+            assert mask.all() if sample.id in part.labels else np.array_equal(mask, stored[1])
+
+
+def test_training_reads_the_new_masks_and_validation_the_old():
+    data = discs(40)
+    found = prepared(data, Mend)
+    registry = build(toy=bringing("toy", competition=competition("toy"), __file__=__file__), extra=techniques_of(Mend))
+    (part,) = found.splits
+    job = job_of(solution(registry, techniques=["mend"]), found, part, Path("unused"))
+    assert all(job.store.read(sample)[1].all() == (sample.id in part.labels) for sample in part.train)
+    assert not any(job.store.read(draw.sample)[1].all() for draw in job.validation)
+
+
+def test_what_is_dropped_is_not_relabelled():
+    found = prepared(discs(40), Mend, Distrust)
+    assert found.counts() == prepared(discs(40), Distrust).counts()
+
+
+def test_a_proposed_mask_must_fit_its_picture_and_be_the_only_one():
+    with pytest.raises(DataError, match=r"^mend: s\d+3: 49x64 pixels; expected 48x64"):
+        prepared(discs(40), Misfit)
+    with pytest.raises(PluginError, match=r"s\d+3: another rule proposes a mask, too; leave one of them out"):
+        prepared(discs(40), Mend, MendToo)
+
+
+def test_pictures_seen_through_windows_take_no_other_mask():
+    data = discs(24)
+    data.tiling = Tiling(reduce=1)
+    with pytest.raises(PluginError, match="seen through windows"):
+        prepared(data, Mend)
+
+
 def test_distrusted_samples_leave_training_and_stay_in_validation():
     data = discs(40)
     clean, found = prepared(data), prepared(data, Distrust)
@@ -97,7 +178,9 @@ def test_rules_are_asked_once_for_the_same_data_and_again_for_other_settings():
     first, again = prepared(discs(40), Counted), prepared(discs(40), Counted, lr=0.5)
     assert asked == ["3"] and first.skipped == again.skipped == {"s003": "digit: ends badly"}
     prepared(discs(40), Counted, seed=1)
-    assert asked == ["3", "3"]
+    assert asked == ["3"], "whoever learns from them, labels are the same"
+    prepared(discs(40), Counted, techniques=[{"name": "distrust", "settings": {"digit": "4"}}])
+    assert asked == ["3", "4"]
 
 
 def test_a_damaged_picture_is_left_out_with_its_reason_and_many_stop_the_run():

@@ -87,6 +87,24 @@ def test_a_box_is_a_window_of_the_stored_picture(tmp_path):
     assert np.array_equal(part_mask, mask[4:14, 8:20])
 
 
+@pytest.mark.parametrize("task", ["binary", "multilabel", "multiclass"])
+def test_masks_read_instead_of_the_stored_ones_are_cut_and_travel_like_them(tmp_path, task):
+    data = discs(3, task=task)
+    store = filled(tmp_path, data, 32, classes=2)
+    first, second = data.train[:2]
+    shape = (*first.size, 2) if task == "multilabel" else first.size
+    mask = np.random.default_rng(0).integers(0, 2, shape).astype(np.uint8)
+    changed = pickle.loads(pickle.dumps(store.relabelled({first.id: store.small_label(first, mask)})))  # noqa: S301
+    assert np.array_equal(changed.read(first)[1], resize_mask(mask, store.shape(first), task))
+    for box in (Box(4, 8, 10, 12), Box(-3, 20, 40, 30)):
+        inside = np.s_[max(0, box.top) : box.top + box.height, max(0, box.left) : box.left + box.width]
+        part, whole = changed.read(first, box)[1], changed.read(first)[1][inside]
+        assert part.shape[:2] == (box.height, box.width) and part.sum() == whole.sum()
+        assert np.array_equal(changed.read(first, box)[0], store.read(first, box)[0]), "pictures stay"
+    assert np.array_equal(changed.read(second)[1], store.read(second)[1])
+    assert np.array_equal(store.relabelled({}).read(first)[1], store.read(first)[1])
+
+
 def test_every_picture_is_decoded_once_ever(tmp_path):
     data = discs(10)
     store = filled(tmp_path, data)

@@ -12,7 +12,7 @@ from kagglekit.runs.folder import cache
 from kagglekit.solution import make_technique
 from kagglekit.types import Tiling, untracked
 from kagglekit_techniques import CoTeaching, peers
-from kagglekit_techniques.disagreement import agreement, belief, likeness, missed_region, planes
+from kagglekit_techniques.disagreement import agreement, belief, completed, likeness, missed_region, planes
 from kagglekit_techniques.peers import Peers, distorted, pair_recipe, picture_losses
 from tests.helpers import bringing, competition, solution, techniques_of
 from tests.helpers import build as build_registry
@@ -21,6 +21,11 @@ from tests.techniques.flawed import CLASSES, Flawed, blob, scene
 from tests.worlds import tiny_network
 
 SMALL = {"image_size": 64, "epochs": 6, "batch_size": 8, "encoder_weights": "none"}
+
+
+def size_of(*arguments) -> float:
+    """How large the largest region is that a label leaves out."""
+    return missed_region(*arguments)[0]
 
 
 @pytest.fixture
@@ -44,6 +49,7 @@ def test_a_label_that_leaves_out_half_or_lies_elsewhere_is_distrusted(tiny, task
     assert len({one.sample for one in found}) <= 5
     assert {one.rule for one in found} <= {"co-teaching/disagreement", "co-teaching/missed region"}
     assert all(one.score > 0 and one.detail for one in found)
+    assert all(bool(one.mask) == (one.action == "relabel") == one.rule.endswith("missed region") for one in found)
 
 
 def test_the_same_data_and_seed_give_the_same_findings_and_nothing_is_left_in_the_cache(tiny):
@@ -175,23 +181,43 @@ def test_what_a_label_leaves_out_is_found_by_colours_and_networks_together_and_b
     truth = blob(seed, (96, 96))
     image, probs = scene(seed, truth), truth[None].astype(np.float32)
     left = flawed.half(truth)
-    assert missed_region(image, probs, truth, "binary") == 0
-    assert missed_region(image, probs, left, "binary") > 0.05
-    assert missed_region(image, probs * 0, left, "binary") == 0
-    assert missed_region(np.full_like(image, 90), probs, left, "binary") < 1e-9
+    assert size_of(image, probs, truth, "binary") == 0
+    assert size_of(image, probs, left, "binary") > 0.05
+    assert size_of(image, probs * 0, left, "binary") == 0
+    assert size_of(np.full_like(image, 90), probs, left, "binary") < 1e-9
     planes_of = np.stack([left, left * 0], -1)
     both = np.concatenate([probs, probs * 0])
-    assert missed_region(image, both, planes_of, "multilabel") == pytest.approx(
-        missed_region(image, probs, left, "binary")
-    )
+    assert size_of(image, both, planes_of, "multilabel") == pytest.approx(size_of(image, probs, left, "binary"))
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel", "multiclass"])
+@pytest.mark.parametrize("scale", [1, 4])
+def test_a_label_is_completed_by_what_it_leaves_out_and_nothing_labelled_is_lost(task, scale):
+    truth = blob(2, (96, 96))
+    left = flawed.half(truth)
+    others = np.zeros_like(truth)
+    others[80:90, 80:90] = 1  # of another class
+    probs, mask, whole = truth[None].astype(np.float32), left, truth
+    if task == "multilabel":
+        probs, mask, whole = (np.stack([one, others], axis) for one, axis in ((truth, 0), (left, -1), (truth, -1)))
+    elif task == "multiclass":
+        probs = np.stack([(truth + others) == 0, truth, others])
+        mask, whole = left + 2 * others, truth + 2 * others
+    _, missed = missed_region(scene(2, truth), probs.astype(np.float32), mask, task)
+    large = [np.repeat(np.repeat(one, scale, 0), scale, 1) for one in (mask, whole)]
+    found = completed(large[0], missed, task)
+    assert found.dtype == np.uint8 and found.shape == large[0].shape
+    assert (found[large[0] > 0] == large[0][large[0] > 0]).all(), "what was labelled stays"
+    assert (found != large[1]).mean() < 0.2 * (large[0] != large[1]).mean()
+    assert np.array_equal(completed(mask, missed & False, task), mask)
 
 
 def test_colours_settle_what_networks_doubt_and_tell_nothing_where_networks_see_nothing():
     truth = blob(3, (96, 96))
     image, left = scene(3, truth), flawed.half(truth)
     doubted, unseen = (np.where(truth > 0, p, 0.001).astype(np.float32)[None] for p in (0.3, 0.01))
-    assert missed_region(image, doubted, left, "binary") > 0.05
-    assert missed_region(image, unseen, left, "binary") == 0
+    assert size_of(image, doubted, left, "binary") > 0.05
+    assert size_of(image, unseen, left, "binary") == 0
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -208,8 +234,8 @@ def test_a_belief_is_a_probability_that_rises_with_both_and_is_the_networks_own_
 def test_a_label_of_nothing_or_of_everything_misses_no_region():
     image = scene(0, blob(0, (64, 64)))
     ones = np.ones((1, 64, 64), np.float32)
-    assert missed_region(image, ones, np.zeros((64, 64), np.uint8), "binary") == 0
-    assert missed_region(image, ones, np.ones((64, 64), np.uint8), "binary") == 0
+    assert size_of(image, ones, np.zeros((64, 64), np.uint8), "binary") == 0
+    assert size_of(image, ones, np.ones((64, 64), np.uint8), "binary") == 0
 
 
 def test_colours_inside_a_label_are_likely_and_those_outside_are_not_however_small_it_is():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from kagglekit import Dataset, Finding, RecipeError, Sample, hookimpl
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from kagglekit.data.store import Store
     from kagglekit.recipe import Recipe
     from kagglekit.types import Competition
@@ -21,11 +23,12 @@ class CoTeaching:
     For each of `folds` two small networks learn from the other folds, on pictures of `image_size` pixels for `epochs`
     of at most `draws` pictures; each is updated on the part of a batch that the other finds easiest, without the
     hardest `forget` (Han et al., 2018). Then both predict the fold. A label is distrusted if its agreement with the
-    mean of both (IoU; Dice of several classes, the mean IoU of a label map) is below `threshold`, or if it seems to
-    leave out a region larger than `missed`, which networks and colours together make likely (see `missed_region`);
-    0 switches either off. `combine`: "or" adds these findings to those of the rules before, "and" keeps of both only
-    the samples that both distrust. The 2nd place of the Korean hair contest dropped labels with an IoU below 0.8 at 512
-    pixels; its slides join this rule and that of areas by "or", its code by "and".
+    mean of both (IoU; Dice of several classes, the mean IoU of a label map) is below `threshold`, and dropped. One that
+    seems to leave out a region larger than `missed`, which networks and colours together make likely (see
+    `missed_region`), is completed by it for training. 0 switches either off. `combine`: "or" adds these findings to
+    those of the rules before, "and" keeps of both only the samples that both distrust. The 2nd place of the Korean hair
+    contest dropped labels with an IoU below 0.8 at 512 pixels; its slides join this rule and that of areas by "or", its
+    code by "and".
     """
 
     name: ClassVar[str] = "co-teaching"
@@ -74,8 +77,8 @@ class CoTeaching:
         ours = self.judge(dataset, recipe, competition)
         if self.combine == "or":
             return [*found, *ours]
-        both = {one.sample for one in found if one.action == "drop"} & {one.sample for one in ours}
-        return [one for one in (*found, *ours) if one.sample in both or one.action != "drop"]
+        both = {one.sample for one in found if one.action != "keep"} & {one.sample for one in ours}
+        return [one for one in (*found, *ours) if one.sample in both or one.action == "keep"]
 
     def judge(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
         """The findings, in order of samples."""
@@ -83,8 +86,10 @@ class CoTeaching:
         from pathlib import Path
 
         from kagglekit import progress
+        from kagglekit.data.mask_png import to_text
         from kagglekit.data.store import open_store
         from kagglekit.runs.folder import cache
+        from kagglekit_techniques.disagreement import completed
 
         cache().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache(), prefix=f"{self.name}-") as place:
@@ -100,19 +105,21 @@ class CoTeaching:
             measured = dict(self._measure(store, samples, recipe, competition))
         found = []
         for sample in samples:
-            agreement, missed = measured[sample.id]
+            agreement, missed, region = measured[sample.id]
             if agreement < self.threshold:
                 text = f"networks that have not seen it agree with this label by {agreement:.2f} only"
-                found.append(self._finding(sample, "disagreement", 1 - agreement, text))
+                found.append(Finding(sample.id, f"{self.name}/disagreement", round(1 - agreement, 4), "drop", text))
             elif self.missed and missed > self.missed:
                 text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
-                found.append(self._finding(sample, "missed region", missed / self.missed, text))
+                whole = completed(dataset.read_mask(sample), region, task)
+                score, mask = round(missed / self.missed, 4), to_text(whole, task)
+                found.append(Finding(sample.id, f"{self.name}/missed region", score, "relabel", text, mask=mask))
         return found
 
     def _measure(
         self, store: Store, samples: Sequence[Sample], recipe: Recipe, competition: Competition
-    ) -> Iterator[tuple[str, tuple[float, float]]]:
-        """(id, (agreement, missed)) of every sample, one fold after the other."""
+    ) -> Iterator[tuple[str, tuple[float, float, np.ndarray]]]:
+        """(id, (agreement, size of what is missed, where it lies)) of every sample, one fold after the other."""
         from kagglekit import progress
         from kagglekit.data.folds import assign
         from kagglekit_techniques.disagreement import agreement, missed_region
@@ -129,13 +136,5 @@ class CoTeaching:
             networks = peers.train(rest, recipe.seed * self.folds + fold, progress.track, title)
             predictions = peers.predict(networks, inside)
             for sample, image, mask, probs in progress.track(predictions, len(inside), f"{title}, predicting"):
-                yield (
-                    sample.id,
-                    (
-                        agreement(probs, mask, competition.task),
-                        missed_region(image, probs, mask, competition.task),
-                    ),
-                )
-
-    def _finding(self, sample: Sample, rule: str, score: float, detail: str) -> Finding:
-        return Finding(sample.id, f"{self.name}/{rule}", round(float(score), 4), "drop", detail)
+                missed = missed_region(image, probs, mask, competition.task)
+                yield sample.id, (agreement(probs, mask, competition.task), *missed)

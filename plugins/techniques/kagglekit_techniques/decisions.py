@@ -69,7 +69,7 @@ class Decide:
             for name, one in decided.items()
             if one.action == "drop"
         ]
-        return [*(one for one in found if one.sample not in spared or one.action != "drop"), *ours]
+        return [*(one for one in found if one.sample not in spared or one.action == "keep"), *ours]
 
 
 def _mark(root: Any, dataset: Dataset) -> str:
@@ -121,9 +121,9 @@ class Relabelled(Dataset):
         return self.inner.regions(sample, size)
 
     def _decode(self, path: Path, size: Size) -> np.ndarray:
-        from kagglekit.data.decisions import read_png
+        from kagglekit.data import mask_png
 
-        return read_png(path, size, self.task, self.classes)
+        return mask_png.read(path, size, self.task, self.classes)
 
     def __getattr__(self, name: str) -> Any:
         if name == "inner":  # not there yet while it is being copied

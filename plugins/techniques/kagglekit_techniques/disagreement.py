@@ -12,6 +12,7 @@ CONTRAST = 0.2  # see `stands_out`
 DOUBT = 1e-4  # networks are never surer than that
 COLOURS = 20.0  # times likelier, at most, that colours make or unmake a region: others have them too
 LEAST_AREA = 12  # pixels of a label below which its colours say nothing
+SMALLER = 0.25  # of the largest region, that others must have to be left out as well
 THICK = np.ones((3, 3), np.uint8)  # a rim of one pixel is no region that was missed: outlines are drawn differently
 
 
@@ -42,33 +43,62 @@ def agreement(probs: np.ndarray, mask: np.ndarray, task: str) -> float:
     return float(scores.mean())
 
 
-def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: str) -> float:
-    """How large the largest region is that a label seems to leave out: 0 for none.
+def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: str) -> tuple[float, np.ndarray]:
+    """(size of the largest region that a label seems to leave out, bool `[K, h, w]` of what it leaves out).
 
     A pixel outside the label belongs to a region where networks and colours together make it likely (see `belief`).
     What is a pixel thin, touches the outline, or does not stand out from its surroundings does not count. The size is
     the geometric mean of the region's shares of the label and of the picture, so that half of a small label counts more
-    than a strand of a large one. `image` is uint8 `[h, w, C]`.
+    than a strand of a large one; 0 for none. What is left out are the regions of at least `SMALLER` of the largest, and
+    the rim between them and the label. `image` is uint8 `[h, w, C]`.
     """
     _, labelled = planes(probs, mask, task)
     inside = labelled.any(0)
     outside = cv2.dilate(inside.astype(np.uint8), THICK) == 0
-    worst = 0.0
+    worst, missed = 0.0, np.zeros_like(labelled)
     for k, label in enumerate(labelled):
         area = int(label.sum())
         if area < LEAST_AREA or not outside.any():
             continue
         alike = likeness(image, label)
         both = belief(alike, probs[k + 1] if task == "multiclass" else probs[k])
-        open_ = cv2.morphologyEx(((both > 0.5) & outside).astype(np.uint8), cv2.MORPH_OPEN, THICK)
-        _, pieces = cv2.connectedComponents(open_)
-        sizes = np.bincount(pieces.ravel(), (2 * both - 1).ravel())
-        for piece in np.argsort(-sizes[1:]) + 1:
-            size = float(sizes[piece]) / (area * label.size) ** 0.5
-            if size > worst and stands_out(alike, pieces == piece, outside):
-                worst = size
-                break
-    return worst
+        sizes, pieces = regions(both, alike, outside)
+        if len(sizes):
+            largest = max(sizes.values())
+            worst = max(worst, largest / (area * label.size) ** 0.5)
+            found = np.isin(pieces, [piece for piece, size in sizes.items() if size >= SMALLER * largest])
+            rim = (cv2.dilate(found.astype(np.uint8), THICK) > 0) & (both > 0.5)
+            missed[k] = (found | rim) & ~inside
+    return worst, missed
+
+
+def regions(both: np.ndarray, alike: np.ndarray, outside: np.ndarray) -> tuple[dict[int, float], np.ndarray]:
+    """(number of a region -> its believed pixels, number of each pixel) of what stands out outside a label."""
+    open_ = cv2.morphologyEx(((both > 0.5) & outside).astype(np.uint8), cv2.MORPH_OPEN, THICK)
+    _, pieces = cv2.connectedComponents(open_)
+    sizes = np.bincount(pieces.ravel(), (2 * both - 1).ravel())
+    large = [int(piece) for piece in np.argsort(-sizes[1:]) + 1 if sizes[piece] > 0]
+    found: dict[int, float] = {}
+    for piece in large:
+        if found and sizes[piece] < SMALLER * max(found.values()):
+            break  # from the largest down: the rest is smaller still
+        if stands_out(alike, pieces == piece, outside):
+            found[piece] = float(sizes[piece])
+    return found, pieces
+
+
+def completed(mask: np.ndarray, missed: np.ndarray, task: str) -> np.ndarray:
+    """A mask of a picture's size with a region added that it missed, bool `[K, h, w]` as `missed_region` gives it."""
+    mask = mask.copy()
+    for k, part in enumerate(missed):
+        if not part.any():
+            continue
+        region = cv2.resize(part.astype(np.float32), mask.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+        if mask.ndim == 3:
+            mask[..., k] |= region
+        else:
+            mask[region & (mask == 0)] = k + 1 if task == "multiclass" else 1
+    return mask
 
 
 def belief(alike: np.ndarray, probs: np.ndarray) -> np.ndarray:

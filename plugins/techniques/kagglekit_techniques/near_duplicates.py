@@ -60,7 +60,7 @@ class NearDuplicates:
     def kk_clean(self, dataset):
         """What was found so far, and the copies."""
         found = yield
-        distrusted = {one.sample for one in found if one.action == "drop"}
+        distrusted = {one.sample for one in found if one.action != "keep"}
         ours = []
         for group in self.groups(dataset):
             kept = min(group, key=lambda sample: (sample.id in distrusted, sample.id))
