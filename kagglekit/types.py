@@ -95,8 +95,8 @@ class Finding:
     """A label that a rule of `kk_clean` distrusts; `score` grows with suspicion.
 
     `action`: "drop" leaves the sample out of training, "relabel" trains on `mask` instead, "keep" only shows it. `mask`
-    has the size of the picture (`kagglekit.data.mask_png.to_text` makes it). `detail` says to a person what was found, `related` names
-    other samples that it has to do with (its duplicates).
+    is a mask of the picture's size as `kagglekit.data.mask_png.to_text` writes it. `detail` says to a person what was
+    found, `related` names other samples that it has to do with (its duplicates).
     """
 
     sample: str

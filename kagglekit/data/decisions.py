@@ -19,12 +19,16 @@ EXPLAINED = """\
 {use}# keep: use the label, whatever a rule says. drop: do not train on it. relabel: train on another mask, and name it:
 #   mask = "better.png"    beside this file; PNG of the picture's size: 0 and 1 (or 255), the index of the class of each
 #                          pixel, or, where classes overlap, a number whose bit k stands for class k
+#   who = "your name"      you have seen the mask: validate against it, too. Without it the mask is trained on, no more
 """
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens with the label of one sample; `mask` is the file of a new one, relative to that of the decisions."""
+    """What happens with the label of one sample; `mask` is the file of a new one, relative to that of the decisions.
+
+    A new mask that nobody signed (`who`) is a rule's proposal: good enough to learn from, not to be measured by.
+    """
 
     sample: str
     action: Action
@@ -54,12 +58,13 @@ class Decisions:
         use = f"#   {self.use}\n" if self.use else ""
         return "\n".join([EXPLAINED.format(use=use) + tomli_w.dumps(head), tables(self.decisions)]).rstrip("\n") + "\n"
 
-    def masks(self) -> dict[str, Path]:
-        """Sample id -> PNG of those that are labelled anew."""
-        return {d.sample: self.path.parent / d.mask for d in self.decisions if d.action == "relabel"}
+    def masks(self, signed: bool) -> dict[str, Path]:
+        """Sample id -> PNG of those that are labelled anew, by a person or by a rule alone."""
+        new = [d for d in self.decisions if d.action == "relabel" and bool(d.who) == signed]
+        return {d.sample: self.path.parent / d.mask for d in new}
 
     def content(self) -> str:
-        """16 hex digits over the decisions and the bytes of their masks; comments and header do not count.
+        """16 hex digits over the decisions, the bytes of their masks and whether these are signed, nothing else.
 
         Raises DataError for a mask that cannot be read.
         """
@@ -67,6 +72,7 @@ class Decisions:
         for d in sorted(self.decisions, key=lambda d: d.sample):
             state.update(f"{d.sample}\0{d.action}\0".encode())
             if d.action == "relabel":
+                state.update(b"signed\0" if d.who else b"")
                 state.update(_bytes(self.path, d.sample, self.path.parent / d.mask))
         return state.hexdigest()
 

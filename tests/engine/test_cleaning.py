@@ -12,7 +12,7 @@ from kagglekit import Finding, hookimpl
 from kagglekit.cleaning import Request, by_rule, clean, mask_file, proposed, table, with_rules
 from kagglekit.data import decisions
 from kagglekit.data.findings import findings_of
-from kagglekit.data.mask_png import to_text
+from kagglekit.data.mask_png import from_text, to_text
 from kagglekit.errors import DataError, UsageError
 from kagglekit_techniques import Decide, LabelRules, NearDuplicates
 from tests.helpers import Folder, bringing, build, competition, solution, techniques_of
@@ -181,8 +181,10 @@ def test_a_proposed_mask_lies_beside_the_decisions_and_a_run_takes_it(data):
     page = (folder / "findings.html").read_text()
     assert "relabelled" in page and "proposed" in page
     specs = [{"name": "decisions", "settings": {"file": str(folder / "decisions.toml")}}]
-    dataset = toy(world(data), Mend, Decide, techniques=specs).dataset(data)
-    assert [s.id for s in dataset.train if dataset.read_mask(s).all()] == ["s005"]
+    taken = toy(world(data), Mend, Decide, techniques=specs)
+    (found,) = taken.clean(taken.dataset(data))
+    assert (found.sample, found.action, found.rule) == ("s005", "relabel", "mend")
+    assert from_text(found.mask, "", world(data).size, "binary", 1).all()
 
 
 def test_a_mask_that_somebody_painted_over_stays(data):

@@ -10,6 +10,7 @@ from kagglekit import RecipeError, hookimpl
 from kagglekit.data import decisions
 from kagglekit.data.decisions import Decision, Decisions
 from kagglekit.data.fingerprint import fingerprint
+from kagglekit.data.mask_png import from_text
 from kagglekit.data.store import open_store
 from kagglekit.errors import DataError
 from kagglekit.runs.identity import reader_version
@@ -75,7 +76,7 @@ def test_a_relabelled_sample_has_the_mask_of_its_png_whole_and_in_boxes_and_is_u
     new = np.zeros(dataset.size, np.uint8)
     new[10:40, 20:90] = 2 if task == "multiclass" else 5 if task == "multilabel" else 1
     Image.fromarray(new).save(data.parent / "better.png")
-    one = toy(data, write(data, Decision("s001", "relabel", mask="better.png")), task, dataset)
+    one = toy(data, write(data, Decision("s001", "relabel", who="Kim", mask="better.png")), task, dataset)
     read = one.dataset(data)
     first, second = read.train[1], read.train[2]
     expected = np.stack([(new >> k) & 1 for k in range(3)], -1) if task == "multilabel" else new
@@ -85,6 +86,29 @@ def test_a_relabelled_sample_has_the_mask_of_its_png_whole_and_in_boxes_and_is_u
     assert np.array_equal(read.read_mask(second), dataset.read_mask(second))
     assert np.array_equal(read.read_image(first), dataset.read_image(first))
     assert {f.sample for f in one.clean(read)} == {"s002"}
+
+
+def test_a_mask_that_nobody_signed_is_learned_from_and_not_validated_against(data):
+    Image.fromarray(np.full((96, 128), 255, np.uint8)).save(data.parent / "guess.png")
+    signed, unsigned = (Decision("s001", "relabel", "r", "w", who, "guess.png") for who in ("Kim", ""))
+    one = toy(data, write(data, unsigned))
+    dataset = one.dataset(data)
+    assert not dataset.read_mask(dataset.train[1]).all() and not dataset.read_truth(dataset.train[1]).all()
+    findings = {f.sample: f for f in one.clean(dataset)}
+    assert set(findings) == {"s001", "s002"}, "what a rule found of it before is taken back"
+    found = findings["s001"]
+    assert (found.action, found.rule, found.detail) == ("relabel", "r", "w")
+    assert from_text(found.mask, "", (96, 128), "binary", 1).all()
+    identity = one.recipe.identity()
+    assert toy(data, write(data, signed)).recipe.identity() != identity, "another validation is another experiment"
+
+
+def test_a_mask_of_a_slide_needs_somebody_who_answers_for_it(data):
+    Image.fromarray(np.ones((96, 128), np.uint8)).save(data.parent / "m.png")
+    slides = Flawed(12, files=(data / "index.txt",), tiling=Tiling(reduce=1))
+    one = toy(data, write(data, Decision("s001", "relabel", mask="m.png")), dataset=slides)
+    with pytest.raises(DataError, match=r"s001: a mask .* look at it and add who = \"NAME\""):
+        one.dataset(data)
 
 
 def test_the_truth_of_a_relabelled_sample_has_the_size_of_the_truth_and_a_test_picture_keeps_its_own(tmp_path):
@@ -110,7 +134,9 @@ def test_bands_of_a_large_picture_decode_its_png_once(tmp_path):
 
 
 def test_a_store_holds_the_new_masks_and_another_png_makes_another_store(data, tmp_path):
-    path = write(data, Decision("s003", "relabel", mask="m.png"), mark=fingerprint(data, [data / "index.txt"]))
+    path = write(
+        data, Decision("s003", "relabel", who="Kim", mask="m.png"), mark=fingerprint(data, [data / "index.txt"])
+    )
     versions = []
     for value in (0, 1):
         Image.fromarray(np.full((96, 128), value, np.uint8)).save(data.parent / "m.png")

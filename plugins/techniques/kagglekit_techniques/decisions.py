@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kagglekit import Box, Dataset, Finding, RecipeError, Sample, hookimpl
+from kagglekit import Box, DataError, Dataset, Finding, RecipeError, Sample, hookimpl
 from kagglekit.types import Size, Task
 from kagglekit_techniques.contents import fill_in, refuse_other
 
@@ -24,7 +25,8 @@ class Decide:
 
     `file` is its path. `content` is a hash of its decisions and masks: empty, it is filled in and becomes part of the
     recipe, that is of the experiment's identity; given, the file must still hold the same. keep takes back what
-    techniques before this one found; relabel trains on, and validates against, the mask in a PNG.
+    techniques before this one found; relabel trains on the mask in a PNG, and validates against it where a person
+    signed the decision (`who`).
     """
 
     name: ClassVar[str] = "decisions"
@@ -55,20 +57,30 @@ class Decide:
 
         found = self._read()
         decisions.check(found, competition.id, {sample.id for sample in dataset.train}, _mark(root, dataset))
-        masks = found.masks()
+        masks, proposed = found.masks(signed=True), found.masks(signed=False)
+        if dataset.tiling is not None and proposed:
+            raise DataError(
+                f"decisions {self.file}: {next(iter(proposed))}: a mask of a picture seen through windows needs "
+                'somebody who answers for it; look at it and add who = "NAME"'
+            )
         return Relabelled(dataset, masks, competition.task, len(competition.classes)) if masks else dataset
 
     @hookimpl(wrapper=True)
     def kk_clean(self):
         """What was found so far, corrected by a person."""
         found = yield
-        decided = {one.sample: one for one in self._read().decisions}
+        file = self._read()
+        decided = {one.sample: one for one in file.decisions}
         spared = {name for name, one in decided.items() if one.action in ("keep", "relabel")}
         ours = [
             Finding(name, one.rule or self.name, 1.0, "drop", one.why or f"decided by {one.who or 'a person'}")
             for name, one in decided.items()
             if one.action == "drop"
         ]
+        for name, path in file.masks(signed=False).items():
+            one = decided[name]
+            mask = b64encode(path.read_bytes()).decode()
+            ours.append(Finding(name, one.rule or self.name, 1.0, "relabel", one.why or "proposed", mask=mask))
         return [*(one for one in found if one.sample not in spared or one.action == "keep"), *ours]
 
 
