@@ -28,7 +28,8 @@ def kk_techniques():
 
     A class may have `suggest(facts) -> str | None`, a class method: why it may help on data with these facts
     (docs/eda.md), None for no reason. One that cleans may have `by_default(dataset) -> bool`: is it asked where a
-    recipe has no rules? And `trains_networks = True`, which keeps it out of a first look at the data.
+    recipe has no rules? And `trains_networks = True`, which keeps it out of a first look at the data, with
+    `learned_pixels(pictures)`: what they learn from in all, so that plans of searches can tell the time.
     """
 
 

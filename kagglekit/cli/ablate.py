@@ -115,6 +115,7 @@ def run(ablation, options: dict[str, Any]) -> dict[str, Any]:
 
 def plan_text(plan, costs: dict[str, Any]) -> str:
     """What would be done and what it takes, before it begins."""
+    from kagglekit.cli.tune import cleaning_text
     from kagglekit.report.run_page import duration_text, size_text
 
     names = plan.variants()
@@ -126,6 +127,7 @@ def plan_text(plan, costs: dict[str, Any]) -> str:
         [
             f"{len(names)} variants at {plan.rungs[0]}, {costs['trainings']} trainings",
             table(["trained", "seeds", "each about", "judged on the same network"], rows),
+            *cleaning_text(costs),
             f"about {duration_text(costs['seconds'])} with {costs['slots']} at once, "
             f"disk about {size_text(costs['disk'])}",
         ]

@@ -243,11 +243,21 @@ def plan_text(plan, costs: dict[str, Any]) -> str:
     lines = [
         f"search of {len(plan.space)} settings: {', '.join(sorted(plan.space))}",
         table(["rung", "size:pictures:epochs", "trials", "each about"], rows),
+        *cleaning_text(costs),
         f"about {duration_text(costs['seconds'])} with {costs['slots']} at once, {part:.0f}% of what all "
         f"{plan.trials} take at the last rung ({duration_text(costs['full_seconds'])} of devices)",
         f"memory about {size_text(costs['memory'])}, disk about {size_text(costs['disk'])}",
     ]
     return "\n".join(lines)
+
+
+def cleaning_text(costs: dict[str, Any]) -> list[str]:
+    """What is said of networks that clean, if any do."""
+    from kagglekit.report.run_page import duration_text
+
+    if not costs["cleaning"]:
+        return []
+    return [f"cleaning trains networks once, about {duration_text(costs['cleaning'])}; known findings cost nothing"]
 
 
 def summary(folder: Path, result: dict[str, Any]) -> str:

@@ -88,6 +88,12 @@ def windows(dataset: Dataset, side: int) -> tuple[float, float]:
     return grid, grid / tiling.step**2
 
 
+def cleaning(solution: Solution, dataset: Dataset, side: int, probed: Probe) -> float:
+    """Seconds of the networks that rules train on all pictures, once for all trials; `probed` at `side` pixels."""
+    pixels = sum(t.learned_pixels(len(dataset.train)) for t in solution.techniques if hasattr(t, "learned_pixels"))
+    return probed.seconds / (solution.recipe.batch_size * side**2) * pixels
+
+
 def counts(plan: Plan) -> list[int]:
     """Trials that each rung will hold, the controls, the recipe and further seeds included."""
     found = []
@@ -103,7 +109,8 @@ def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probe
     recipe = plan.recipe
     top = plan.rungs[-1]
     views = len(solution.views())
-    rungs, total = [], 0.0
+    first = cleaning(solution, dataset, top.image_size, probed)  # which all trials wait for
+    rungs, total = [], first
     for rung, trials in zip(plan.rungs, counts(plan), strict=True):
         each = probed.seconds / recipe.batch_size * (rung.image_size / top.image_size) ** 2
         drawn, looks = windows(dataset, rung.image_size)
@@ -114,13 +121,14 @@ def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probe
         store = drawn * rung.image_size**2 * (dataset.channels + 1)
         rungs.append({"text": str(rung), "trials": trials, "seconds": seconds, "store": store})
     kept = probed.parameters * 4 * (top.epochs + 3)
-    full = plan.trials * plan.repeats * rungs[-1]["seconds"]
+    full = first + plan.trials * plan.repeats * rungs[-1]["seconds"]
     return {
         "rungs": rungs,
         "trials": sum(rung["trials"] for rung in rungs),
         "slots": slots,
         "seconds": total,
-        "device_seconds": sum(rung["seconds"] * rung["trials"] for rung in rungs),
+        "cleaning": first,
+        "device_seconds": first + sum(rung["seconds"] * rung["trials"] for rung in rungs),
         "full_seconds": full,
         "memory": probed.memory * slots,
         "disk": sum(rung["store"] for rung in rungs) + kept * max(counts(plan)),
@@ -156,6 +164,7 @@ def ablation_costs(
     looks = 3 * views  # members times views: once for the training's own score, once more for its variants
     training = SETUP + each * (trained + held_out * LOOK * (rung.epochs + 2 * looks))
     jobs = [training for _ in plan.jobs()]
+    first = cleaning(solution, dataset, rung.image_size, probed)  # some trainings need not wait for it
     stored = drawn * rung.image_size**2 * (dataset.channels + 1)
     probabilities = 2 * drawn / recipe.folds * rung.image_size**2 * len(solution.competition.classes) * looks
     trainings = len(jobs) * plan.seeds
@@ -163,7 +172,8 @@ def ablation_costs(
         "jobs": jobs,
         "trainings": trainings,
         "slots": slots,
-        "seconds": sum(jobs) * plan.seeds / min(slots, trainings),
+        "cleaning": first,
+        "seconds": (first + sum(jobs) * plan.seeds) / min(slots, trainings),
         "disk": stored + trainings * (probed.parameters * 4 * (rung.epochs + 3) + probabilities),
     }
 

@@ -90,6 +90,9 @@ def test_a_budget_leaves_out_seeds_before_anything_else():
         class competition:
             classes = ("disc",)
 
+        recipe = Recipe(competition="discs")
+        techniques = ()
+
         @staticmethod
         def views():
             return (1, 2)
@@ -101,3 +104,40 @@ def test_a_budget_leaves_out_seeds_before_anything_else():
     assert fit_seeds(plan, Solved, data, 1, probed, costs["seconds"]) == 4
     assert fit_seeds(plan, Solved, data, 1, probed, 0.6 * costs["seconds"]) == 2
     assert ablation_costs(plan, Solved, data, 2, probed)["seconds"] == pytest.approx(costs["seconds"] / 2)
+
+
+def test_networks_that_clean_count_once_and_are_told(monkeypatch):
+    from kagglekit.cli.ablate import plan_text
+    from kagglekit.recipe import Recipe
+    from kagglekit.search.ablation import AblationPlan, Axis
+    from kagglekit.search.estimate import Probe, ablation_costs
+    from tests.worlds import discs
+
+    class Cleaner:
+        """Learns from half of each picture of 256 pixels."""
+
+        def learned_pixels(self, pictures):
+            return pictures * 256 * 128
+
+    class Solved:
+        """What the estimate asks of a solution."""
+
+        class competition:
+            classes = ("disc",)
+
+        recipe = Recipe(competition="discs", batch_size=4)
+        techniques: tuple = ()
+
+        @staticmethod
+        def views():
+            return (1,)
+
+    plan = AblationPlan("x", Solved.recipe, (Axis("a", ("a",), False),), seeds=3)
+    side, probed = plan.rungs[0].image_size, Probe(2.0, 0, 1000)
+    before = ablation_costs(plan, Solved, discs(10), 1, probed)
+    assert before["cleaning"] == 0 and "cleaning" not in plan_text(plan, before)
+    monkeypatch.setattr(Solved, "techniques", (object(), Cleaner()))
+    after = ablation_costs(plan, Solved, discs(10), 1, probed)
+    assert after["cleaning"] == pytest.approx(2.0 / 4 / side**2 * 10 * 256 * 128)
+    assert after["seconds"] == pytest.approx(before["seconds"] + after["cleaning"])
+    assert "cleaning trains networks once, about" in plan_text(plan, after)

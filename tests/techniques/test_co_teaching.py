@@ -58,6 +58,20 @@ def test_the_same_data_and_seed_give_the_same_findings_and_nothing_is_left_in_th
     assert list(cache().glob("co-teaching-*")) == []
 
 
+def test_plans_know_how_many_pixels_the_networks_learn_from(tiny, monkeypatch):
+    seen, made = [], Peers._batches
+
+    def counted(self, *rest):
+        for images, masks in made(self, *rest):
+            seen.append(images[:, 0].numel())
+            yield images, masks
+
+    monkeypatch.setattr(Peers, "_batches", counted)
+    clean(Flawed(36), folds=3, epochs=2)
+    assert 2 * sum(seen) == CoTeaching(**SMALL | {"folds": 3, "epochs": 2}).learned_pixels(36)
+    assert CoTeaching(draws=10).learned_pixels(10**6) == CoTeaching(draws=10).learned_pixels(10**3)
+
+
 def test_no_network_predicts_a_sample_whose_group_it_was_trained_on(tiny, monkeypatch):
     seen, asked = [], []
     train, predict = Peers.train, Peers.predict

@@ -86,13 +86,13 @@ PRESETS = {
         "optimizer": "adamw",
         "lr": 1e-3,
         "weight_decay": 1e-4,
-        "batch_size": 8,
+        "batch_size": 4,  # few windows in all: twice the steps of 8
         "loss": {"bce": 0.5, "dice": 0.5},
         "settings.glomerulus": 45,
         "settings.step": 0.75,
         "techniques": [
             {"name": "random-windows", "settings": {"p_foreground": 0.5, "per_epoch": 144}},
-            {"name": "flip-tta", "settings": {"identity": 0.5}},
+            {"name": "flip-tta", "settings": {"identity": 0.25, "vertical": True}},
             {"name": "epoch-ensemble", "settings": {"last": 3}},
         ],
     },

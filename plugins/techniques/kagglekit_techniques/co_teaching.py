@@ -65,6 +65,11 @@ class CoTeaching:
         """Is `kk clean` to use it where a recipe does not say how to clean?"""
         return dataset.tiling is None
 
+    def learned_pixels(self, pictures: int) -> float:
+        """How many pixels the networks learn from, for plans of what a search will cost."""
+        draws = min(self.draws, pictures * (self.folds - 1) / self.folds)
+        return 2 * self.folds * self.epochs * draws * self.image_size**2
+
     @hookimpl(wrapper=True)
     def kk_clean(self, dataset, recipe, competition):
         """What was found so far, and what the networks disagree with."""
