@@ -6,13 +6,13 @@ import base64
 import csv
 import dataclasses
 import io
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from kagglekit import progress
 from kagglekit.data import decisions
@@ -150,8 +150,8 @@ def _without_mask(one: Finding) -> dict[str, Any]:
 
 def mask_file(sample: str) -> str:
     """Where a proposed mask lies beside the decisions; ids may hold what file names may not."""
-    name = quote(sample, safe=" ")
-    return f"{MASKS}/{name if len(name) < 200 else digest(sample)}.png"
+    name = re.sub(r"[^\w.-]", "_", sample)[:60]
+    return f"{MASKS}/{name if name == sample else f'{name}-{digest(sample)}'}.png"
 
 
 def by_rule(found: Sequence[Finding]) -> list[Finding]:

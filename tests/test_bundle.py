@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kagglekit.data.decisions import Decision, Decisions
 from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.plugins import discover
 from kagglekit.runs import bundle
@@ -79,6 +80,21 @@ def test_files_that_techniques_name_come_along_and_are_found(finished, tmp_path)
     (now,) = folders.read_json(folder / folders.MANIFEST)["recipe"]["techniques"]
     assert Path(now["settings"]["file"]).read_text() == "x = 1\n" and now["settings"]["content"] == "abc"
     assert now["settings"]["file"] in (folder / folders.RECIPE).read_text()
+
+
+def test_masks_of_relabelled_samples_are_data_and_stay_at_home(finished, tmp_path, capsys):
+    (tmp_path / "m.png").write_bytes(b"pixels")
+    some = (Decision("a", "relabel", mask="m.png"), Decision("b", "relabel", who="Kim", mask="m.png"))
+    decided = tmp_path / "decisions.toml"
+    decided.write_text(Decisions("toy", "mark", some).to_toml())
+    manifest = folders.read_json(finished / folders.MANIFEST)
+    spec = {"name": "decisions", "settings": {"file": str(decided)}}
+    folders.write_json(finished / folders.MANIFEST, manifest | {"recipe": {"competition": "toy", "techniques": [spec]}})
+    path = bundle.pack(finished)
+    assert "decisions.file: the masks of 2 relabelled samples stay here: masks are data" in capsys.readouterr().err
+    with zipfile.ZipFile(path) as archive:
+        assert not [name for name in archive.namelist() if name.endswith(".png")]
+    assert (bundle.unpack(path) / "attached" / "decisions.file.toml").read_text() == decided.read_text()
 
 
 def hostile(path: Path, entries: dict[str, bytes], finished: Path, kind=zipfile.ZIP_DEFLATED) -> Path:

@@ -93,7 +93,9 @@ def prepare(solution: Solution, dataset: Dataset, mark: str, test: bool = True) 
     skipped = (
         skipped | dropped | unreadable | {i: f"test picture, gets an empty mask: {why}" for i, why in lost.items()}
     )
-    splits = [_relabelled(_readable(part, unreadable), store, findings) for part in splits]
+    splits = [_readable(part, unreadable) for part in splits]
+    labels = proposed_labels(findings, [s for s in used if s.id not in dropped], store)
+    splits = [replace(p, labels={s.id: labels[s.id] for s in p.train if s.id in labels}) for p in splits]
     data = Data(dataset, store, intake, splits, skipped, mark)
     counts = data.counts()
     progress.say(
@@ -148,20 +150,21 @@ def _readable(part: Split, unreadable: Collection[str]) -> Split:
     return Split(part.fold, train, validation)
 
 
-def _relabelled(part: Split, store: Store, findings: Sequence[Finding]) -> Split:
-    """The split with the masks that findings propose, for training alone."""
-    train, labels = {sample.id: sample for sample in part.train}, {}
-    for one in findings:
-        if one.action != "relabel" or one.sample not in train:
-            continue
-        sample, who = train[one.sample], f"{one.rule}: {one.sample}"
+def proposed_labels(findings: Sequence[Finding], samples: Sequence[Sample], store: Store) -> dict[str, str]:
+    """Sample id -> the mask that a finding proposes, as `Store.relabelled` takes it; raises KagglekitError."""
+    known, labels = {sample.id: sample for sample in samples}, {}
+    proposals = [one for one in findings if one.action == "relabel" and one.sample in known]
+    for one in progress.track(proposals, len(proposals), "reading proposed masks"):
+        sample, who = known[one.sample], f"{one.rule}: {one.sample}"
         if store.tiling is not None:
-            raise PluginError(f"{who}: pictures that are seen through windows take no other mask; keep or drop it")
+            raise PluginError(
+                f"{who}: pictures that are seen through windows take no other mask in training alone; keep or drop it"
+            )
         if one.sample in labels:
             raise PluginError(f"{who}: another rule proposes a mask, too; leave one of them out (--without)")
         mask = mask_png.from_text(one.mask, who, sample.size, store.task, store.classes)
         labels[one.sample] = store.small_label(sample, mask)
-    return replace(part, labels=labels)
+    return labels
 
 
 def refuse_damage(what: str, damaged: dict[str, str], share: float, allowed: float) -> None:

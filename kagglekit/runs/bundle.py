@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from kagglekit import progress
 from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.files import write_text, write_with
 from kagglekit.runs import folder as folders
@@ -54,7 +55,24 @@ def pack(folder: Path, out: Path | None = None) -> Path:
                 archive.write(path, f"{ATTACHED}/{key}{path.suffix}")
 
     write_with(out, fill)
+    for key, path in attached(folder):
+        if masks := _masks_of(path):
+            progress.say(
+                f"{key}: the masks of {len(masks)} relabelled samples stay here: masks are data. Whoever may have them "
+                f"puts them beside the unpacked {path.name}"
+            )
     return out
+
+
+def _masks_of(path: Path) -> dict[str, Path]:
+    """The masks that a file names, if it is one of decisions."""
+    from kagglekit.data import decisions
+
+    try:
+        found = decisions.read(path)
+    except DataError:
+        return {}
+    return found.masks(signed=True) | found.masks(signed=False)
 
 
 def attached(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -196,10 +196,10 @@ def test_a_mask_that_somebody_painted_over_stays(data):
     assert (folder / "masks" / "s005.png").read_bytes() == b"painted"
 
 
-@pytest.mark.parametrize("id", ["../../up", "a/b", "x" * 300, "머리.png", ".."])
+@pytest.mark.parametrize("id", ["../../up", "a/b", "x" * 300, "머리" * 99, ".."])
 def test_the_name_of_a_mask_stays_in_its_folder(id):
     folder, name = mask_file(id).split("/")
-    assert folder == "masks" and name.endswith(".png") and len(name) < 256
+    assert folder == "masks" and name.endswith(".png") and len(name.encode()) < 256
     assert mask_file(id) != mask_file(id + "1")
 
 
