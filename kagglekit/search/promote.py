@@ -1,8 +1,7 @@
-"""Who climbs: the best by merit, not all of a kind; some drawn at random, which keeps the ladder honest."""
+"""Who climbs: the best of each kind by merit; some drawn at random, which keeps the ladder honest."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,18 +24,18 @@ def promote(
 ) -> dict[int, Why]:
     """Numbers of the trials that climb, the best first, and why.
 
-    `count` climb by merit, of one kind at most half of them (rounded up) unless others run out. Those in `always` climb
-    whatever they scored; `controls` more are drawn at random from what is left, by `seed` alone.
+    `count` climb by merit: the best of each kind, then the second of each, and so on, the better kinds first. A cheap
+    rung shows who learns fast; among trials of a kind that says who is better, between kinds it says little. Those in
+    `always` climb whatever they scored; `controls` more are drawn at random from what is left, by `seed` alone.
     """
     import numpy as np
 
     ordered = sorted(candidates, key=lambda c: (-c.merit, c.number))
-    most, kinds, chosen = math.ceil(count / 2), Counter(), []
+    place, kinds = {}, Counter()  # within the kind
     for candidate in ordered:
-        if len(chosen) < count and kinds[candidate.kind] < most:
-            kinds[candidate.kind] += 1
-            chosen.append(candidate.number)
-    chosen += [c.number for c in ordered if c.number not in chosen][: max(0, count - len(chosen))]
+        place[candidate.number] = kinds[candidate.kind]
+        kinds[candidate.kind] += 1
+    chosen = [c.number for c in sorted(ordered, key=lambda c: place[c.number])][:count]
     rank = {candidate.number: i for i, candidate in enumerate(ordered)}
     climbing: dict[int, Why] = dict.fromkeys(sorted(chosen, key=rank.__getitem__), "merit")
     climbing |= {number: "recipe" for number in always if number in rank and number not in climbing}

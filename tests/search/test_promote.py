@@ -18,7 +18,10 @@ def test_equal_merits_are_decided_by_number():
     assert list(promote([Candidate(2, 1.0, "a"), Candidate(1, 1.0, "b")], 1, 0, [0])) == [1]
 
 
-def test_of_one_kind_at_most_half_climb_unless_others_run_out():
+def test_the_best_of_each_kind_climb_before_a_second_of_any():
+    assert list(promote(ranked(6, "aabbcd"), 3, 0, [0])) == [0, 2, 4]
+    assert list(promote(ranked(6, "aabbcd"), 5, 0, [0])) == [0, 1, 2, 4, 5]
+    assert list(promote(ranked(6, "aaabcd"), 1, 0, [0])) == [0]
     assert list(promote(ranked(6, "aaaabb"), 4, 0, [0])) == [0, 1, 4, 5]
     assert list(promote(ranked(6, "aaaaab"), 4, 0, [0])) == [0, 1, 2, 5]
     assert list(promote(ranked(3, "aaa"), 3, 0, [0])) == [0, 1, 2]
