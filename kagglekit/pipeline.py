@@ -86,6 +86,7 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
         "fidelity": request.fidelity,
         **outcome,
         "skipped": [{"id": sample, "reason": reason} for sample, reason in data.skipped.items()],
+        "relabelled": [{"id": sample, "reason": reason} for sample, reason in data.relabelled.items()],
         "counts": data.counts(),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "weights": weights,

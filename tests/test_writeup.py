@@ -143,9 +143,14 @@ def test_stale_places_are_named_by_their_path():
     assert stale([1], [1, 2]) == [": the write-up says [1], the record [1, 2]"]
 
 
+def test_labels_that_training_saw_otherwise_are_told(run):
+    edit(run / folders.RESULT, lambda result: result.update(relabelled=[{"id": "a", "reason": "a-rule: half"}] * 3))
+    assert "In training, other masks stood in for 3 labels (a-rule: 3)." in written(run)[1]
+
+
 def test_names_in_the_record_are_shown_and_never_obeyed(run):
     def spoil(result):
-        result["skipped"] = [{"id": HOSTILE, "reason": f"{HOSTILE}: x"}]
+        result["skipped"] = result["relabelled"] = [{"id": HOSTILE, "reason": f"{HOSTILE}: x"}]
         result["command"] = HOSTILE
 
     edit(run / folders.RESULT, spoil)

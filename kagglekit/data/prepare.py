@@ -49,6 +49,7 @@ class Data:
     splits: Sequence[Split]
     skipped: dict[str, str]
     mark: str = ""  # the fingerprint of the files
+    relabelled: Mapping[str, str] = field(default_factory=dict)  # sample id -> why training sees another mask
 
     @property
     def validation(self) -> list[Sample]:
@@ -58,13 +59,12 @@ class Data:
     def counts(self) -> dict[str, int]:
         """Pictures by what they are used for."""
         train = {sample.id for part in self.splits for sample in part.train}
-        relabelled = {id for part in self.splits for id in part.labels}
         return {
             "train": len(train),
             "validation": len(self.validation),
             "test": len(self.dataset.test),
             "skipped": len(self.skipped),
-            **({"relabelled": len(relabelled)} if relabelled else {}),
+            **({"relabelled": len(self.relabelled)} if self.relabelled else {}),
         }
 
 
@@ -77,7 +77,7 @@ def prepare(solution: Solution, dataset: Dataset, mark: str, test: bool = True) 
     skipped = {p.sample: f"{p.rule}: {p.detail}" for p in dataset.problems if p.skip}
     damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
     findings = findings_of(solution, dataset, mark)
-    dropped = {f.sample: f"{f.rule}: {f.detail or f'score {f.score:.3g}'}" for f in findings if f.action == "drop"}
+    dropped = {f.sample: _reason(f) for f in findings if f.action == "drop"}
     named = {"all": range(recipe.folds), "refit": (0, EVERYTHING)}
     wanted = named.get(recipe.fold, (recipe.fold,))
     splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]
@@ -94,21 +94,32 @@ def prepare(solution: Solution, dataset: Dataset, mark: str, test: bool = True) 
         skipped | dropped | unreadable | {i: f"test picture, gets an empty mask: {why}" for i, why in lost.items()}
     )
     splits = [_readable(part, unreadable) for part in splits]
-    labels = proposed_labels(findings, [s for s in used if s.id not in dropped], store)
+    taught = {sample.id for part in splits for sample in part.train}
+    mending = [one for one in findings if one.action == "relabel" and one.sample in taught]
+    labels = proposed_labels(mending, used, store)
     splits = [replace(p, labels={s.id: labels[s.id] for s in p.train if s.id in labels}) for p in splits]
-    data = Data(dataset, store, intake, splits, skipped, mark)
-    counts = data.counts()
-    progress.say(
-        f"{counts['train']} pictures to train on, {counts['validation']} to validate, {counts['test']} to predict"
-        + (f"; {counts['relabelled']} of the labels are replaced" if "relabelled" in counts else "")
-        + (f"; {len(splits)} networks, validated on pictures that they have not seen" if len(splits) > 1 else "")
-        + (
-            f"; {len(skipped)} skipped, the first: {next(iter(skipped))}: {next(iter(skipped.values()))}"
-            if skipped
-            else ""
-        )
-    )
+    mended = {f.sample: _reason(f) for f in mending}
+    data = Data(dataset, store, intake, splits, skipped, mark, mended)
+    progress.say(_told(data))
     return data
+
+
+def _told(data: Data) -> str:
+    """One line of what a run works on."""
+    counts, skipped = data.counts(), data.skipped
+    parts = [f"{counts['train']} pictures to train on, {counts['validation']} to validate, {counts['test']} to predict"]
+    if data.relabelled:
+        parts.append(f"{len(data.relabelled)} of the labels are replaced")
+    if len(data.splits) > 1:
+        parts.append(f"{len(data.splits)} networks, validated on pictures that they have not seen")
+    if skipped:
+        first = next(iter(skipped))
+        parts.append(f"{len(skipped)} skipped, the first: {first}: {skipped[first]}")
+    return "; ".join(parts)
+
+
+def _reason(one: Finding) -> str:
+    return f"{one.rule}: {one.detail or f'score {one.score:.3g}'}"
 
 
 def lost_pictures(dataset: Dataset, allowed: float) -> dict[str, str]:
@@ -153,8 +164,7 @@ def _readable(part: Split, unreadable: Collection[str]) -> Split:
 def proposed_labels(findings: Sequence[Finding], samples: Sequence[Sample], store: Store) -> dict[str, str]:
     """Sample id -> the mask that a finding proposes, as `Store.relabelled` takes it; raises KagglekitError."""
     known, labels = {sample.id: sample for sample in samples}, {}
-    proposals = [one for one in findings if one.action == "relabel" and one.sample in known]
-    for one in progress.track(proposals, len(proposals), "reading proposed masks"):
+    for one in progress.track(findings, len(findings), "reading proposed masks"):
         sample, who = known[one.sample], f"{one.rule}: {one.sample}"
         if store.tiling is not None:
             raise PluginError(

@@ -33,6 +33,7 @@ def gather(registry: Registry, folder: Path) -> dict[str, Any]:
         "data": {
             "fingerprint": manifest["data_fingerprint"], "counts": result["counts"],
             "skipped": result["skipped"], "rules": _rules(result["skipped"]),
+            "replaced": _rules(result.get("relabelled", [])),
         },
         "recipe": {"values": _flat(manifest["recipe"]), "identity": manifest["recipe_identity"]},
         "postprocess": result["postprocess"],
@@ -63,7 +64,7 @@ def _seeds(claim: Claim) -> dict[str, Any] | None:
 
 
 def _rules(skipped: list[Mapping[str, str]]) -> dict[str, int]:
-    """Why samples were left out, and how many for each reason, the most first."""
+    """Why samples were left out or relabelled, and how many for each reason, the most first."""
     counts: dict[str, int] = {}
     for one in skipped:
         rule = one["reason"].partition(":")[0]

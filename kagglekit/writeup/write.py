@@ -91,8 +91,11 @@ def sections(facts: Mapping[str, Any], w: Mapping[str, str], pictures: Sequence[
     counts = {k: data["counts"][k] for k in ("train", "validation", "test")}
     rules = tuple(f"{rule}: {count}" for rule, count in data["rules"].items())
     wrong = w["left_out"].format(count=len(data["skipped"])) if data["skipped"] else w["nothing_wrong"]
-    yield Section("data", w["data"], (w["data_text"].format(**counts, fingerprint=data["fingerprint"]), wrong),
-                  items=rules)  # fmt: skip
+    said = [w["data_text"].format(**counts, fingerprint=data["fingerprint"])]
+    if replaced := data["replaced"]:
+        named = ", ".join(f"{rule}: {count}" for rule, count in replaced.items())
+        said.append(w["replaced"].format(count=sum(replaced.values()), rules=named))
+    yield Section("data", w["data"], (*said, wrong), items=rules)
     yield _techniques(facts, w)
     if facts["search"]:
         yield _search(facts["search"], w)

@@ -105,6 +105,12 @@ def test_score_interval_and_count_are_printed_as_the_result_has_them(tmp_path):
     assert "mean IoU, higher is better" in text
 
 
+def test_labels_that_training_saw_otherwise_are_listed(tmp_path):
+    page = written(tmp_path, relabelled=[{"id": "KHS1.jpg", "reason": "co-teaching/missed region: half"}])
+    assert "1 label was replaced in training" in page.text and "co-teaching/missed region: half" in page.text
+    assert "replaced in training" not in written(tmp_path).text
+
+
 def test_the_page_tells_the_command_the_time_the_recipe_and_the_skipped_files(tmp_path):
     text = written(tmp_path).text
     for expected in (
@@ -139,7 +145,8 @@ def test_hostile_names_are_text_and_nothing_else(tmp_path):
     examples = make_examples(2, name=HOSTILE + "{}")
     honest = written(tmp_path / "a", make_examples(2))
     changes = dict.fromkeys(("title", "competition", "metric", "command", "weights"), HOSTILE)
-    changes |= {"skipped": [{"id": HOSTILE, "reason": HOSTILE}], "views": [{"name": HOSTILE, "weight": 1.0}]}
+    changes |= {name: [{"id": HOSTILE, "reason": HOSTILE}] for name in ("skipped", "relabelled")}
+    changes |= {"views": [{"name": HOSTILE, "weight": 1.0}]}
     page = written(tmp_path / "b", examples, **changes)
     assert len(page.all("script")) == len(honest.all("script"))
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
