@@ -71,7 +71,8 @@ def as_many_steps(overrides: list[str], path: Path, count: int) -> list[str]:
     """The settings with so many epochs that what the decisions in `path` leave of `count` pictures is seen as often."""
     dropped = sum(one.action == "drop" for one in read(path).decisions)
     recipe = solution_of(discover(), "hair-seg", "demo", (), (), overrides).recipe
-    return [*overrides, f"fidelity.epochs={round(recipe.fidelity.epochs * count / (count - dropped))}"]
+    kept = [one for one in overrides if not one.startswith("fidelity.epochs=")]
+    return [*kept, f"fidelity.epochs={round(recipe.fidelity.epochs * count / (count - dropped))}"]
 
 
 def scores_of(folder: Path, overrides: list[str], seed: int, with_: tuple[str, ...] = ()) -> list[float]:
