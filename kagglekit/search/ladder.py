@@ -235,15 +235,15 @@ class Ladder:
         ]
 
     def _hurry(self) -> None:
-        """Fill idle workers: the next wave before this one ends, or the climb of those who are sure to."""
+        """Fill idle workers: the next wave before this one ends, or the climb of those who lead so far."""
         if self._propose():
             return
         for rung in range(len(self.plan.rungs) - 1, 0, -1):
             planned, room = self.plan.climbers[rung - 1], self.plan.climbers[rung]
             done = self._candidates(rung - 1)
             allowed = len(done) * room // planned
-            best = sorted(done, key=lambda c: (-c.merit, c.number))[:allowed]
-            new = {c.number: "merit" for c in best if (rung, c.number, 0) not in self._queued}
+            best = promote(done, allowed, 0, [self.plan.seed, rung])
+            new = {number: why for number, why in best.items() if (rung, number, 0) not in self._queued}
             if new:
                 self.trials.add_climbs(rung, new)
                 self._enter(self._keys(rung, new))
