@@ -19,12 +19,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_collection_modifyitems(items):
     """Fast tests first, then browsers, then what trains or kills.
 
-    Slow tests of a file share what they set up, so one worker runs them all; demos share nothing.
+    Slow tests of a file share what they set up, so one worker runs them all; demos share nothing, and contests do not
+    share with each other.
     """
     items.sort(key=lambda item: (ORDER.index(kind(item)), kind(item) != "fast" and item.path.name not in LONG))
     for item in items:
         if kind(item) != "fast":
-            item.add_marker(pytest.mark.xdist_group(item.nodeid if kind(item) == "demo" else str(item.path)))
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
+def group_of(item: pytest.Item) -> str:
+    """The tests that one worker runs, one after the other."""
+    if kind(item) == "demo":
+        return item.nodeid
+    contest = item.callspec.id if item.path.name == "test_contests.py" and hasattr(item, "callspec") else ""
+    return f"{item.path}{contest}"
 
 
 def kind(item: pytest.Item) -> str:
