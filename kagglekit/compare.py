@@ -10,6 +10,7 @@ from kagglekit.claims import measured, named, recipe_of
 from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.metrics import FEW
 from kagglekit.plugins import Registry
+from kagglekit.protocols import Dataset
 from kagglekit.reproduce import Claim, claim_of, unlike
 from kagglekit.runs import folder as folders
 from kagglekit.runs.bundle import inside
@@ -54,6 +55,26 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     }
 
 
+def on_test(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """JSON-like: what `compare` says of the pictures held out, of the test pictures whose truth is known.
+
+    Scores are read from the rows of both submissions, whatever folds and seeds they come from. Raises RunError where
+    they cannot be, whatever the reason.
+    """
+    from kagglekit.predict.submission import compare_file
+
+    try:
+        metric = registry.competition(found["competition"])[1].metric
+        dataset, files = _submissions(registry, a, b, found["same_data"])
+        counts = [compare_file(path, dataset, metric, progress.track) for path in files]
+    except Exception as error:
+        raise RunError(f"test part not compared: {_reason(error)}") from error
+    pictures = [{name: metric.reduce(one[None]) for name, one in some.items()} for some in counts]
+    difference, names = _difference(pictures, list(pictures[0])), [a.name, b.name]
+    verdict = _verdict(difference, len(pictures[0]), metric.greater_is_better, names)
+    return {"common": len(pictures[0]), "difference": difference, "verdict": verdict}
+
+
 def _value(claim: Claim, part: str) -> float | None:
     return claim.result[part]["value"] if claim.result[part] else None
 
@@ -94,11 +115,13 @@ def _reason(error: Exception) -> str:
 
 def _write_page(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> Path:
     from kagglekit.report.compare_page import write_compare_page
+    from kagglekit.report.disagreements import disagreements
 
     _, competition = registry.competition(found["competition"])
     pictures, reason = [], ""
     try:
-        pictures = _disagreements(registry, competition, a, b, found["same_data"])
+        dataset, files = _submissions(registry, a, b, found["same_data"])
+        pictures = disagreements(dataset, competition.metric, files, SHOWN, progress.track)
     except Exception as error:  # numbers need no pictures: the page says why there are none
         reason = f"No pictures: {_reason(error)}"
         progress.say(reason)
@@ -107,17 +130,16 @@ def _write_page(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> 
     return write_compare_page(target, found, pictures, classes, reason)
 
 
-def _disagreements(registry: Registry, competition: Competition, a: Path, b: Path, same_data: bool) -> list[Any]:
+def _submissions(registry: Registry, a: Path, b: Path, same_data: bool) -> tuple[Dataset, tuple[Path, Path]]:
+    """The data of both runs, and their submissions."""
     from kagglekit.recipe import validate
-    from kagglekit.report.disagreements import disagreements
     from kagglekit.solution import resolve
 
     if not same_data:
         raise UsageError("the runs were made of other data")
     first, second = claim_of(a), claim_of(b)
     files = tuple(inside(claim.folder, claim.result["submission"]["file"]) for claim in (first, second))
-    dataset = resolve(validate(first.manifest["recipe"]), registry).dataset(Path(first.manifest["data"]))
-    return disagreements(dataset, competition.metric, files, SHOWN, progress.track)
+    return resolve(validate(first.manifest["recipe"]), registry).dataset(Path(first.manifest["data"])), files
 
 
 def beside(registry: Registry, run: Path, competition: Competition, published: Published) -> dict[str, Any]:

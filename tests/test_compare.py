@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kagglekit.cli.compare import summary, summary_beside
-from kagglekit.compare import beside, compare, runs_of, targets, write_page
+from kagglekit.compare import beside, compare, on_test, runs_of, targets, write_page
 from kagglekit.errors import RunError, UsageError
 from kagglekit.plugins import discover
 from kagglekit.runs import folder as folders
@@ -30,6 +30,16 @@ def kk_competition():
     first = Published("1st", "Ada", "example.org/a", "IoU, averaged", {"private": 0.81}, "full", ("no CRF",))
     second = Published("2nd", "Bob", "example.org/b", "IoU, averaged", note="not confirmed")
     return dataclasses.replace(plain[0](), published=(first, second))
+
+
+unscored = [kk_dataset]
+
+
+@hookimpl
+def kk_dataset(root):
+    found = unscored[0](root)
+    found.answers = {s.id: s.label for s in found.test}
+    return found
 """
 
 
@@ -61,7 +71,7 @@ def test_of_few_pictures_no_run_is_called_better(runs, monkeypatch):
     monkeypatch.setattr("kagglekit.compare.FEW", 9)
     found = compare(*runs)
     assert found["verdict"] == "too few pictures to tell" and found["difference"]["high"] < 0
-    assert "on 8 pictures: too few pictures to tell" in summary(found)
+    assert "on 8 pictures that both held out: too few pictures to tell" in summary(found)
 
 
 def test_the_difference_is_that_of_the_common_pictures_and_turns_its_sign_with_the_order(runs):
@@ -74,6 +84,28 @@ def test_the_difference_is_that_of_the_common_pictures_and_turns_its_sign_with_t
     assert gaps == sorted(gaps, reverse=True) and gaps
     text = summary(found)
     assert f"{runs[0].name} is better" in text and "lr" in text and "they differ most on" in text
+
+
+def test_the_difference_on_test_pictures_is_that_of_the_scores_of_both_submissions(runs):
+    found, registry = compare(*runs), discover()
+    test = on_test(registry, *runs, found)
+    a, b = found["scores"]["test"]
+    assert test["difference"]["value"] == pytest.approx(b - a) and test["common"] > 0
+    turned = on_test(registry, *runs[::-1], found)
+    assert turned["difference"]["value"] == pytest.approx(a - b)
+    assert (
+        f"test picture{'s' * (test['common'] > 1)}: {test['verdict']}"
+        in write_page(registry, *runs, found | {"on_test": test}).read_text()
+    )
+
+
+def test_where_the_test_part_cannot_be_read_the_reason_is_said(runs):
+    found = compare(*runs)
+    with pytest.raises(RunError, match="test part not compared: the runs were made of other data"):
+        on_test(discover(), *runs, found | {"same_data": False})
+    (runs[1] / "submission.csv").unlink()
+    with pytest.raises(RunError, match="test part not compared: "):
+        on_test(discover(), *runs, found)
 
 
 def test_a_run_against_its_like_is_within_noise(runs):
@@ -220,5 +252,6 @@ def test_the_verb_prints_the_table_and_where_the_page_is_and_takes_a_published_s
     assert page.is_file() and f"{names[0]} is better" in done.stdout
     found = json.loads(CliRunner().invoke(kk, ["compare", *names, "--json"]).stdout)
     assert found["page"] == str(page) and found["verdict"] == f"{names[0]} is better"
+    assert found["on_test"]["common"] > 0 and " test pictures: " in done.stdout
     done = CliRunner().invoke(kk, ["compare", names[0], "discs/1st"], catch_exceptions=False)
     assert "not the same test set" in done.stdout and "page" not in done.stdout

@@ -13,14 +13,15 @@ from kagglekit.cli.common import json_option, print_json, registry, table
 @click.argument("runs", nargs=-1, metavar="A B")
 @json_option
 def compare_command(runs, as_json):
-    """Compare two finished runs: recipe, data, code, and the score on the pictures that both held out.
+    """Compare two finished runs: recipe, data, code, and the scores on the pictures that both held out and on the test
+    pictures, where their truth is known.
 
     The interval is over pictures: another seed of either run may differ by more (`kk ablate` measures that). A page
     shows the test pictures on which their masks disagree most. One of the two may be a published solution, ID/NAME as
     `kk solutions ID` lists them; its score is the host's, on pictures whose truth is not public.
     """
     from kagglekit import progress
-    from kagglekit.compare import beside, compare, targets, write_page
+    from kagglekit.compare import beside, compare, on_test, targets, write_page
     from kagglekit.errors import RunError
 
     plugins = registry()
@@ -30,6 +31,13 @@ def compare_command(runs, as_json):
         if not as_json:  # before the page, which may take its time or fail
             click.echo(summary_beside(found) if solution else summary(found))
         if not solution:
+            try:
+                found["on_test"] = on_test(plugins, *paths, found)
+                said = difference_text(found["on_test"], found["runs"], "test pictures")
+            except RunError as error:
+                found["on_test"], said = None, str(error)
+            if not as_json and said:
+                click.echo(said)
             try:
                 found |= {"page": str(write_page(plugins, *paths, found)), "no_page": ""}
             except RunError as error:
@@ -70,6 +78,17 @@ def summary_beside(found: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"  - {text}" for text in found["differs"])])
 
 
+def difference_text(found: dict[str, Any], runs: list[str], what: str) -> str:
+    """B minus A in one line, "" where there is nothing to compare."""
+    from kagglekit.report.run_page import score_text
+
+    if (gap := found["difference"]) is None:
+        return ""
+    interval = f"95% {score_text(gap['low'], True)} .. {score_text(gap['high'], True)}"
+    value = score_text(gap["value"], True)
+    return f"{runs[1]} minus {runs[0]}: {value} ({interval}) on {found['common']} {what}: {found['verdict']}"
+
+
 def summary(found: dict[str, Any]) -> str:
     """What a person wants to know of two runs."""
     from kagglekit.report.run_page import duration_text, score_text, setting_text
@@ -86,10 +105,7 @@ def summary(found: dict[str, Any]) -> str:
     if gap is None:
         lines.append("no two pictures were held out by both")
         return "\n".join(lines)
-    lines.append(
-        f"{b} minus {a}: {score_text(gap['value'], True)} (95% {score_text(gap['low'], True)} .. "
-        f"{score_text(gap['high'], True)}) on {found['common']} pictures: {found['verdict']}"
-    )
+    lines.append(difference_text(found, found["runs"], "pictures that both held out"))
     if found["most"]:
         lines.append("they differ most on")
         lines += [f"  {one['picture']}  {' '.join(score_text(s) for s in one['scores'])}" for one in found["most"]]

@@ -11,7 +11,7 @@ from kagglekit.errors import SubmissionError
 from kagglekit.metrics import score_with_interval
 from kagglekit.predict.stripes import stripe_width
 from kagglekit.protocols import Dataset, Metric, SubmissionFormat
-from kagglekit.types import Box, Sample, Score
+from kagglekit.types import Box, Sample, Score, Track, untracked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,14 +73,25 @@ def score_file(path: Path, dataset: Dataset, metric: Metric) -> Score | None:
     """The score of a submission file on the test samples whose truth is known; None where none is."""
     import numpy as np
 
+    counts = compare_file(path, dataset, metric)
+    return score_with_interval(metric, np.stack(list(counts.values()))) if counts else None
+
+
+def compare_file(path: Path, dataset: Dataset, metric: Metric, track: Track = untracked) -> dict[str, np.ndarray]:
+    """Sample id -> the metric's counts of a submission file's row, for the test samples whose truth is known.
+
+    Raises SubmissionError for a file that cannot be read, or lacks one of them.
+    """
     known = [replace(s, label=dataset.answers[s.id]) for s in dataset.test if s.id in dataset.answers]
     if not known:
-        return None
+        return {}
     rows = dataset.submission.read(path)
     missing = [s.id for s in known if s.id not in rows]
     if missing:
         raise SubmissionError(f"{path}: no row for {missing[0]} ({len(missing)} missing); every test picture needs one")
-    return score_with_interval(metric, np.stack([compare_row(dataset, s, rows[s.id], metric) for s in known]))
+    return {
+        s.id: compare_row(dataset, s, rows[s.id], metric) for s in track(known, len(known), "scoring the test part")
+    }
 
 
 def check_file(path: Path, dataset: Dataset) -> list[str]:
