@@ -11,7 +11,7 @@ from kagglekit.files import write_text
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
-from kagglekit.runs.identity import code_version
+from kagglekit.runs.identity import cleaner_version
 from kagglekit.solution import Solution
 from kagglekit.types import Finding
 
@@ -22,9 +22,13 @@ def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Fin
 
     if len(solution.who_answers("kk_clean")) == 1:  # the engine alone, which distrusts nothing
         return solution.clean(dataset)
-    rules = [[t.name, dataclasses.asdict(t)] for t in solution.techniques if hasattr(t, "kk_clean")]
+    rules = [
+        [t.name, dataclasses.asdict(t)]
+        for t in solution.techniques
+        if hasattr(t, "kk_clean") or hasattr(t, "kk_dataset")  # who changes the data changes what is found
+    ]
     recipe = solution.recipe
-    key = digest([mark, code_version(solution), recipe.competition, recipe.settings, rules])
+    key = digest([mark, cleaner_version(solution), recipe.competition, recipe.settings, rules])
     path = folders.cache() / "findings" / f"{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # trials that begin together would each train what cleans

@@ -51,8 +51,8 @@ def code_version(solution: Solution) -> str:
     return _digest_of(source_hashes(solution))
 
 
-def source_hashes(solution: Solution) -> dict[str, str]:
-    """Name -> hash of each source file that decides what a solution computes."""
+def source_hashes(solution: Solution, owners: Iterable[Plugin] | None = None) -> dict[str, str]:
+    """Name -> hash of each source file that decides what a solution computes, or what those of its plugins do."""
     outside = (
         "cli",
         "report",
@@ -71,7 +71,7 @@ def source_hashes(solution: Solution) -> dict[str, str]:
     )
     engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]
     files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}
-    return _hashes(files | _plugin_sources(solution.plugins))
+    return _hashes(files | _plugin_sources(solution.plugins if owners is None else owners))
 
 
 def reader_version(solution: Solution) -> str:
@@ -81,6 +81,16 @@ def reader_version(solution: Solution) -> str:
     owners = [solution.plugins[0], *(solution.registry.technique(t.name)[0] for t in wrappers)]
     settings = [solution.recipe.settings, [[t.name, dataclasses.asdict(t)] for t in wrappers]]
     return digest([_digest_of(_hashes(files | _plugin_sources(owners))), settings])
+
+
+def cleaner_version(solution: Solution) -> str:
+    """16 hex digits over what decides the findings besides data and settings: the engine, the competition, the rules.
+
+    Other techniques do not count: recipes that clean alike share what cleaning found, whatever else they do.
+    """
+    techniques = [t for t in solution.techniques if hasattr(t, "kk_clean") or hasattr(t, "kk_dataset")]
+    owners = [solution.plugins[0], *(solution.registry.technique(t.name)[0] for t in techniques)]
+    return _digest_of(source_hashes(solution, owners))
 
 
 def _plugin_sources(plugins: Iterable[Plugin]) -> dict[str, Path]:
