@@ -2,17 +2,26 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 import kagglekit
-from kagglekit import PluginError
+from kagglekit import PluginError, hookimpl
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.runs import identity as identities
-from kagglekit.runs.identity import code_version, hardware, identity, manifest, reader_version, versions
-from tests.helpers import bringing, build, solution
+from kagglekit.runs.identity import (
+    cleaner_version,
+    code_version,
+    hardware,
+    identity,
+    manifest,
+    reader_version,
+    versions,
+)
+from tests.helpers import bringing, build, solution, techniques_of
 
 SOURCE = "THING = 1\n"
 
@@ -80,6 +89,38 @@ def test_a_plugin_that_the_solution_does_not_use_changes_nothing(tmp_path):
     alone = code_version(solved(tmp_path))
     registry = build(toy=plugin_at(tmp_path), idle=plugin_at(tmp_path, "idle"))
     assert code_version(solution(registry)) == alone
+
+
+@dataclass(frozen=True)
+class Cleans:
+    """Distrusts nothing."""
+
+    name: ClassVar[str] = "cleans"
+
+    @hookimpl
+    def kk_clean(self):
+        """Nothing."""
+        return []
+
+
+@dataclass(frozen=True)
+class Blurs:
+    """Has no say in cleaning."""
+
+    name: ClassVar[str] = "blurs"
+
+
+def test_what_was_found_is_shared_by_recipes_that_clean_alike_and_found_anew_by_other_code_of_rules(tmp_path):
+    def version(*names: str, cleaner: int = 0, other: int = 0) -> str:
+        plugins = {"cleaner": techniques_of(Cleans, name="c"), "other": techniques_of(Blurs, name="o")}
+        for (name, plugin), content in zip(plugins.items(), (cleaner, other), strict=True):
+            plugin.__file__ = str(tmp_path / f"{name}.py")
+            Path(plugin.__file__).write_text(f"THING = {content}\n")
+        return cleaner_version(solution(build(toy=plugin_at(tmp_path), **plugins), techniques=list(names)))
+
+    plain = version("cleans")
+    assert version("cleans", "blurs") == version("cleans", "blurs", other=1) == plain
+    assert version("cleans", cleaner=1) != plain
 
 
 def test_a_file_of_a_plugin_that_is_new_moved_or_gone_changes_the_code(tmp_path):
