@@ -28,11 +28,15 @@ On = frozenset[str]
 
 @dataclass(frozen=True)
 class Axis:
-    """One or more techniques that are switched together; `after`: they change nothing of what is trained."""
+    """One or more techniques that are switched together; `after`: they change nothing of what is trained.
+
+    `waits`: they train networks of their own before, once for all trainings, which wait for that.
+    """
 
     name: str
     techniques: tuple[str, ...]
     after: bool
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,9 @@ def axes_of(solution: Solution, wanted: Sequence[str]) -> tuple[Axis, ...]:
                     f"--technique {text}: the recipe does not hold {one or 'a technique without a name'}"
                     f"{did_you_mean(one, held)}; add it with --with"
                 )
-        axes.append(Axis(name.strip(), members, all(acts_after_training(held[one]) for one in members)))
+        after = all(acts_after_training(held[one]) for one in members)
+        waits = any(getattr(held[one], "trains_networks", False) for one in members)
+        axes.append(Axis(name.strip(), members, after, waits))
     named = [axis.name for axis in axes]
     taken = [one for axis in axes for one in axis.techniques]
     for what in (named, taken):
@@ -155,9 +161,21 @@ class Study:
         jobs, names = self.plan.jobs(), self.plan.variants()
         self.results = self.trials.light()
         self.configs = [Config(number, {}, names[job[0]]) for number, job in enumerate(jobs)]
-        # After everything, those with the least: where cleaning trains networks, others would wait for its findings.
-        order = sorted(range(len(jobs)), key=lambda number: (number > 0, len(jobs[number][0])))
-        keys = [(0, number, seed) for seed in range(self.plan.seeds) for number in order]
+        slow = {axis.name for axis in self.plan.axes if axis.waits}
+
+        def turn(key: Key) -> tuple:
+            _, number, seed = key
+            on = jobs[number][0]
+            # Where cleaning trains networks, one training sets that off, and those that need no findings come next.
+            return (
+                (number + seed > 0) and bool(slow & on),
+                bool(number + seed) and bool(slow),
+                seed,
+                number > 0,
+                len(on),
+            )
+
+        keys = sorted(((0, number, seed) for seed in range(self.plan.seeds) for number in range(len(jobs))), key=turn)
         done = {key for key, outcome in self.results.items() if outcome.status == "done"}
         self.queue = deque(key for key in keys if key not in done)
 

@@ -212,6 +212,20 @@ def test_another_ablation_of_the_same_name_is_refused(toy):
         ablate(ablation, lambda study, place: None)
 
 
+def test_while_one_training_waits_for_what_cleans_those_that_need_nothing_of_it_come_first(toy, tmp_path):
+    axes = tuple(Axis(name, (name,), after=False, waits=name == "b") for name in "ab")
+    study, told = Study(planned(solved(*ALL), axes=axes, seeds=2), Trials(tmp_path, "code")), []
+
+    def quick(task, report):
+        told.append(task.name)
+        return Outcome("done", 0.5, 1.0, train=1.0)
+
+    climb(study, quick)
+    study.trials.close()
+    free = ["nothing", "without b", "nothing, seed 2", "without b, seed 2"]
+    assert told == ["everything", *free, "without a", "everything, seed 2", "without a, seed 2"]
+
+
 def test_after_everything_come_those_with_the_least_which_wait_for_no_cleaning(toy, tmp_path):
     axes = tuple(Axis(name, (name,), after=False) for name in "abc")
     plan, told = planned(solved(*ALL), axes=axes, seeds=2), []
