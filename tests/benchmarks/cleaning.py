@@ -96,6 +96,7 @@ def main():
     parser.add_argument("--count", type=int, default=320)
     parser.add_argument("--with", dest="with_", action="append", default=[], help="rules instead of the default ones")
     parser.add_argument("--train", action="store_true")
+    parser.add_argument("--trainings", type=int, default=1, help="of each sample, with seeds of their own")
     parser.add_argument("-o", dest="overrides", action="append", default=[], help="settings of the trainings")
     arguments = parser.parse_args()
     labels, groups, ours, theirs = Counter(), Counter(), [], []
@@ -111,16 +112,16 @@ def main():
         if arguments.train:
             follow = (f"decisions:file={place / DECISIONS}",)
             longer = as_many_steps(arguments.overrides, place / DECISIONS, result["train"])
-            ours.append(scores_of(folder, longer, seed, follow))
-            theirs.append(scores_of(folder, arguments.overrides, seed))
-            print(
-                f"seed {seed}: test IoU {np.mean(theirs[-1]):.4f} as it is, {np.mean(ours[-1]):.4f} cleaned", flush=True
-            )
+            for again in range(seed, seed + 100 * arguments.trainings, 100):
+                ours.append(scores_of(folder, longer, again, follow))
+                theirs.append(scores_of(folder, arguments.overrides, again))
+                means = f"{np.mean(theirs[-1]):.4f} as it is, {np.mean(ours[-1]):.4f} cleaned"
+                print(f"seed {seed}, trained with {again}: test IoU {means}", flush=True)
     tell("all seeds, labels", labels)
     tell("all seeds, near-duplicate groups", groups)
     if arguments.train:
         gain = paired(ours, theirs)
-        print(f"cleaning gains {gain.value:+.4f} (95% {gain.low:+.4f} .. {gain.high:+.4f}) on {len(ours)} seeds")
+        print(f"cleaning gains {gain.value:+.4f} (95% {gain.low:+.4f} .. {gain.high:+.4f}) in {len(ours)} trainings")
 
 
 if __name__ == "__main__":
