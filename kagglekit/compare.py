@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,27 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     }
 
 
-def on_test(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> dict[str, Any]:
+Submissions = Callable[[], tuple[Dataset, tuple[Path, Path]]]
+
+
+def submissions_of(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> Submissions:
+    """What opens the data of both runs and names their submissions, once, when it is first called."""
+
+    @cache
+    def opened() -> tuple[Dataset, tuple[Path, Path]]:
+        from kagglekit.recipe import validate
+        from kagglekit.solution import resolve
+
+        if not found["same_data"]:
+            raise UsageError("the runs were made of other data")
+        first, second = claim_of(a), claim_of(b)
+        files = tuple(inside(claim.folder, claim.result["submission"]["file"]) for claim in (first, second))
+        return resolve(validate(first.manifest["recipe"]), registry).dataset(Path(first.manifest["data"])), files
+
+    return opened
+
+
+def on_test(registry: Registry, found: dict[str, Any], opened: Submissions) -> dict[str, Any]:
     """JSON-like: what `compare` says of the pictures held out, of the test pictures whose truth is known.
 
     Scores are read from the rows of both submissions, whatever folds and seeds they come from. Raises RunError where
@@ -65,13 +87,13 @@ def on_test(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> dict
 
     try:
         metric = registry.competition(found["competition"])[1].metric
-        dataset, files = _submissions(registry, a, b, found["same_data"])
+        dataset, files = opened()
         counts = [compare_file(path, dataset, metric, progress.track) for path in files]
     except Exception as error:
         raise RunError(f"test part not compared: {_reason(error)}") from error
     pictures = [{name: metric.reduce(one[None]) for name, one in some.items()} for some in counts]
-    difference, names = _difference(pictures, list(pictures[0])), [a.name, b.name]
-    verdict = _verdict(difference, len(pictures[0]), metric.greater_is_better, names)
+    difference = _difference(pictures, list(pictures[0]))
+    verdict = _verdict(difference, len(pictures[0]), metric.greater_is_better, found["runs"])
     return {"common": len(pictures[0]), "difference": difference, "verdict": verdict}
 
 
@@ -97,13 +119,13 @@ def _verdict(gap: dict[str, float] | None, common: int, greater_is_better: bool,
     return f"{names[better]} is better" if gap["low"] > 0 or gap["high"] < 0 else "within noise"
 
 
-def write_page(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> Path:
+def write_page(registry: Registry, found: dict[str, Any], opened: Submissions) -> Path:
     """The page of what `compare` found, below the runs, with the test pictures on which the submissions differ most.
 
     Raises RunError where there can be no page, whatever the reason: the numbers of a comparison stand without it.
     """
     try:
-        return _write_page(registry, a, b, found)
+        return _write_page(registry, found, opened)
     except Exception as error:
         raise RunError(f"no page: {_reason(error)}") from error
 
@@ -113,33 +135,21 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, KagglekitError | OSError) else f"{type(error).__name__}: {error}"
 
 
-def _write_page(registry: Registry, a: Path, b: Path, found: dict[str, Any]) -> Path:
+def _write_page(registry: Registry, found: dict[str, Any], opened: Submissions) -> Path:
     from kagglekit.report.compare_page import write_compare_page
     from kagglekit.report.disagreements import disagreements
 
     _, competition = registry.competition(found["competition"])
     pictures, reason = [], ""
     try:
-        dataset, files = _submissions(registry, a, b, found["same_data"])
+        dataset, files = opened()
         pictures = disagreements(dataset, competition.metric, files, SHOWN, progress.track)
     except Exception as error:  # numbers need no pictures: the page says why there are none
         reason = f"No pictures: {_reason(error)}"
         progress.say(reason)
     classes = competition.classes[1 if competition.task == "multiclass" else 0 :]
-    target = folders.home() / PAGES / f"{a.name}-{b.name}" / "report.html"
+    target = folders.home() / PAGES / "-".join(found["runs"]) / "report.html"
     return write_compare_page(target, found, pictures, classes, reason)
-
-
-def _submissions(registry: Registry, a: Path, b: Path, same_data: bool) -> tuple[Dataset, tuple[Path, Path]]:
-    """The data of both runs, and their submissions."""
-    from kagglekit.recipe import validate
-    from kagglekit.solution import resolve
-
-    if not same_data:
-        raise UsageError("the runs were made of other data")
-    first, second = claim_of(a), claim_of(b)
-    files = tuple(inside(claim.folder, claim.result["submission"]["file"]) for claim in (first, second))
-    return resolve(validate(first.manifest["recipe"]), registry).dataset(Path(first.manifest["data"])), files
 
 
 def beside(registry: Registry, run: Path, competition: Competition, published: Published) -> dict[str, Any]:

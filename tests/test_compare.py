@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kagglekit.cli.compare import summary, summary_beside
-from kagglekit.compare import beside, compare, on_test, runs_of, targets, write_page
+from kagglekit.compare import beside, compare, on_test, runs_of, submissions_of, targets, write_page
 from kagglekit.errors import RunError, UsageError
 from kagglekit.plugins import discover
 from kagglekit.runs import folder as folders
@@ -61,6 +61,28 @@ def runs(trained_once, tmp_path, monkeypatch):
     return tuple(Path(shutil.copytree(run, tmp_path / "runs" / "discs" / run.name)) for run in trained_once)
 
 
+def said_of(registry, runs, found) -> dict:
+    """What is said of the test part."""
+    return on_test(registry, found, submissions_of(registry, *runs, found))
+
+
+def page_of(registry, runs, found) -> Path:
+    """The page of a comparison."""
+    return write_page(registry, found, submissions_of(registry, *runs, found))
+
+
+def test_the_data_are_opened_once_for_numbers_and_page(runs, monkeypatch):
+    from kagglekit.solution import Solution
+
+    opened, plain = [], Solution.dataset
+    monkeypatch.setattr(Solution, "dataset", lambda self, root: opened.append(root) or plain(self, root))
+    registry, found = discover(), compare(*runs)
+    submissions = submissions_of(registry, *runs, found)
+    on_test(registry, found, submissions)
+    write_page(registry, found, submissions)
+    assert len(opened) == 1
+
+
 def test_what_differs_is_named_with_both_values_and_the_rest_is_not(runs):
     found = compare(*runs)
     assert found["recipe"] == {"lr": [0.02, 0.0001], "techniques.toy-tta.settings.identity": [0.75, 0.5]}
@@ -88,24 +110,24 @@ def test_the_difference_is_that_of_the_common_pictures_and_turns_its_sign_with_t
 
 def test_the_difference_on_test_pictures_is_that_of_the_scores_of_both_submissions(runs):
     found, registry = compare(*runs), discover()
-    test = on_test(registry, *runs, found)
+    test = said_of(registry, runs, found)
     a, b = found["scores"]["test"]
     assert test["difference"]["value"] == pytest.approx(b - a) and test["common"] > 0
-    turned = on_test(registry, *runs[::-1], found)
+    turned = said_of(registry, runs[::-1], compare(*runs[::-1]))
     assert turned["difference"]["value"] == pytest.approx(a - b)
     assert (
         f"test picture{'s' * (test['common'] > 1)}: {test['verdict']}"
-        in write_page(registry, *runs, found | {"on_test": test}).read_text()
+        in page_of(registry, runs, found | {"on_test": test}).read_text()
     )
 
 
 def test_where_the_test_part_cannot_be_read_the_reason_is_said(runs):
     found = compare(*runs)
     with pytest.raises(RunError, match="test part not compared: the runs were made of other data"):
-        on_test(discover(), *runs, found | {"same_data": False})
+        said_of(discover(), runs, found | {"same_data": False})
     (runs[1] / "submission.csv").unlink()
     with pytest.raises(RunError, match="test part not compared: "):
-        on_test(discover(), *runs, found)
+        said_of(discover(), runs, found)
 
 
 def test_a_run_against_its_like_is_within_noise(runs):
@@ -138,22 +160,22 @@ def test_what_cannot_be_compared_is_said(runs):
 
 def test_a_page_shows_where_the_submissions_differ_and_says_why_where_it_cannot(runs):
     registry, found = discover(), compare(*runs)
-    path = write_page(registry, *runs, found)
+    path = page_of(registry, runs, found)
     text = path.read_text()
     assert path.parent.name == f"{runs[0].name}-{runs[1].name}" and text.count("<article") == text.count("% differ") > 0
     assert "No pictures" not in text
     assert (
         "No pictures: the runs were made of other data"
-        in write_page(registry, *runs, found | {"same_data": False}).read_text()
+        in page_of(registry, runs, found | {"same_data": False}).read_text()
     )
     (runs[1] / "submission.csv").unlink()
-    assert "No pictures: " in write_page(registry, *runs, found).read_text()
+    assert "No pictures: " in page_of(registry, runs, found).read_text()
 
 
 def test_a_submission_outside_the_run_is_not_opened(runs, tmp_path):
     (runs[1] / "submission.csv").rename(tmp_path / "elsewhere.csv")
     edit(runs[1] / folders.RESULT, lambda r: r["submission"].update(file="../../../elsewhere.csv"))
-    text = write_page(discover(), *runs, compare(*runs)).read_text()
+    text = page_of(discover(), runs, compare(*runs)).read_text()
     assert f"No pictures: run {runs[1].name}: ../../../elsewhere.csv is no file of this run" in text
 
 
@@ -162,7 +184,7 @@ def test_the_page_names_what_a_plugin_failed_at(runs, monkeypatch):
         raise ValueError("odd row")
 
     monkeypatch.setattr("kagglekit.report.disagreements.disagreements", fail)
-    assert "No pictures: ValueError: odd row" in write_page(discover(), *runs, compare(*runs)).read_text()
+    assert "No pictures: ValueError: odd row" in page_of(discover(), runs, compare(*runs)).read_text()
 
 
 @pytest.mark.parametrize("fault", ["no plugin", "no place", "a fault"])
@@ -252,6 +274,6 @@ def test_the_verb_prints_the_table_and_where_the_page_is_and_takes_a_published_s
     assert page.is_file() and f"{names[0]} is better" in done.stdout
     found = json.loads(CliRunner().invoke(kk, ["compare", *names, "--json"]).stdout)
     assert found["page"] == str(page) and found["verdict"] == f"{names[0]} is better"
-    assert found["on_test"]["common"] > 0 and " test pictures: " in done.stdout
+    assert found["on_test"]["common"] > 0 and found["no_test"] == "" and " test pictures: " in done.stdout
     done = CliRunner().invoke(kk, ["compare", names[0], "discs/1st"], catch_exceptions=False)
     assert "not the same test set" in done.stdout and "page" not in done.stdout

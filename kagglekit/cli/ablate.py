@@ -97,11 +97,12 @@ def run(ablation, options: dict[str, Any]) -> dict[str, Any]:
     """Show the plan, then do it, unless only the plan was asked for; returns it."""
     from kagglekit.cli.tune import executor, seconds_of
     from kagglekit.search.ablate import ablate
-    from kagglekit.search.estimate import ablation_costs, fit_seeds, probe
+    from kagglekit.search.estimate import ablation_costs, fit_seeds, probe, with_cleaning
 
     plan, solution, dataset = ablation.plan, ablation.solution, ablation.dataset
     with executor(plan, len(plan.jobs()) * plan.seeds, options) as (slots, execute):
         probed = probe(solution, dataset, plan.rungs[0])
+        probed = with_cleaning(probed, solution, dataset, ablation.mark, plan.rungs[0].image_size)
         if options["budget"]:
             seeds = fit_seeds(plan, solution, dataset, slots, probed, seconds_of(options["budget"]))
             plan = replace(plan, seeds=seeds)

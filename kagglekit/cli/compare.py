@@ -21,7 +21,7 @@ def compare_command(runs, as_json):
     `kk solutions ID` lists them; its score is the host's, on pictures whose truth is not public.
     """
     from kagglekit import progress
-    from kagglekit.compare import beside, compare, on_test, targets, write_page
+    from kagglekit.compare import beside, compare, on_test, submissions_of, targets, write_page
     from kagglekit.errors import RunError
 
     plugins = registry()
@@ -31,15 +31,17 @@ def compare_command(runs, as_json):
         if not as_json:  # before the page, which may take its time or fail
             click.echo(summary_beside(found) if solution else summary(found))
         if not solution:
+            opened = submissions_of(plugins, *paths, found)
             try:
-                found["on_test"] = on_test(plugins, *paths, found)
+                found |= {"on_test": on_test(plugins, found, opened), "no_test": ""}
                 said = difference_text(found["on_test"], found["runs"], "test pictures")
             except RunError as error:
-                found["on_test"], said = None, str(error)
+                found |= {"on_test": None, "no_test": str(error)}
+                said = found["no_test"]
             if not as_json and said:
                 click.echo(said)
             try:
-                found |= {"page": str(write_page(plugins, *paths, found)), "no_page": ""}
+                found |= {"page": str(write_page(plugins, found, opened)), "no_page": ""}
             except RunError as error:
                 found |= {"page": None, "no_page": str(error)}
             if not as_json:

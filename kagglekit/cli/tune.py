@@ -165,7 +165,7 @@ def usual_preset(competition, data: Path | None) -> str | None:
 def run(search, options: dict[str, Any]) -> dict[str, Any]:
     """Show the plan, then do it, unless only the plan was asked for or the result is there; returns it."""
     from kagglekit import progress
-    from kagglekit.search.estimate import estimate, fit_budget, probe
+    from kagglekit.search.estimate import estimate, fit_budget, probe, with_cleaning
     from kagglekit.search.ladder import wave_of
     from kagglekit.search.storage import Storage
     from kagglekit.search.tune import known, tune
@@ -180,6 +180,7 @@ def run(search, options: dict[str, Any]) -> dict[str, Any]:
         if slots > wave_of(plan):  # else most of the workers would wait for the slowest of a few trials
             plan = replace(plan, eager=True)
         probed, limit = probe(solution, dataset, plan.rungs[-1]), None
+        probed = with_cleaning(probed, solution, dataset, search.mark, plan.rungs[-1].image_size)
         if options["budget"]:
             budget = seconds_of(options["budget"])
             plan = replace(plan, trials=fit_budget(plan, solution, dataset, slots, probed, budget))
@@ -257,7 +258,7 @@ def cleaning_text(costs: dict[str, Any]) -> list[str]:
 
     if not costs["cleaning"]:
         return []
-    return [f"cleaning trains networks once, about {duration_text(costs['cleaning'])}; known findings cost nothing"]
+    return [f"cleaning trains networks once, about {duration_text(costs['cleaning'])}"]
 
 
 def summary(folder: Path, result: dict[str, Any]) -> str:

@@ -22,14 +22,7 @@ def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Fin
 
     if len(solution.who_answers("kk_clean")) == 1:  # the engine alone, which distrusts nothing
         return solution.clean(dataset)
-    rules = [
-        [t.name, dataclasses.asdict(t)]
-        for t in solution.techniques
-        if hasattr(t, "kk_clean") or hasattr(t, "kk_dataset")  # who changes the data changes what is found
-    ]
-    recipe = solution.recipe
-    key = digest([mark, cleaner_version(solution), recipe.competition, recipe.settings, rules])
-    path = folders.cache() / "findings" / f"{key}.json"
+    path = _place(solution, mark)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # trials that begin together would each train what cleans
         if (kept := _read(path)) is not None:
@@ -37,6 +30,22 @@ def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Fin
         found = list(solution.clean(dataset))
         write_text(path, json.dumps([dataclasses.asdict(one) for one in found]))
     return found
+
+
+def known(solution: Solution, mark: str) -> bool:
+    """Is there an answer of `findings_of` that costs nothing?"""
+    return _read(_place(solution, mark)) is not None
+
+
+def _place(solution: Solution, mark: str) -> Path:
+    rules = [
+        [t.name, dataclasses.asdict(t)]
+        for t in solution.techniques
+        if hasattr(t, "kk_clean") or hasattr(t, "kk_dataset")  # who changes the data changes what is found
+    ]
+    recipe = solution.recipe
+    key = digest([mark, cleaner_version(solution), recipe.competition, recipe.settings, rules])
+    return folders.cache() / "findings" / f"{key}.json"
 
 
 def _read(path: Path) -> list[Finding] | None:

@@ -89,7 +89,7 @@ class Store:
         return replace(self, labels={**self.labels, **labels}) if labels else self
 
     def small_label(self, sample: Sample, mask: np.ndarray) -> str:
-        """A mask of the picture's size brought to that of the store, as a PNG in text: 200,000 fit into memory."""
+        """A mask of the picture's size brought to that of the store, as a PNG in text, which takes little memory."""
         return mask_png.to_text(resize_mask(mask, self.shape(sample), self.task), self.task)
 
     def fill(self, dataset: Dataset, samples: Sequence[Sample], track: Track = untracked) -> dict[str, str]:

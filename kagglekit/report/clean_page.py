@@ -73,21 +73,21 @@ def _pictures(
     dataset: Dataset, samples: Mapping[str, Sample], one: Finding, task: str, limit: int
 ) -> Iterator[dict[str, Any]]:
     """The sample of a finding, the mask that it proposes, and the first one that it is related to."""
-    shown = [(one.sample, ""), *((name, "") for name in one.related[:1])]
-    shown[1:1] = [("proposed", one.mask)] if one.mask else []
-    for name, proposal in shown:
-        sample = samples.get(one.sample if proposal else name)
-        if sample is None:
+    for name in (one.sample, *one.related[:1]):
+        if name not in samples:
             continue
         try:
-            image, mask = labelled(dataset, sample, task)
-            mask = small_proposal(proposal, sample, mask, task) if proposal else mask
+            image, mask = labelled(dataset, samples[name], task)
+            shown = [(name, mask, "its label")]
+            if one.mask and name == one.sample:
+                shown.append(("proposed", small_proposal(one.mask, samples[name], mask, task), "the proposed mask"))
         except DataError as error:
-            yield {"name": name, "fault": str(error)}
+            yield {"name": name, "fault": str(error), "alt": ""}
             continue
-        picture = figures.truth_picture(image, mask, SIDE)
-        uri = figures.jpeg_data_uri(picture, limit)
-        yield {"name": name, "fault": "", "uri": uri, "size": picture.shape[1::-1]}
+        for title, outline, what in shown:
+            picture = figures.truth_picture(image, outline, SIDE)
+            uri, size = figures.jpeg_data_uri(picture, limit), picture.shape[1::-1]
+            yield {"name": title, "fault": "", "uri": uri, "size": size, "alt": f"{name} with {what} outlined"}
 
 
 def labelled(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, np.ndarray]:

@@ -166,14 +166,9 @@ class Study:
         def turn(key: Key) -> tuple:
             _, number, seed = key
             on = jobs[number][0]
-            # Where cleaning trains networks, one training sets that off, and those that need no findings come next.
-            return (
-                (number + seed > 0) and bool(slow & on),
-                bool(number + seed) and bool(slow),
-                seed,
-                number > 0,
-                len(on),
-            )
+            # Where cleaning trains networks, everything sets that off, and those that need no findings come next.
+            waits = bool(slow & on) and number + seed > 0
+            return waits, seed, number > 0, len(on)
 
         keys = sorted(((0, number, seed) for seed in range(self.plan.seeds) for number in range(len(jobs))), key=turn)
         done = {key for key, outcome in self.results.items() if outcome.status == "done"}

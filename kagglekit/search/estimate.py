@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kagglekit import progress
+from kagglekit.data.findings import known
 from kagglekit.errors import KagglekitError, UsageError
 from kagglekit.protocols import Dataset
 from kagglekit.search.ablation import AblationPlan
@@ -22,11 +23,15 @@ SETUP = 2.0  # seconds a trial spends on reading, building and writing
 
 @dataclass(frozen=True)
 class Probe:
-    """What a training step costs: seconds, and bytes of memory, at one rung; and the network's parameters."""
+    """What a training step costs: seconds, and bytes of memory, at one rung; and the network's parameters.
+
+    `cleaning`: seconds of the networks that rules train on all pictures, once for all trials.
+    """
 
     seconds: float
     memory: int
     parameters: int
+    cleaning: float = 0.0
 
 
 def probe(solution: Solution, dataset: Dataset, rung: Rung) -> Probe:
@@ -88,10 +93,12 @@ def windows(dataset: Dataset, side: int) -> tuple[float, float]:
     return grid, grid / tiling.step**2
 
 
-def cleaning(solution: Solution, dataset: Dataset, side: int, probed: Probe) -> float:
-    """Seconds of the networks that rules train on all pictures, once for all trials; `probed` at `side` pixels."""
+def with_cleaning(probed: Probe, solution: Solution, dataset: Dataset, mark: str, side: int) -> Probe:
+    """The probe, taken at `side` pixels, and what cleaning data with the fingerprint `mark` will cost."""
+    if known(solution, mark):
+        return probed
     pixels = sum(t.learned_pixels(len(dataset.train)) for t in solution.techniques if hasattr(t, "learned_pixels"))
-    return probed.seconds / (solution.recipe.batch_size * side**2) * pixels
+    return replace(probed, cleaning=probed.seconds / (solution.recipe.batch_size * side**2) * pixels)
 
 
 def counts(plan: Plan) -> list[int]:
@@ -109,8 +116,7 @@ def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probe
     recipe = plan.recipe
     top = plan.rungs[-1]
     views = len(solution.views())
-    first = cleaning(solution, dataset, top.image_size, probed)  # which all trials wait for
-    rungs, total = [], first
+    rungs, total = [], probed.cleaning  # which all trials wait for
     for rung, trials in zip(plan.rungs, counts(plan), strict=True):
         each = probed.seconds / recipe.batch_size * (rung.image_size / top.image_size) ** 2
         drawn, looks = windows(dataset, rung.image_size)
@@ -121,14 +127,14 @@ def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probe
         store = drawn * rung.image_size**2 * (dataset.channels + 1)
         rungs.append({"text": str(rung), "trials": trials, "seconds": seconds, "store": store})
     kept = probed.parameters * 4 * (top.epochs + 3)
-    full = first + plan.trials * plan.repeats * rungs[-1]["seconds"]
+    full = probed.cleaning + plan.trials * plan.repeats * rungs[-1]["seconds"]
     return {
         "rungs": rungs,
         "trials": sum(rung["trials"] for rung in rungs),
         "slots": slots,
         "seconds": total,
-        "cleaning": first,
-        "device_seconds": first + sum(rung["seconds"] * rung["trials"] for rung in rungs),
+        "cleaning": probed.cleaning,
+        "device_seconds": probed.cleaning + sum(rung["seconds"] * rung["trials"] for rung in rungs),
         "full_seconds": full,
         "memory": probed.memory * slots,
         "disk": sum(rung["store"] for rung in rungs) + kept * max(counts(plan)),
@@ -164,7 +170,6 @@ def ablation_costs(
     looks = 3 * views  # members times views: once for the training's own score, once more for its variants
     training = SETUP + each * (trained + held_out * LOOK * (rung.epochs + 2 * looks))
     jobs = [training for _ in plan.jobs()]
-    first = cleaning(solution, dataset, rung.image_size, probed)  # some trainings need not wait for it
     stored = drawn * rung.image_size**2 * (dataset.channels + 1)
     probabilities = 2 * drawn / recipe.folds * rung.image_size**2 * len(solution.competition.classes) * looks
     trainings = len(jobs) * plan.seeds
@@ -172,8 +177,8 @@ def ablation_costs(
         "jobs": jobs,
         "trainings": trainings,
         "slots": slots,
-        "cleaning": first,
-        "seconds": (first + sum(jobs) * plan.seeds) / min(slots, trainings),
+        "cleaning": probed.cleaning,
+        "seconds": (probed.cleaning + sum(jobs) * plan.seeds) / min(slots, trainings),
         "disk": stored + trainings * (probed.parameters * 4 * (rung.epochs + 3) + probabilities),
     }
 

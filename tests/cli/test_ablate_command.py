@@ -90,9 +90,6 @@ def test_a_budget_leaves_out_seeds_before_anything_else():
         class competition:
             classes = ("disc",)
 
-        recipe = Recipe(competition="discs")
-        techniques = ()
-
         @staticmethod
         def views():
             return (1, 2)
@@ -106,11 +103,11 @@ def test_a_budget_leaves_out_seeds_before_anything_else():
     assert ablation_costs(plan, Solved, data, 2, probed)["seconds"] == pytest.approx(costs["seconds"] / 2)
 
 
-def test_networks_that_clean_count_once_and_are_told(monkeypatch):
+def test_networks_that_clean_count_once_and_are_told_unless_their_findings_are_known(monkeypatch):
     from kagglekit.cli.ablate import plan_text
     from kagglekit.recipe import Recipe
     from kagglekit.search.ablation import AblationPlan, Axis
-    from kagglekit.search.estimate import Probe, ablation_costs
+    from kagglekit.search.estimate import Probe, ablation_costs, with_cleaning
     from tests.worlds import discs
 
     class Cleaner:
@@ -126,18 +123,21 @@ def test_networks_that_clean_count_once_and_are_told(monkeypatch):
             classes = ("disc",)
 
         recipe = Recipe(competition="discs", batch_size=4)
-        techniques: tuple = ()
+        techniques = (object(), Cleaner())
 
         @staticmethod
         def views():
             return (1,)
 
+    findings = set()
+    monkeypatch.setattr("kagglekit.search.estimate.known", lambda solution, mark: mark in findings)
     plan = AblationPlan("x", Solved.recipe, (Axis("a", ("a",), False),), seeds=3)
-    side, probed = plan.rungs[0].image_size, Probe(2.0, 0, 1000)
-    before = ablation_costs(plan, Solved, discs(10), 1, probed)
-    assert before["cleaning"] == 0 and "cleaning" not in plan_text(plan, before)
-    monkeypatch.setattr(Solved, "techniques", (object(), Cleaner()))
-    after = ablation_costs(plan, Solved, discs(10), 1, probed)
-    assert after["cleaning"] == pytest.approx(2.0 / 4 / side**2 * 10 * 256 * 128)
+    side, plain = plan.rungs[0].image_size, Probe(2.0, 0, 1000)
+    probed = with_cleaning(plain, Solved, discs(10), "mark", side)
+    assert probed.cleaning == pytest.approx(2.0 / 4 / side**2 * 10 * 256 * 128)
+    before, after = (ablation_costs(plan, Solved, discs(10), 1, one) for one in (plain, probed))
+    assert "cleaning" not in plan_text(plan, before)
     assert after["seconds"] == pytest.approx(before["seconds"] + after["cleaning"])
     assert "cleaning trains networks once, about" in plan_text(plan, after)
+    findings.add("mark")
+    assert with_cleaning(plain, Solved, discs(10), "mark", side) == plain

@@ -179,7 +179,7 @@ def test_a_proposed_mask_lies_beside_the_decisions_and_a_run_takes_it(data):
     (told,) = result["findings"]
     assert told["mask"] == decided.mask and result["distrusted"] == 1, "the table holds no pictures"
     page = (folder / "findings.html").read_text()
-    assert "relabelled" in page and "proposed" in page
+    assert "new mask" in page and 'alt="s005 with the proposed mask outlined"' in page
     specs = [{"name": "decisions", "settings": {"file": str(folder / "decisions.toml")}}]
     taken = toy(world(data), Mend, Decide, techniques=specs)
     (found,) = taken.clean(taken.dataset(data))

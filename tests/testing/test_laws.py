@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from kagglekit import Finding, hookimpl
 from kagglekit.plugins import build, discover
 from kagglekit.testing import all_laws, examine
 from tests.helpers import techniques_of, write_plugin
@@ -25,6 +26,26 @@ def test_a_plugin_for_every_law_breaks_it_and_each_law_has_a_sentence():
     assert {law.name for law in laws} == {*COMPETITION, *TECHNIQUE, *INSTALLED}
     assert len(COMPETITION) + len(TECHNIQUE) + len(INSTALLED) == LAWS
     assert all(re.fullmatch(r"[A-Za-z].{20,}\.", law.text) for law in laws)
+
+
+@pytest.mark.parametrize(
+    ("action", "mask", "fault"),
+    [
+        ("relabel", "", "those who relabel, and they alone, give a mask"),
+        ("drop", "AAAA", "those who relabel, and they alone, give a mask"),
+        ("relabel", "AAAA", "not a PNG, or damaged"),
+        ("delete", "", "an action is neither drop, keep nor relabel"),
+    ],
+)
+def test_a_rule_that_proposes_no_mask_or_none_that_can_be_read_breaks_the_law_of_findings(action, mask, fault):
+    @hookimpl
+    def kk_clean(dataset):
+        return [Finding(dataset.train[0].id, "odd", 1.0, action, mask=mask)]
+
+    module = fresh("competition")
+    module.kk_clean = kk_clean
+    reasons = failing("sound", registry(module, "sound"))
+    assert fault in reasons["findings_are_reproducible_and_name_samples"]
 
 
 @pytest.mark.slow
