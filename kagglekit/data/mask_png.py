@@ -45,7 +45,7 @@ def decode(data: bytes, who: str, size: Size, task: Task, classes: int) -> np.nd
     bits deep.
     """
     import numpy as np
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # a slide's mask is as large as the slide
     try:
@@ -53,6 +53,8 @@ def decode(data: bytes, who: str, size: Size, task: Task, classes: int) -> np.nd
         if image.format != "PNG":
             raise ValueError(f"it is a {image.format}")
         array = np.asarray(image)  # a palette stays indices
+    except UnidentifiedImageError:
+        raise DataError(f"{who}: not a PNG, or damaged; save it again") from None
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise DataError(f"{who}: not a PNG, or damaged: {error}; save it again") from error
     if array.ndim != 2 or array.shape != tuple(size):

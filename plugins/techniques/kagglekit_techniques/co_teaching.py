@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from kagglekit.types import Competition
 
 
+SURE = 0.5  # median agreement with the labels above which networks may complete them
+
+
 @dataclass(frozen=True)
 class CoTeaching:
     """Distrust labels that networks disagree with which were trained on other samples, robustly against wrong labels.
@@ -25,10 +28,11 @@ class CoTeaching:
     hardest `forget` (Han et al., 2018). Then both predict the fold. A label is distrusted if its agreement with the
     mean of both (IoU; Dice of several classes, the mean IoU of a label map) is below `threshold`, and dropped. One that
     seems to leave out a region larger than `missed`, which networks and colours together make likely (see
-    `missed_region`), is completed by it for training. 0 switches either off. `combine`: "or" adds these findings to
-    those of the rules before, "and" keeps of both only the samples that both distrust. The 2nd place of the Korean hair
-    contest dropped labels with an IoU below 0.8 at 512 pixels; its slides join this rule and that of areas by "or", its
-    code by "and".
+    `missed_region`), is completed by it for training; or only shown, where half of all labels agree with the networks
+    by less than `SURE`: those have not learned enough to draw. 0 switches either off. `combine`: "or" adds these
+    findings to those of the rules before, "and" keeps of both only the samples that both distrust. The 2nd place of the
+    Korean hair contest dropped labels with an IoU below 0.8 at 512 pixels; its slides join this rule and that of areas
+    by "or", its code by "and".
     """
 
     name: ClassVar[str] = "co-teaching"
@@ -108,7 +112,7 @@ class CoTeaching:
                     f"{self.folds} folds; bring more data, or use --without {self.name}"
                 )
             measured = dict(self._measure(store, samples, recipe, competition))
-        found = []
+        found, drawing = [], self._may_draw([agreement for agreement, *_ in measured.values()])
         for sample in samples:
             agreement, missed, region = measured[sample.id]
             if agreement < self.threshold:
@@ -116,10 +120,24 @@ class CoTeaching:
                 found.append(Finding(sample.id, f"{self.name}/disagreement", round(1 - agreement, 4), "drop", text))
             elif self.missed and missed > self.missed:
                 text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
-                whole = completed(dataset.read_mask(sample), region, task)
-                score, mask = round(missed / self.missed, 4), to_text(whole, task)
-                found.append(Finding(sample.id, f"{self.name}/missed region", score, "relabel", text, mask=mask))
+                mask = to_text(completed(dataset.read_mask(sample), region, task), task) if drawing else ""
+                score, action = round(missed / self.missed, 4), "relabel" if drawing else "keep"
+                found.append(Finding(sample.id, f"{self.name}/missed region", score, action, text, mask=mask))
         return found
+
+    def _may_draw(self, agreements: Sequence[float]) -> bool:
+        """Have the networks learned enough for masks of theirs to be learned from?"""
+        from statistics import median
+
+        from kagglekit import progress
+
+        usual = median(agreements)
+        if usual < SURE:
+            progress.say(
+                f"{self.name}: its networks agree with half of the labels by less than {usual:.2f}: what they seem to "
+                f"leave out is only shown (more pictures or -o techniques.{self.name}.epochs=N help)"
+            )
+        return usual >= SURE
 
     def _measure(
         self, store: Store, samples: Sequence[Sample], recipe: Recipe, competition: Competition

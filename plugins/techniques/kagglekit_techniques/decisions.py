@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,10 +65,12 @@ class Decide:
         return Relabelled(dataset, masks, competition.task, len(competition.classes)) if masks else dataset
 
     @hookimpl(wrapper=True)
-    def kk_clean(self):
+    def kk_clean(self, dataset, competition):
         """What was found so far, corrected by a person."""
         found = yield
-        file = self._read()
+        from kagglekit.data import mask_png
+
+        file, size_of = self._read(), {sample.id: sample.size for sample in dataset.train}
         decided = {one.sample: one for one in file.decisions}
         spared = {name for name, one in decided.items() if one.action in ("keep", "relabel")}
         ours = [
@@ -78,8 +79,8 @@ class Decide:
             if one.action == "drop"
         ]
         for name, path in file.masks(signed=False).items():
-            one = decided[name]
-            mask = b64encode(path.read_bytes()).decode()
+            one, task = decided[name], competition.task
+            mask = mask_png.to_text(mask_png.read(path, size_of[name], task, len(competition.classes)), task)
             ours.append(Finding(name, one.rule or self.name, 1.0, "relabel", one.why or "proposed", mask=mask))
         return [*(one for one in found if one.sample not in spared or one.action == "keep"), *ours]
 
