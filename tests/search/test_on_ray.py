@@ -1,5 +1,6 @@
 """The ladder on a real Ray: the same table as in-process, crashed workers, a lost node, killed drivers."""
 
+import contextlib
 import json
 import os
 import random
@@ -108,8 +109,10 @@ def begun(folder: Path, env: dict[str, str], *words: str) -> subprocess.Popen:
 
 
 def recorded(record: Path) -> int:
-    """Trials in the record."""
-    with sqlite3.connect(record) as connection:
+    """Trials in the record; none before its tables are there, a moment after the file."""
+    with contextlib.closing(sqlite3.connect(record)) as connection:
+        if not connection.execute("select 1 from sqlite_master where name = 'trials'").fetchone():
+            return 0
         return connection.execute("select count(*) from trials").fetchone()[0]
 
 
