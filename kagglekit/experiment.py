@@ -15,9 +15,10 @@ from kagglekit.pipeline import Request, execute
 from kagglekit.plugins import blaming
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
-from kagglekit.runs.identity import code_version, identity, manifest, source_hashes
+from kagglekit.runs.identity import code_version, identity, manifest, source_hashes, training_identity
 from kagglekit.runs.ledger import Ledger
 from kagglekit.samples import is_drawn
+from kagglekit.trainings import take_over
 
 
 def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
@@ -51,7 +52,10 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
             folders.write_hashes(folder / folders.CODE, source_hashes(solution))
             record = manifest(solution, mark, code, request.data, request.command)
             asked = {"fidelity": request.fidelity, "workers": request.workers, "drawn": is_drawn(request.data)}
-            folders.write_json(folder / folders.MANIFEST, {**record, **asked})
+            training = training_identity(solution, mark)
+            if not request.again and (known := take_over(folder, training)):
+                progress.say(f"run {known} trained the same network; its checkpoints are taken over")
+            folders.write_json(folder / folders.MANIFEST, {**record, **asked, "training": training})
         ledger.record(folder)
         with progress.logged(folder / "log.txt"), blaming(solution.plugins):
             result = execute(request, dataset, mark, folder, started)

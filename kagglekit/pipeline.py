@@ -17,6 +17,7 @@ from kagglekit.judging import Judged, judge, submit
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution
+from kagglekit.trainings import CHECKPOINTS, members_of, name_of, taken_over
 from kagglekit.types import Member
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def execute(request: Request, dataset: Dataset, mark: str, folder: Path, started
     }
     write_run_page(folder, examples, result)
     folders.write_json(folder / folders.RESULT, result)  # last: this file marks the run as done
-    for state in (folder / "checkpoints").rglob(STATE):
+    for state in (folder / CHECKPOINTS).rglob(STATE):
         state.unlink()
     return result
 
@@ -131,6 +132,9 @@ def validated(
 
 def train(request: Request, data: Data, folder: Path) -> tuple[list[Member], list[dict], str]:
     """Checkpoints of all epochs, the history, and the weights it began with; for each fold that is held out."""
+    if known := taken_over(folder):
+        request.seen.update(known.seen)
+        return members_of(folder, known.history, data.splits[0].fold), known.history, known.weights
     members, history, weights = [], [], ""
     with cluster.connected(request.address) if request.workers > 1 else contextlib.nullcontext():
         for part in data.splits:
@@ -138,7 +142,7 @@ def train(request: Request, data: Data, folder: Path) -> tuple[list[Member], lis
             if not alone:
                 everything = part.fold == EVERYTHING
                 progress.say("nothing held out: this network predicts" if everything else f"fold {part.fold} held out")
-            place = folder / "checkpoints" if alone else folder / "checkpoints" / name_of(part.fold)
+            place = folder / CHECKPOINTS if alone else folder / CHECKPOINTS / name_of(part.fold)
             checkpoints, rows, weights = train_part(request, data, part, place)
             members += checkpoints
             history += rows if alone else [{"fold": part.fold, **row} for row in rows]
@@ -180,11 +184,6 @@ def job_of(solution: Solution, data: Data, part: Split, place: Path, **more: Any
         make_optimizer=solution.optimizer,
         **more,
     )
-
-
-def name_of(fold: int) -> str:
-    """The folder of a fold's checkpoints."""
-    return "everything" if fold == EVERYTHING else f"fold-{fold}"
 
 
 def write_history(folder: Path, history: Sequence[dict[str, Any]]) -> None:

@@ -135,7 +135,7 @@ def kk(tmp_path: Path, *arguments: str, **changes: str) -> subprocess.CompletedP
         env=environment(tmp_path, **changes),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import KagglekitError, RunError, UsageError
-from kagglekit.pipeline import name_of
 from kagglekit.recipe import digest
 from kagglekit.reproduce import flat
 from kagglekit.runs import folder as folders
 from kagglekit.runs.ledger import Ledger
 from kagglekit.samples import was_drawn
+from kagglekit.trainings import name_of
 
 SEARCHES = "searches"  # below the runs
 AXES = ("epoch", "fold")  # columns of a history that are no curves

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import PluginError
-from kagglekit.plugins import Plugin
+from kagglekit.plugins import SPECS, Plugin
 from kagglekit.recipe import digest
 from kagglekit.solution import Solution
 
@@ -34,13 +34,34 @@ RECORDED = (
 )
 
 
+AFTER = {"kk_tta", "kk_ensemble", "kk_postprocess"}  # hooks that change nothing of what is trained
+
+
+def acts_after_training(technique: Any) -> bool:
+    """Does a technique (class or instance) change nothing of what is trained, so that it can be judged afterwards?"""
+    return {name for name in SPECS if hasattr(technique, name)} <= AFTER
+
+
 def identity(solution: Solution, fingerprint: str, code: str) -> str:
     """12 hex digits that name the experiment; the folder of its run. A file of encoder weights counts by content."""
+    return digest([solution.recipe.identity(), fingerprint, code, *_content(solution)])[:12]
+
+
+def training_identity(solution: Solution, fingerprint: str) -> str:
+    """12 hex digits that name what is trained: equal for solutions that differ only in what follows training."""
+    recipe, techniques = solution.recipe, [t for t in solution.techniques if not acts_after_training(t)]
+    names = {technique.name for technique in techniques}
+    trained = recipe.model_copy(update={"techniques": tuple(t for t in recipe.techniques if t.name in names)})
+    owners = [solution.plugins[0], *(solution.registry.technique(name)[0] for name in names)]
+    code = _digest_of(source_hashes(solution, owners))
+    return digest([trained.identity(), fingerprint, code, *_content(solution)])[:12]
+
+
+def _content(solution: Solution) -> list[str]:
     from kagglekit.data.fingerprint import hash_file
 
     weights = Path(solution.recipe.encoder_weights)
-    content = [hash_file(weights)] if weights.is_file() else []
-    return digest([solution.recipe.identity(), fingerprint, code, *content])[:12]
+    return [hash_file(weights)] if weights.is_file() else []
 
 
 def code_version(solution: Solution) -> str:

@@ -16,11 +16,11 @@ from kagglekit import progress
 from kagglekit.errors import KagglekitError, UsageError, did_you_mean
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe
+from kagglekit.runs.identity import acts_after_training
 from kagglekit.search.ladder import Task
 from kagglekit.search.propose import Config
 from kagglekit.search.rungs import Rung
 from kagglekit.search.trials import Key, Outcome, Trials
-from kagglekit.search.variants import acts_after_training
 from kagglekit.solution import Solution, resolve
 
 On = frozenset[str]

@@ -119,8 +119,9 @@ def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict
     params = _arrived(task, tree)
 
     def approve() -> None:
-        # Whoever goes on after the last epoch reads no setting of training any more.
-        check(solution, params, seen, solution.recipe.looked() if seen.get("trained") else None, asked)
+        # Whoever goes on after the last epoch, or takes over a training, reads no setting of training any more.
+        trained = seen.get("trained")
+        check(solution, params, seen, solution.recipe.looked() if trained else None, asked if trained else None)
 
     request = Request(
         solution, place.data, command=place.command, only_validation=True, report=row, approve=approve, seen=seen

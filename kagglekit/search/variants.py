@@ -16,20 +16,14 @@ from kagglekit.data.fingerprint import fingerprint
 from kagglekit.data.prepare import Data, prepare
 from kagglekit.errors import RunError
 from kagglekit.judging import Chosen, choose_members, weigh
-from kagglekit.plugins import SPECS
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
+from kagglekit.trainings import members_of
 from kagglekit.types import Member, View
 
-AFTER = {"kk_tta", "kk_ensemble", "kk_postprocess"}
 CACHE = "apart"  # below a run's folder
 WAYS = "variants.json"
-
-
-def acts_after_training(technique: Any) -> bool:
-    """Does a technique (class or instance) change nothing of what is trained, so that it can be judged afterwards?"""
-    return {name for name in SPECS if hasattr(technique, name)} <= AFTER
 
 
 def judge_variants(
@@ -49,7 +43,11 @@ def judge_variants(
         dataset = solution.dataset(place)
         mark = fingerprint(place, dataset.files, folders.cache())
         data = prepare(solution, dataset, mark, test=False)
-        members = members_of(folder, record, data.splits[0].fold)
+        try:
+            members = members_of(folder, record["history"], data.splits[0].fold)
+        except FileNotFoundError as error:
+            said = f"run {folder.name}: {error} is gone; remove {folder} and repeat the command"
+            raise RunError(said) from error
         for name, verdict in _judge(solution, data, members, folder, missing).items():
             known[keys[name]] = verdict
         folders.write_json(path, known)
@@ -57,24 +55,11 @@ def judge_variants(
     return {name: known[key] for name, key in keys.items()}
 
 
-def members_of(folder: Path, record: Mapping[str, Any], fold: int) -> list[Member]:
-    """All checkpoints of a run with one fold held out, in order of epoch; raises RunError where one is gone."""
-    from kagglekit.train.checkpoint import epoch_path
-
-    found = [
-        Member(epoch_path(folder / "checkpoints", row["epoch"]), row["epoch"], fold, row["valid_score"])
-        for row in record["history"]
-    ]
-    if gone := [m for m in found if not m.path.is_file()]:
-        raise RunError(f"run {folder.name}: {gone[0].path.name} is gone; remove {folder} and repeat the command")
-    return found
-
-
 def lost_weights(folder: Path, record: Mapping[str, Any]) -> bool:
     """Have checkpoints of a run been removed, as searches do with trials that won nothing?"""
     try:
-        members_of(folder, record, 0)
-    except RunError:
+        members_of(folder, record["history"], 0)
+    except FileNotFoundError:
         return True
     return False
 

@@ -1,6 +1,7 @@
 """The rules of the house, read from the sources: what the engine may know, who may import whom, how long things are."""
 
 import ast
+import os
 import re
 import types
 from pathlib import Path
@@ -24,7 +25,7 @@ ORDER = (
     ("train",),
     ("predict",),
     ("report",),
-    ("judging", "blending", "cluster", "cleaning"),
+    ("judging", "blending", "cluster", "cleaning", "trainings"),
     ("eda",),
     ("pipeline",),
     ("distributed_run",),
@@ -255,3 +256,11 @@ def test_test_names_are_sentences():
                 if node.name.count("_") < 3:
                     short.append(f"{name_of(path)}: {node.name}")
     assert short == [] and swept > 300
+
+
+@pytest.mark.xdist_group("house")
+def test_tests_of_a_group_run_in_one_process(request):
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("one process runs all tests")
+    # The name is how a group is told; where that goes wrong, what tests share is made in every process, in silence.
+    assert request.node.nodeid.endswith("@house")

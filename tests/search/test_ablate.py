@@ -11,11 +11,11 @@ from kagglekit.errors import UsageError
 from kagglekit.plugins import discover
 from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
+from kagglekit.runs.identity import acts_after_training
 from kagglekit.search.ablate import ABLATION, ablate, ablation_of
 from kagglekit.search.ablation import AblationPlan, Axis, Study, axes_of
 from kagglekit.search.local import climb, objective_at
 from kagglekit.search.trials import Outcome, Trials
-from kagglekit.search.variants import acts_after_training
 from kagglekit.solution import resolve
 from tests.search.world import at_hand
 
