@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kagglekit.recipe import Recipe
+from kagglekit.search.looks import looks_of
 from kagglekit.search.promote import Candidate, kind_of, promote
 from kagglekit.search.propose import Config, propose
 from kagglekit.search.rungs import Rung, climbers
-from kagglekit.search.space import Params, Space, apply, contains, values_of
+from kagglekit.search.space import Params, Space, apply, values_of
 from kagglekit.search.trials import Key, Outcome, Trials
 
 WAVES = 4  # in so many waves the lowest rung's trials are proposed
@@ -43,6 +44,15 @@ class Plan:
     prune: bool = False
     eager: bool = False
     greater_is_better: bool = True
+    after: tuple[str, ...] = ()  # keys of the space that act after training
+
+    @property
+    def judging(self) -> Params:
+        """The recipe's own settings after training, which all trials are judged with; none without a prior."""
+        if not (self.prior and self.after):
+            return {}
+        own = values_of(self.recipe, self.space)
+        return {key: own[key] for key in self.after if key in own}
 
     @property
     def climbers(self) -> list[int]:
@@ -68,7 +78,8 @@ class Plan:
 class Task:
     """A trial to run: names and numbers only, so that it can travel.
 
-    `variants` are further recipes, by name, that its network is judged with after training.
+    `variants` are further recipes, by name, that its network is judged with after training; where they come of `looks`
+    (see `kagglekit.search.looks`) the best of them counts.
     """
 
     key: Key
@@ -79,6 +90,7 @@ class Task:
     sign: int = 1
     bars: tuple[float, ...] = ()
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    looks: dict[str, Params] = field(default_factory=dict)
     label: str = ""
 
     @property
@@ -159,20 +171,38 @@ class Ladder:
 
     def task(self, key: Key) -> Task:
         """What a worker needs to run a trial."""
+        rung, number, _ = key
+        judging, last = self.plan.judging, self.plan.is_last(rung)
+        params = self.configs[number].params | judging
+        looks = looks_of(self.configs, number, judging) if last and judging else {}
+        variants = {name: self._tree(key, params | look) for name, look in looks.items()}
+        below = self.results.get((rung - 1, number, 0))
+        warm = below.checkpoint if below and self.plan.warm else ""
+        tree = self._tree(key, params)
+        return Task(key, tree, params, warm, last, self.sign, self.bars(key), variants, looks)
+
+    def settled(self, number: int) -> Params:
+        """The settings that a trial of the last rung is best judged with."""
+        outcome = self.results[len(self.plan.rungs) - 1, number, 0]
+        return self.configs[number].params | self.plan.judging | outcome.look
+
+    def winning_tree(self, number: int) -> dict[str, Any]:
+        """The recipe of a trial of the last rung, with everything that it changed."""
+        task = self.task((len(self.plan.rungs) - 1, number, 0))
+        weights = {"encoder_weights": task.warm} if task.warm else {}
+        return self._tree(task.key, self.settled(number)) | self.results[task.key].changes | weights
+
+    def _tree(self, key: Key, params: Params) -> dict[str, Any]:
         rung, number, repeat = key
-        params = self.configs[number].params
         recipe, step = apply(self.plan.recipe, params), self.plan.rungs[rung]
-        top = self.plan.rungs[-1]
         changes: dict[str, Any] = {
             "fidelity": {"image_size": step.image_size, "fraction": step.fraction, "epochs": step.epochs},
             "seed": recipe.seed + repeat,
         }
         if recipe.horizon:
-            changes["horizon"] = recipe.horizon * step.epochs / top.epochs
+            changes["horizon"] = recipe.horizon * step.epochs / self.plan.rungs[-1].epochs
         below = self.results.get((rung - 1, number, 0))
-        warm = below.checkpoint if below and self.plan.warm else ""
-        tree = recipe.model_dump(mode="json") | changes | (below.changes if below else {})
-        return Task(key, tree, params, warm, self.plan.is_last(rung), self.sign, self.bars(key))
+        return recipe.model_dump(mode="json") | changes | (below.changes if below else {})
 
     def scores(self, rung: int) -> dict[int, float]:
         """The score of every configuration that ended well on a rung, the mean over its seeds."""
@@ -253,18 +283,3 @@ class Ladder:
 def wave_of(plan: Plan) -> int:
     """How many trials are proposed at once."""
     return max(SMALLEST, -(-plan.trials // WAVES))
-
-
-def retire_outside(trials: Trials, space: Space, prior: bool) -> list[int]:
-    """Take configurations that the present space could not have given out of the search; returns their numbers."""
-    outside = [
-        c.number
-        for c in trials.configs()
-        if c.origin != "retired"
-        and not (prior and c.number == 0)
-        and not (c.params.keys() == space.keys() and all(contains(space[key], c.params[key]) for key in space))
-    ]
-    trials.retire(outside)
-    if outside:
-        trials.forget_climbs()
-    return outside

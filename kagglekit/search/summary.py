@@ -76,11 +76,12 @@ def _trial(ladder: Ladder, outcomes: dict[Key, Outcome], config) -> dict[str, An
                     "weights": list(outcome.weights),
                 }
             )
-    return {"number": config.number, "origin": config.origin, "params": config.params, "steps": steps}
+    params = {key: value for key, value in config.params.items() if key not in ladder.plan.judging}
+    return {"number": config.number, "origin": config.origin, "params": params, "steps": steps}
 
 
 def _winner(ladder: Ladder, number: int) -> dict[str, Any]:
-    start, params = values_of(ladder.plan.recipe, ladder.plan.space), ladder.configs[number].params
+    start, params = values_of(ladder.plan.recipe, ladder.plan.space), ladder.settled(number)
     last = len(ladder.plan.rungs) - 1
     return {
         "number": number,
@@ -164,7 +165,7 @@ def _agreement(ladder: Ladder, rung: int) -> dict[str, Any] | None:
 
 def _importance(ladder: Ladder) -> dict[str, Estimate]:
     scores = ladder.scores(0)
-    space: Space = ladder.plan.space
+    space: Space = {key: d for key, d in ladder.plan.space.items() if key not in ladder.plan.judging}
     rows = [c for c in ladder.configs if c.number in scores and _inside(space, c.params)]
     return importances([c.params for c in rows], space, [ladder.sign * scores[c.number] for c in rows])
 

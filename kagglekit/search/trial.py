@@ -16,6 +16,7 @@ from kagglekit.plugins import discover
 from kagglekit.recipe import Recipe
 from kagglekit.runs import folder as folders
 from kagglekit.search.ladder import Task
+from kagglekit.search.looks import best_look
 from kagglekit.search.readback import Watched, check
 from kagglekit.search.trials import Outcome
 from kagglekit.search.variants import judge_variants, lost_weights
@@ -96,7 +97,11 @@ def with_variants(task: Task, tree: dict[str, Any], place: Place, folder: Path, 
         said = str(error) if isinstance(error, KagglekitError) else f"{type(error).__name__}: {error}"
         return replace(outcome, status="failed", error=said)
     after = time.perf_counter() - started
-    return replace(outcome, variants=found, after=round(after, 3), wall=round(outcome.wall + after, 3))
+    outcome = replace(outcome, variants=found, after=round(after, 3), wall=round(outcome.wall + after, 3))
+    if not task.looks:
+        return outcome
+    outcome = best_look(outcome, task.looks, task.sign, solution.competition.metric)
+    return replace(outcome, variants={}, seconds=round(outcome.seconds + after, 3))  # the run's folder keeps them
 
 
 def below(task: Task, curve: list[float | None]) -> bool:

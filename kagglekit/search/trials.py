@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from kagglekit.errors import RunError
 from kagglekit.search.propose import Config
+from kagglekit.search.space import Space, contains
 from kagglekit.search.storage import RECORD
 
 Status = Literal["done", "pruned", "failed"]
@@ -34,6 +35,7 @@ class Outcome:
 
     `score` is that of the whole solution on validation, None for a failed trial. `pictures` are the scores of single
     validation pictures, kept on the last rung only. `variants`: what its network scores in other ways, by their names;
+    `look`: the settings after training that it is best judged with, where those are not the recipe's.
     `train` and `after` are the seconds of training and of judging those. `wall` is all the time that the trial took,
     `overhead` what its executor added to that, both in seconds.
     """
@@ -50,6 +52,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     changes: dict[str, Any] = field(default_factory=dict)  # what the trial had to change of its recipe
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    look: dict[str, Any] = field(default_factory=dict)
     train: float = 0.0
     after: float = 0.0
     shared: bool = False
@@ -154,3 +157,18 @@ class Trials:
         for rung, number, repeat, status, score, seconds, detail in rows:
             content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(detail).items()}
             yield (rung, number, repeat), Outcome(status=status, score=score, seconds=seconds, **content)
+
+
+def retire_outside(trials: Trials, space: Space, prior: bool) -> list[int]:
+    """Take configurations that the present space could not have given out of the search; returns their numbers."""
+    outside = [
+        c.number
+        for c in trials.configs()
+        if c.origin != "retired"
+        and not (prior and c.number == 0)
+        and not (c.params.keys() == space.keys() and all(contains(space[key], c.params[key]) for key in space))
+    ]
+    trials.retire(outside)
+    if outside:
+        trials.forget_climbs()
+    return outside

@@ -18,12 +18,13 @@ from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
-from kagglekit.search.ladder import Ladder, Plan, retire_outside
+from kagglekit.search.ladder import Ladder, Plan
+from kagglekit.search.looks import after_training
 from kagglekit.search.space import to_json
 from kagglekit.search.storage import RESULT, SEARCH, WINNER, Storage
 from kagglekit.search.summary import summarize
 from kagglekit.search.trial import Place
-from kagglekit.search.trials import Trials
+from kagglekit.search.trials import Trials, retire_outside
 from kagglekit.solution import Solution, resolve
 
 FIXED = ("competition", "recipe", "rungs", "seed", "prior", "warm", "data")  # may not differ on a resume
@@ -57,6 +58,7 @@ def search_of(plan: Plan, solution: Solution, data: Path, **more: Any) -> Search
     mark = fingerprint(data, dataset.files, folders.cache(), progress.track)
     # Sizes and space may change on a resume, so that they are no part of the name.
     kept = {name: value for name, value in describe(plan).items() if name not in LOOSE}
+    plan = replace(plan, after=after_training(plan.space, solution))
     plan = replace(plan, name=plan.name or f"{plan.recipe.competition}-{digest([kept, mark])[:6]}")
     return Search(plan, solution, data, dataset, mark, **more)
 
@@ -86,7 +88,15 @@ def tune(search: Search, execute: Executor) -> dict[str, Any]:
         if before and search.limit is not None:  # what a budget suffices for is decided once, not by each probe
             search = replace(search, plan=replace(search.plan, trials=before["trials"]))
         plan = search.plan
-        fixed = [code, search.mark, plan.recipe.identity(), [asdict(rung) for rung in plan.rungs], plan.seed, plan.warm]
+        fixed = [
+            code,
+            search.mark,
+            plan.recipe.identity(),
+            [asdict(rung) for rung in plan.rungs],
+            plan.seed,
+            plan.warm,
+            sorted(plan.judging.items()),
+        ]
         trials = Trials(folder, digest(fixed))
         try:
             if before:
@@ -231,11 +241,8 @@ def conclude(ladder: Ladder, search: Search, seconds: float) -> dict[str, Any]:
 
 
 def winning_recipe(ladder: Ladder, number: int, solution: Solution) -> str:
-    """The TOML text of a recipe that `kk run` takes: exactly what ran on the last rung."""
-    task = ladder.task((len(ladder.plan.rungs) - 1, number, 0))
-    changes = ladder.results[task.key].changes
-    tree = task.recipe | changes | ({"encoder_weights": task.warm} if task.warm else {})
-    return resolve(Recipe.model_validate(tree), solution.registry).recipe.to_toml()
+    """The TOML text of a recipe that `kk run` takes: what ran on the last rung, and how it is best judged."""
+    return resolve(Recipe.model_validate(ladder.winning_tree(number)), solution.registry).recipe.to_toml()
 
 
 def drop_losers(ladder: Ladder, runs: Path) -> None:

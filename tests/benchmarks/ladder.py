@@ -20,6 +20,7 @@ from kagglekit.search import ladder as ladder_module
 from kagglekit.search import rungs as ladders
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.local import climb, objective_at
+from kagglekit.search.looks import after_training
 from kagglekit.search.space import default_space
 from kagglekit.search.stats import agreement
 from kagglekit.search.trial import Place
@@ -44,7 +45,8 @@ def main() -> None:
     solution = resolve(recipe, registry)
     steps = ladders.parse_rungs(chosen.rungs) if chosen.rungs else ladders.default_rungs(solution.competition, recipe)
     space = {key: d for key, d in default_space(solution).items() if key not in chosen.overrides}
-    plan = Plan("bench", solution.recipe, space, steps, chosen.trials, seed=chosen.seed)
+    after = after_training(space, solution)
+    plan = Plan("bench", solution.recipe, space, steps, chosen.trials, seed=chosen.seed, after=after)
     chosen.record.mkdir(parents=True, exist_ok=True)
     ladder = Ladder(plan, Trials(chosen.record, "bench"))
     objective = objective_at(Place(chosen.data.absolute()))

@@ -8,9 +8,9 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from kagglekit.errors import RunError
-from kagglekit.search.ladder import Ladder, retire_outside
+from kagglekit.search.ladder import Ladder
 from kagglekit.search.summary import pick_winner, summarize
-from kagglekit.search.trials import Outcome, Trials
+from kagglekit.search.trials import Outcome, Trials, retire_outside
 from tests.search.planted import SPACE, THREE, objective, plan, quality, search, table
 
 
