@@ -21,6 +21,7 @@ from kagglekit.search.readback import Watched, check
 from kagglekit.search.trials import Outcome
 from kagglekit.search.variants import judge_variants, lost_weights
 from kagglekit.solution import resolve
+from kagglekit.trainings import taken_over
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def _outcome(
 ) -> Outcome:
     from kagglekit.train.checkpoint import epoch_path
 
-    cost = sum(record["seconds"].get(part, 0.0) for part in ("train", "predict"))
+    paid = ("predict",) if taken_over(folder) else ("train", "predict")  # another run has paid for its training
+    cost = sum(record["seconds"].get(part, 0.0) for part in paid)
     history = record["history"]
     last = epoch_path(folder / "checkpoints", history[-1]["epoch"]) if "fold" not in history[-1] else Path()
     return Outcome(
