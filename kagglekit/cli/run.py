@@ -39,7 +39,8 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
     """Train competition ID (or a RECIPE file, or a BUNDLE's), predict, score what would be submitted, write it up.
 
     Without --data the competition draws its own sample data and trains its demo. The same experiment (recipe, data,
-    code) is never computed twice: a second call returns the first result.
+    code) is never computed twice: a second call returns the first result. A run that differs only in what follows
+    training (views, ensemble, post-processing) takes over the checkpoints of the other.
     """
     from kagglekit import progress
     from kagglekit.cluster import check_workers
