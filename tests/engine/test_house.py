@@ -1,7 +1,6 @@
 """The rules of the house, read from the sources: what the engine may know, who may import whom, how long things are."""
 
 import ast
-import os
 import re
 import types
 from pathlib import Path
@@ -260,7 +259,7 @@ def test_test_names_are_sentences():
 
 @pytest.mark.xdist_group("house")
 def test_tests_of_a_group_run_in_one_process(request):
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        pytest.skip("one process runs all tests")
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("tests are not shared out by groups")
     # The name is how a group is told; where that goes wrong, what tests share is made in every process, in silence.
     assert request.node.nodeid.endswith("@house")
