@@ -63,7 +63,6 @@ class Judged:
     counts: np.ndarray
     validation: Score
     fitted: dict[str, Any]
-    checked: SelfCheck
 
 
 def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> Judged:
@@ -71,7 +70,6 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
     from functools import cache, partial
 
     from kagglekit.predict.infer import Predictor
-    from kagglekit.predict.self_check import check_run
     from kagglekit.predict.stages import choose_settings, score_validation
     from kagglekit.predict.validation import ValidationProbs
     from kagglekit.predict.views import reweighted
@@ -101,12 +99,7 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
     process = gate.chosen if gate else process
     counts = score_validation(data, predictions, process, metric)
     score = score_with_interval(metric, counts)
-    checked = check_run(data, predictor_of([(next(iter(by_fold.values()))[-1][0], 1.0)], apart=True))
-    for warning in checked.warnings:
-        progress.say(f"warning: {warning}")
-    for note in checked.notes:
-        progress.say(f"note: {note}")
-    return Judged(by_fold, predictor_of, views, predictions, process, gate, counts, score, fitted, checked)
+    return Judged(by_fold, predictor_of, views, predictions, process, gate, counts, score, fitted)
 
 
 def choose_members(solution: Solution, data: Data, members: Sequence[Member]) -> dict[int, Chosen]:
@@ -197,6 +190,7 @@ def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> tupl
 
     competition, dataset = solution.competition, data.dataset
     metric, process, gate = competition.metric, judged.process, judged.gate
+    checked = self_check(data, judged)
     examples = pick_examples(data, judged.predictions, process, judged.counts, metric)
     chosen = for_test(judged.by_fold)
     submission = predict_test(data, judged.predictor_of(chosen), process, solution.recipe, metric, folder)
@@ -206,7 +200,7 @@ def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> tupl
         "test": dataclasses.asdict(test) if test else None,
         "also": {m.name: further(judged.counts, m, submission.path, dataset) for m in competition.also},
         "fitted": judged.fitted,
-        "self_check": judged.checked.as_dict(),
+        "self_check": checked.as_dict(),
         "postprocess": {
             "name": type(process).__name__,
             "settings": describe(process),
@@ -220,6 +214,19 @@ def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> tupl
         },
     }
     return outcome | who_looked(chosen, judged.views, dataset, folder), examples
+
+
+def self_check(data: Data, judged: Judged) -> SelfCheck:
+    """Whether views agree and labels lie where masks do, told aloud; trials of a search do without."""
+    from kagglekit.predict.self_check import check_run
+
+    last, _ = next(iter(judged.by_fold.values()))[-1]
+    checked = check_run(data, judged.predictor_of([(last, 1.0)], apart=True))
+    for warning in checked.warnings:
+        progress.say(f"warning: {warning}")
+    for note in checked.notes:
+        progress.say(f"note: {note}")
+    return checked
 
 
 def who_looked(chosen: Chosen, views: Sequence[View], dataset: Dataset, folder: Path) -> dict[str, Any]:
