@@ -243,6 +243,7 @@ def plan_text(plan, costs: dict[str, Any]) -> str:
     part = 100 * costs["device_seconds"] / max(costs["full_seconds"], 1e-9)
     lines = [
         f"search of {len(plan.space)} settings: {', '.join(sorted(plan.space))}",
+        *([f"chosen after training, on the last rung: {', '.join(sorted(plan.judging))}"] if plan.judging else []),
         table(["rung", "size:pictures:epochs", "trials", "each about"], rows),
         *cleaning_text(costs),
         f"about {duration_text(costs['seconds'])} with {costs['slots']} at once, {part:.0f}% of what all "

@@ -33,6 +33,7 @@ def test_the_plan_is_shown_and_nothing_is_trained(kk, tmp_path):
     done = kk("tune", "discs", *SMALL, "--plan")
     assert done.returncode == 0, done.stderr
     assert "search of 5 settings: loss.dice, lr, optimizer" in done.stderr
+    assert "chosen after training, on the last rung: techniques.toy-tta, techniques.toy-tta.identity\n" in done.stderr
     assert "1     32:50%:1              4" in done.stderr and "memory about" in done.stderr
     assert not (tmp_path / "runs" / "searches").exists()
     content = json.loads(kk("tune", "discs", *SMALL, "--plan", "--json").stdout)
