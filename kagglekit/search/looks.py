@@ -36,11 +36,14 @@ def looks_of(configs: Sequence[Config], number: int, recipes: Params) -> dict[st
     `recipes` are the recipe's, which it is judged with anyway.
     """
     found: dict[str, Params] = {}
-    for config in (configs[number], *configs):
+    known = [_acting(recipes)]
+    for config in (configs[number], *(c for c in configs if c.origin != "retired")):
         look = {key: config.params[key] for key in recipes if key in config.params}
-        known = [_acting(one) for one in (recipes, *found.values())]
-        if _acting(look) not in known and len(found) < LOOKS:
+        if _acting(look) not in known:
+            known.append(_acting(look))
             found[f"trial {config.number}"] = look
+        if len(found) == LOOKS:
+            break
     return found
 
 
