@@ -35,7 +35,7 @@ demo: install
 
 test: install lint
 	@echo "== all tests, the fast ones first, one process and thread per core"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --durations=20
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder --durations=20
 
 lint: install
 	@echo "== linters"

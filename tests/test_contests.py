@@ -31,9 +31,14 @@ SCORES = {
     ),
     "recycling": lambda folder, data: recycling_score.score(folder / "submission.csv", data / "answers.json"),
 }
-# At half the side, for the time they take: they reach 0.53, 0.85 and 0.51 (whole ones 0.48, 0.88 and 0.52).
+# At half the side, slides seen from one side only, for the time they take: they reach 0.53, 0.85 and 0.51 (whole ones
+# 0.59, 0.90 and 0.58).
 HALF = ["-o", "fidelity.image_size=128"]
-DEMOS = {"clouds": 0.43, "glomeruli": 0.75, "recycling": 0.43}
+DEMOS = {
+    "clouds": (0.43, HALF),
+    "glomeruli": (0.75, [*HALF, "--without", "flip-tta"]),
+    "recycling": (0.43, HALF),
+}
 
 
 def kk(home: Path, *words, **changes) -> subprocess.CompletedProcess:
@@ -164,8 +169,9 @@ def test_the_demo_reaches_its_bar_on_real_pictures(id, tmp_path):
     data = REAL / id
     if not data.is_dir():
         pytest.skip(f"no real pictures at {data}")
-    done = kk(tmp_path, "run", id, "--data", data, "--fidelity", "demo", *HALF, "--json")
+    bar, options = DEMOS[id]
+    done = kk(tmp_path, "run", id, "--data", data, "--fidelity", "demo", *options, "--json")
     result = json.loads(done.stdout)
     score = SCORES[id](Path(tmp_path / result["folder"]), data)
     assert result["test"]["value"] == pytest.approx(score, abs=1e-12)
-    assert score >= DEMOS[id], result["validation"]
+    assert score >= bar, result["validation"]
