@@ -43,7 +43,7 @@ def take_over(folder: Path, training: str) -> str:
             record = folders.read_json(donor / folders.VALIDATED)
             for member in members_of(donor, record["history"], 0):
                 _link(member.path, folder / member.path.relative_to(donor))
-        except (KagglekitError, OSError, KeyError):  # damaged, or going away at this moment: not this run's matter
+        except (KagglekitError, OSError, KeyError, TypeError):  # damaged, or going away now: not this run's matter
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
             continue
         seen = {name: value for name, value in record.get("seen", {}).items() if name not in ("run", "trained")}

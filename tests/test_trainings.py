@@ -108,6 +108,10 @@ def test_a_damaged_neighbour_is_passed_over(toy):
     for name, text in {"aaaa": "{", "bbbb": json.dumps({"training": "x"})}.items():
         (first.parent / name).mkdir()
         (first.parent / name / folders.MANIFEST).write_text(text)
+    for name, text in {"dddd": '{"history": 3}', "eeee": '{"history": [3]}', "ffff": "{}"}.items():
+        (first.parent / name).mkdir()
+        (first.parent / name / folders.MANIFEST).write_text(json.dumps({"training": "x"}))
+        (first.parent / name / folders.VALIDATED).write_text(text)
     place = first.parent / "cccc"
     place.mkdir()
     assert take_over(place, "x") == "" and not list(place.iterdir())

@@ -88,15 +88,7 @@ def tune(search: Search, execute: Executor) -> dict[str, Any]:
         if before and search.limit is not None:  # what a budget suffices for is decided once, not by each probe
             search = replace(search, plan=replace(search.plan, trials=before["trials"]))
         plan = search.plan
-        fixed = [
-            code,
-            search.mark,
-            plan.recipe.identity(),
-            [asdict(rung) for rung in plan.rungs],
-            plan.seed,
-            plan.warm,
-            sorted(plan.judging.items()),
-        ]
+        fixed = [code, search.mark, plan.recipe.identity(), [asdict(rung) for rung in plan.rungs], plan.seed, plan.warm]
         trials = Trials(folder, digest(fixed))
         try:
             if before:

@@ -13,17 +13,20 @@ from kagglekit.metrics import MeanIoU
 from kagglekit.pipeline import Request
 from kagglekit.plugins import discover
 from kagglekit.recipe import Recipe, compose, load
+from kagglekit.search import trial
 from kagglekit.search.ladder import Ladder
 from kagglekit.search.local import climb, objective_at
 from kagglekit.search.looks import LOOKS, after_training, best_look, looks_of
 from kagglekit.search.propose import Config
 from kagglekit.search.space import default_space
 from kagglekit.search.summary import summarize
+from kagglekit.search.trial import Place, run_trial
 from kagglekit.search.trials import Outcome, Trials
 from kagglekit.search.tune import tune
 from kagglekit.solution import resolve
 from kagglekit.trainings import taken_over
 from tests.search.planted import SPACE, THREE, objective, plan
+from tests.search.test_trial import task
 from tests.search.test_tune import wanted
 
 AFTER = {
@@ -144,3 +147,17 @@ def test_what_a_search_found_runs_without_training_again(toy):
     folder, ended, _ = run(Request(chosen, toy))
     assert folder.name == result["winner"]["run"] or taken_over(folder).run == result["winner"]["run"]
     assert ended["validation"]["value"] == pytest.approx(result["winner"]["score"], abs=1e-6)
+
+
+def test_a_look_that_fails_does_not_lose_the_network(toy, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("no room")
+
+    plain = run_trial(task(), Place(toy), lambda row: None)
+    monkeypatch.setattr(trial, "judge_variants", broken)
+    chosen = task()
+    looks = {"trial 3": {"techniques.toy-tta": False}}
+    looked = replace(chosen, last=True, variants={"trial 3": {**chosen.recipe, "techniques": []}}, looks=looks)
+    outcome = run_trial(looked, Place(toy), lambda row: None)
+    assert (outcome.status, outcome.score, outcome.look) == ("done", plain.score, {})
+    assert outcome.notes == ("judged with the recipe's settings alone: RuntimeError: no room",)
