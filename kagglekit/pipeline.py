@@ -134,7 +134,8 @@ def train(request: Request, data: Data, folder: Path) -> tuple[list[Member], lis
     """Checkpoints of all epochs, the history, and the weights it began with; for each fold that is held out."""
     if known := taken_over(folder):
         request.seen.update(known.seen)
-        return members_of(folder, known.history, data.splits[0].fold), known.history, known.weights
+        weights = f"{known.weights}; trained by run {known.run}"
+        return members_of(folder, known.history, data.splits[0].fold), known.history, weights
     members, history, weights = [], [], ""
     with cluster.connected(request.address) if request.workers > 1 else contextlib.nullcontext():
         for part in data.splits:

@@ -30,8 +30,8 @@ class Training(NamedTuple):
 def take_over(folder: Path, training: str) -> str:
     """Link the checkpoints of another run with the same `training` (see `training_identity`) into `folder`.
 
-    Returns that run's name, or "" where none has all of its checkpoints. Nothing is shared but the files' content: each
-    run may be removed without the other.
+    Returns the name of the run that trained it, or "" where none has all of its checkpoints. Nothing is shared but the
+    files' content: each run may be removed without the other.
     """
     for path in sorted(folder.parent.glob(f"*/{folders.MANIFEST}")):
         donor = path.parent
@@ -47,9 +47,9 @@ def take_over(folder: Path, training: str) -> str:
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
             continue
         seen = {name: value for name, value in record.get("seen", {}).items() if name not in ("run", "trained")}
-        found = Training(donor.name, record["history"], record["weights"], seen)
+        found = taken_over(donor) or Training(donor.name, record["history"], record["weights"], seen)
         folders.write_json(folder / TRAINED, found._asdict())
-        return donor.name
+        return found.run
     return ""
 
 
@@ -58,10 +58,10 @@ def taken_over(folder: Path) -> Training | None:
     path = folder / TRAINED
     if not path.exists():
         return None
-    found = Training(**folders.read_json(path))
     try:
+        found = Training(**folders.read_json(path))
         members_of(folder, found.history, 0)
-    except FileNotFoundError:
+    except (KagglekitError, OSError, KeyError, TypeError):  # damaged, or incomplete: it trains itself
         return None
     return found
 

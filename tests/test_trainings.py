@@ -41,7 +41,7 @@ def ran(data: Path, again: bool = False, **changes) -> tuple[Path, dict]:
 
 def what_counts(result: dict) -> dict:
     """A result without names and times."""
-    return {key: result[key] for key in ("validation", "self_check", "postprocess", "fitted", "weights")}
+    return {key: result[key] for key in ("validation", "self_check", "postprocess", "fitted")}
 
 
 def hashes(folder: Path) -> list[str]:
@@ -58,6 +58,10 @@ def test_a_run_with_other_views_takes_over_the_training_and_scores_as_if_it_had_
     assert any(f"run {first.name} trained the same network" in line for line in said)
     assert not any("epoch 1/2" in line for line in said)
     assert second != first and json.loads((second / TRAINED).read_text())["run"] == first.name
+    assert result["weights"].endswith(f"; trained by run {first.name}")
+    _, result = ran(toy, **{"techniques.toy-tta.identity": 0.6})  # whoever the checkpoints come from
+    assert result["weights"].endswith(f"; trained by run {first.name}") and result["weights"].count("trained by") == 1
+    second, result = ran(toy, **{"techniques.toy-tta.identity": 0.5})
     trained, alone = ran(toy, again=True, **{"techniques.toy-tta.identity": 0.5})
     assert not (trained / TRAINED).exists() and what_counts(alone) == what_counts(result)
     assert hashes(trained) == hashes(second) == hashes(first)
@@ -125,8 +129,12 @@ def test_each_run_may_be_removed_without_the_other(toy):
     (second / folders.RESULT).unlink()
     again, repeated = ran(toy, **{"techniques.toy-tta.identity": 0.5})
     assert again == second and what_counts(repeated) == what_counts(result)
-    shutil.rmtree(second / "checkpoints")
+    (second / TRAINED).write_text("{")
     assert taken_over(second) is None
+    shutil.rmtree(second / "checkpoints")
+    (second / folders.RESULT).unlink()
+    alone, trained = ran(toy, **{"techniques.toy-tta.identity": 0.5})  # nothing is left to take over: it trains
+    assert alone == second and what_counts(trained) == what_counts(result) and "trained by" not in trained["weights"]
 
 
 def test_a_trial_does_not_pay_for_a_training_that_another_has_paid(toy):
