@@ -96,8 +96,8 @@ def ask_competition(found, data: Path | None) -> str:
 def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
     """The search that was typed; everything that can be wrong with it is an error here."""
     from kagglekit.samples import sample_folder
-    from kagglekit.search import rungs as ladders
     from kagglekit.search.ladder import Plan
+    from kagglekit.search.rungs import parse_rungs
     from kagglekit.search.space import check_space, default_space, read_space
     from kagglekit.search.tune import search_of
     from kagglekit.solution import resolve
@@ -123,12 +123,11 @@ def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
     check_space(space, solution.recipe, found)
     if options["rungs"] and (named := [t for t in options["overrides"] if t.lstrip().startswith("fidelity.")]):
         raise UsageError(f"-o {named[0]} and --rungs both say how much a trial costs; give one of them")
-    parsed = ladders.parse_rungs(options["rungs"]) if options["rungs"] else None
     plan = Plan(
         name=options["name"],
         recipe=solution.recipe,
         space=space,
-        rungs=parsed or ladders.default_rungs(solution.competition, solution.recipe),
+        rungs=parse_rungs(options["rungs"]) if options["rungs"] else (),
         trials=options["trials"],
         promote=options["promote"],
         controls=options["controls"],

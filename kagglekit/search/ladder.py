@@ -33,7 +33,7 @@ class Plan:
     name: str
     recipe: Recipe
     space: Space
-    rungs: tuple[Rung, ...]
+    rungs: tuple[Rung, ...] = ()  # none: those that `search_of` finds to suit the data
     trials: int = 16
     promote: int = 1
     controls: int | None = None  # of each promotion; None: what `random_climbers` says

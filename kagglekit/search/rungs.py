@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kagglekit.types import Competition
 
 FORM = re.compile(r"(\d+):(\d+(?:\.\d+)?)%:(\d+)")
+FEW = 200  # steps of the optimizer below which who learns fast leads; kinds of networks crossed at 100 to 190
 FIELDS = ("image_size", "fraction", "epochs")
 
 
@@ -72,12 +73,12 @@ def check_rungs(rungs: Sequence[Rung]) -> tuple[Rung, ...]:
     return tuple(rungs)
 
 
-def default_rungs(competition: Competition, recipe: Recipe) -> tuple[Rung, ...]:
-    """Three rungs that end at the recipe's fidelity.
+def default_rungs(competition: Competition, recipe: Recipe, pictures: float) -> tuple[Rung, ...]:
+    """Three rungs that end at the recipe's fidelity; `pictures` are those of an epoch, of the whole training set.
 
     They begin at the competition's `trial` preset where that is much cheaper, else at half the side, a quarter of the
-    pictures and half the epochs (a 32nd of the work); the middle one is the geometric mean in each. A middle rung lets
-    slow starters show what they are.
+    pictures and half the epochs (a 32nd of the work). The middle rung, where kinds of networks are compared, has the
+    geometric mean of their work; see `middle_of`.
     """
     top = Rung(*(getattr(recipe.fidelity, name) for name in FIELDS))
     named: Mapping[str, Any] = competition.presets.get("trial", {})
@@ -85,16 +86,34 @@ def default_rungs(competition: Competition, recipe: Recipe) -> tuple[Rung, ...]:
     low = Rung(**{name: min(value, getattr(top, name)) for name, value in trial.items()}) if len(trial) == 3 else top
     if low.work > top.work / 16:
         low = Rung(_size(top.image_size / 2), round(top.fraction / 4, 3), math.ceil(top.epochs / 2))
+    rungs = [low]
+    for rung in (middle_of(low, top, pictures / (recipe.batch_size * recipe.accumulate)), top):
+        if rung.work > rungs[-1].work and rung.work <= top.work:
+            rungs.append(rung)
+    return tuple(rungs)
+
+
+def middle_of(low: Rung, top: Rung, steps: float) -> Rung:
+    """The rung between two, where an epoch of all pictures has so many steps.
+
+    The geometric mean in pixels, pictures and epochs where that trains long enough to compare slow starters; else the
+    same work in more steps, on fewer pixels.
+    """
     middle = Rung(
         _size(math.sqrt(low.image_size * top.image_size)),
         round(math.sqrt(low.fraction * top.fraction), 2),
         int(math.sqrt(low.epochs * top.epochs)),
     )
-    rungs = [low]
-    for rung in (middle, top):
-        if rung.work > rungs[-1].work and rung.work <= top.work:
-            rungs.append(rung)
-    return tuple(rungs)
+    work = middle.work
+    for side in range(middle.image_size - 32, low.image_size - 1, -32):
+        if steps * middle.fraction * middle.epochs >= FEW:
+            break
+        epochs = round(work / (side**2 * top.fraction))
+        if epochs >= low.epochs:
+            middle = Rung(side, top.fraction, min(top.epochs, epochs))
+        else:  # for all pictures there is too little work in so few epochs
+            middle = Rung(side, round(work / (side**2 * low.epochs), 3), low.epochs)
+    return middle
 
 
 def _size(pixels: float) -> int:

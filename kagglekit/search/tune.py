@@ -18,8 +18,10 @@ from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
+from kagglekit.search.estimate import windows
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.looks import after_training
+from kagglekit.search.rungs import default_rungs
 from kagglekit.search.space import to_json
 from kagglekit.search.storage import RESULT, SEARCH, WINNER, Storage
 from kagglekit.search.summary import summarize
@@ -53,8 +55,15 @@ class Search:
 
 
 def search_of(plan: Plan, solution: Solution, data: Path, **more: Any) -> Search:
-    """A search of the data folder `data`; without a name of its own it has one that equal searches share."""
+    """A search of the data folder `data`; without a name of its own it has one that equal searches share.
+
+    A plan without rungs gets those that suit the recipe and the data.
+    """
     dataset = solution.dataset(data)
+    if not plan.rungs:
+        drawn, _ = windows(dataset, plan.recipe.fidelity.image_size)
+        learned = drawn * (1 - 1 / plan.recipe.folds)
+        plan = replace(plan, rungs=default_rungs(solution.competition, plan.recipe, learned))
     mark = fingerprint(data, dataset.files, folders.cache(), progress.track)
     # Sizes and space may change on a resume, so that they are no part of the name.
     kept = {name: value for name, value in describe(plan).items() if name not in LOOSE}

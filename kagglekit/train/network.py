@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING
 
 import torch
@@ -93,7 +94,30 @@ def autocast(device: str, dtype: torch.dtype):
     return torch.autocast(device, dtype)
 
 
+class FullPrecision:
+    """Mixed into a layer: where gradients are wanted it computes in 32 bits whatever the autocast, and answers in its
+    input's dtype."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """What the layer answers."""
+        if not torch.is_grad_enabled():
+            return super().forward(values)
+        with torch.autocast(values.device.type, enabled=False):
+            return super().forward(values.float()).to(values.dtype)
+
+
+@functools.cache
+def in_full_precision(kind: type[nn.Module]) -> type[nn.Module]:
+    """The class of layers with `FullPrecision` mixed in; a class, because copies of a network copy their layers'."""
+    return type(kind.__name__, (FullPrecision, kind), {})
+
+
 def prepare(body: nn.Module, intake: Intake, device: str) -> Network:
     """The network on its device, convolutions laid out channels-last."""
     torch.backends.cudnn.benchmark = device == "cuda"  # sizes of batches hardly change, so tuning pays at once
+    if device == "cpu":  # which has fast 16-bit kernels for depthwise convolutions, but not for their gradients
+        for layer in body.modules():
+            depthwise = isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
+            if depthwise and not isinstance(layer, FullPrecision):
+                layer.__class__ = in_full_precision(type(layer))
     return Network(body, intake).to(device, memory_format=torch.channels_last)

@@ -164,7 +164,7 @@ def test_the_ladder_that_the_page_on_tuning_shows_is_the_default_one():
     from kagglekit.search.rungs import default_rungs
 
     solution = solution_of(discover(), "hair-seg")
-    rungs = default_rungs(solution.competition, solution.recipe)
+    rungs = default_rungs(solution.competition, solution.recipe, solution.competition.labelled)
     held = counts(Plan("", solution.recipe, {}, rungs))
     work = [rung.work / rungs[-1].work for rung in rungs]
     text = (ROOT / "docs" / "tune.md").read_text()
