@@ -10,6 +10,7 @@ from typing import Any
 
 from kagglekit import progress
 from kagglekit.search.ladder import Ladder, Plan, Task
+from kagglekit.search.looks import best_look, seen_with
 from kagglekit.search.trials import Key, Outcome
 
 SHOWN = 12  # rows of finished trials
@@ -49,6 +50,7 @@ class Table:
         """A trial is over."""
         task = self.running.pop(key)["task"]
         if self.live is None:
+            outcome = self._judged(outcome)
             said = f"{outcome.score:.4f}" if outcome.score is not None else f"{outcome.status}: {outcome.error}"
             cost = "known already" if outcome.shared else f"{outcome.seconds:.0f} s"
             progress.say(f"{task.name}: {said}  ({cost}; {len(self.ladder.results)} done)")
@@ -73,9 +75,10 @@ class Table:
                 str(key[1]), str(self.plan.rungs[key[0]]), f"{state['epoch']}/{epochs}", _score(state["score"]),
                 f"{time.monotonic() - state['since']:.0f} s", self._settings(key[1]), style="bold",
             )  # fmt: skip
-        sign = self.ladder.sign
+        sign, results = self.ladder.sign, self.ladder.results.copy()
         done = sorted(
-            self.ladder.results.copy().items(), key=lambda p: (-p[0][0], p[1].score is None, -sign * (p[1].score or 0))
+            ((key, self._judged(outcome)) for key, outcome in results.items()),
+            key=lambda p: (-p[0][0], p[1].score is None, -sign * (p[1].score or 0)),
         )
         for key, outcome in done[:SHOWN]:
             said = _score(outcome.score) if outcome.status == "done" else outcome.status
@@ -83,6 +86,9 @@ class Table:
                 str(key[1]), str(self.plan.rungs[key[0]]), "", said, f"{outcome.seconds:.0f} s", self._settings(key[1])
             )
         return drawn
+
+    def _judged(self, outcome: Outcome) -> Outcome:
+        return seen_with(outcome, best_look([outcome], self.ladder.sign))
 
     def _settings(self, number: int) -> str:
         config = self.ladder.configs[number]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kagglekit.recipe import Recipe
-from kagglekit.search.looks import looks_of
+from kagglekit.search.looks import best_look, looks_of, seen_with
 from kagglekit.search.promote import Candidate, kind_of, promote
 from kagglekit.search.propose import Config, propose
 from kagglekit.search.rungs import Rung, climbers
@@ -183,8 +183,14 @@ class Ladder:
 
     def settled(self, number: int) -> Params:
         """The settings that a trial of the last rung is best judged with."""
-        outcome = self.results[len(self.plan.rungs) - 1, number, 0]
-        return self.configs[number].params | self.plan.judging | outcome.look
+        look = self.look(number)
+        chosen = self.results[len(self.plan.rungs) - 1, number, 0].looks[look]["params"] if look else {}
+        return self.configs[number].params | self.plan.judging | chosen
+
+    def look(self, number: int) -> str:
+        """The name of what a configuration's networks of the last rung are best judged with; empty: as the recipe."""
+        last = len(self.plan.rungs) - 1
+        return best_look((o for (r, n, _), o in self.results.items() if (r, n) == (last, number)), self.sign)
 
     def winning_tree(self, number: int) -> dict[str, Any]:
         """The recipe of a trial of the last rung, with everything that it changed."""
@@ -206,11 +212,15 @@ class Ladder:
 
     def scores(self, rung: int) -> dict[int, float]:
         """The score of every configuration that ended well on a rung, the mean over its seeds."""
-        found: dict[int, list[float]] = {}
+        found: dict[int, list[Outcome]] = {}
         for (step, number, _), outcome in self.results.items():
             if step == rung and outcome.status == "done" and outcome.score is not None:
-                found.setdefault(number, []).append(outcome.score)
-        return {number: sum(scores) / len(scores) for number, scores in sorted(found.items())}
+                found.setdefault(number, []).append(outcome)
+        return {number: self._mean(outcomes) for number, outcomes in sorted(found.items())}
+
+    def _mean(self, outcomes: list[Outcome]) -> float:
+        look = best_look(outcomes, self.sign)
+        return sum(seen_with(outcome, look).score for outcome in outcomes) / len(outcomes)
 
     def _keys(self, rung: int, numbers) -> list[Key]:
         repeats = self.plan.repeats if self.plan.is_last(rung) else 1
@@ -252,11 +262,13 @@ class Ladder:
         count, controls = self.plan.climbers[rung], self.plan.random_climbers(rung)
         if not self.plan.prior:
             return promote(candidates, count, controls, seed)
-        if self.plan.is_last(rung) or all(c.number for c in candidates):
-            return promote(candidates, count, controls, seed, always=[0])
-        # Between the ends the recipe takes one of the seats, so that it costs nothing there.
         others = [c for c in candidates if c.number]
-        return {0: "recipe"} | promote(others, max(1, count - 1), controls, seed)
+        if len(others) == len(candidates):  # the recipe's own trial failed
+            return promote(others, count, controls, seed)
+        # Between the ends the recipe takes one of the seats, so that it costs nothing there. At the end it takes none:
+        # a search whose last rung holds the recipe alone has tried nothing.
+        seats = count if self.plan.is_last(rung) else max(1, count - 1)
+        return {0: "recipe"} | promote(others, seats, controls, seed)
 
     def _candidates(self, rung: int) -> list[Candidate]:
         return [

@@ -6,7 +6,7 @@ the training was worth. On the last rung it is judged with some of those that we
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,17 +52,35 @@ def _acting(look: Params) -> Params:
     return {key: value for key, value in look.items() if look.get(".".join(key.split(".")[:2]), True)}
 
 
-def best_look(outcome: Outcome, looks: dict[str, Params], sign: int, metric: Metric) -> Outcome:
-    """The outcome with the score of the best way to judge its network; the recipe's stays where none is better."""
+def with_looks(outcome: Outcome, looks: dict[str, Params], metric: Metric) -> Outcome:
+    """The outcome with what each way to judge its network comes to, in place of counts."""
     import numpy as np
 
-    def score_of(name: str) -> float:
-        return sign * outcome.variants[name]["score"]
+    found = {}
+    for name, params in looks.items():
+        counts = outcome.variants[name]["counts"]
+        pictures = [metric.reduce(np.asarray(one)[None]) for one in counts]
+        found[name] = {"score": outcome.variants[name]["score"], "pictures": pictures, "params": params}
+    return replace(outcome, variants={}, looks=found)
 
-    best = max(outcome.variants, key=score_of)
-    if score_of(best) <= sign * outcome.score:
+
+def best_look(outcomes: Iterable[Outcome], sign: int) -> str:
+    """How the networks of a configuration, one for each seed, are best judged; empty: with the recipe's own settings.
+
+    `sign` is 1 where a higher score is better, else -1. The recipe's stay unless the mean over seeds is better.
+    """
+    done = [outcome for outcome in outcomes if outcome.score is not None]
+    names = [name for name in done[0].looks if all(name in one.looks for one in done)] if done else []
+    means = {name: sum(sign * one.looks[name]["score"] for one in done) for name in names}
+    best = max(means, key=means.__getitem__, default="")
+    return best if best and means[best] > sum(sign * one.score for one in done) else ""
+
+
+def seen_with(outcome: Outcome, look: str) -> Outcome:
+    """The outcome with the score of a way to judge its network; empty: as it is."""
+    if not look or outcome.score is None:
         return outcome
-    verdict: dict[str, Any] = outcome.variants[best]
-    said = f"judged with what {best} has after training, +{score_of(best) - sign * outcome.score:.4f}"
-    pictures = tuple(metric.reduce(np.asarray(one)[None]) for one in verdict["counts"])
-    return replace(outcome, score=verdict["score"], pictures=pictures, look=looks[best], notes=(*outcome.notes, said))
+    found: dict[str, Any] = outcome.looks[look]
+    said = f"judged with what {look} has after training, {found['score'] - outcome.score:+.4f}"
+    pictures = tuple(found.get("pictures", ()))
+    return replace(outcome, score=found["score"], pictures=pictures, notes=(*outcome.notes, said))

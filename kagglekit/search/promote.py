@@ -19,14 +19,12 @@ class Candidate:
     kind: str = ""
 
 
-def promote(
-    candidates: Sequence[Candidate], count: int, controls: int, seed: Sequence[int], always: Sequence[int] = ()
-) -> dict[int, Why]:
+def promote(candidates: Sequence[Candidate], count: int, controls: int, seed: Sequence[int]) -> dict[int, Why]:
     """Numbers of the trials that climb, the best first, and why.
 
     `count` climb by merit: the best of each kind, then the second of each, and so on, the better kinds first. A cheap
-    rung shows who learns fast; among trials of a kind that says who is better, between kinds it says little. Those in
-    `always` climb whatever they scored; `controls` more are drawn at random from what is left, by `seed` alone.
+    rung shows who learns fast; among trials of a kind that says who is better, between kinds it says little. `controls`
+    more are drawn at random from what is left, by `seed` alone.
     """
     import numpy as np
 
@@ -38,7 +36,6 @@ def promote(
     chosen = [c.number for c in sorted(ordered, key=lambda c: place[c.number])][:count]
     rank = {candidate.number: i for i, candidate in enumerate(ordered)}
     climbing: dict[int, Why] = dict.fromkeys(sorted(chosen, key=rank.__getitem__), "merit")
-    climbing |= {number: "recipe" for number in always if number in rank and number not in climbing}
     left = sorted(rank.keys() - climbing.keys())
     drawn = np.random.default_rng(list(seed)).permutation(left)[:controls]
     return climbing | {int(number): "control" for number in sorted(drawn)}

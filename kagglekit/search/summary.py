@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kagglekit.search.ladder import Ladder
+from kagglekit.search.looks import seen_with
 from kagglekit.search.space import Space, contains, values_of
 from kagglekit.search.stats import Agreement, Estimate, agreement, importances, paired, regret
 from kagglekit.search.trials import Key, Outcome
@@ -17,7 +18,8 @@ ORIGINS = ("recipe", "near recipe", "near best", "random")
 
 def summarize(ladder: Ladder) -> dict[str, Any]:
     """Everything that the page, the table and `--json` show, JSON-like. Scores as the metric has them."""
-    outcomes = ladder.trials.all()
+    outcomes = {key: seen_with(one, ladder.look(key[1])) if ladder.plan.is_last(key[0]) else one
+                for key, one in ladder.trials.all().items()}  # fmt: skip
     winner = pick_winner(ladder)
     agreements = [_agreement(ladder, rung) for rung in range(len(ladder.plan.rungs) - 1)]
     return {

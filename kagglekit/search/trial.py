@@ -16,7 +16,7 @@ from kagglekit.plugins import discover
 from kagglekit.recipe import Recipe
 from kagglekit.runs import folder as folders
 from kagglekit.search.ladder import Task
-from kagglekit.search.looks import best_look
+from kagglekit.search.looks import with_looks
 from kagglekit.search.readback import Watched, check
 from kagglekit.search.trials import Outcome
 from kagglekit.search.variants import judge_variants, lost_weights
@@ -104,8 +104,8 @@ def with_variants(task: Task, tree: dict[str, Any], place: Place, folder: Path, 
     outcome = replace(outcome, variants=found, after=round(after, 3), wall=round(outcome.wall + after, 3))
     if not task.looks:
         return outcome
-    outcome = best_look(outcome, task.looks, task.sign, solution.competition.metric)
-    return replace(outcome, variants={}, seconds=round(outcome.seconds + after, 3))  # the run's folder keeps them
+    outcome = with_looks(outcome, task.looks, solution.competition.metric)
+    return replace(outcome, seconds=round(outcome.seconds + after, 3))
 
 
 def below(task: Task, curve: list[float | None]) -> bool:

@@ -35,7 +35,8 @@ class Outcome:
 
     `score` is that of the whole solution on validation, None for a failed trial. `pictures` are the scores of single
     validation pictures, kept on the last rung only. `variants`: what its network scores in other ways, by their names;
-    `look`: the settings after training that it is best judged with, where those are not the recipe's.
+    `looks`: the same of settings after training that are not the recipe's, which may be the better ones; their score,
+    pictures and params.
     `train` and `after` are the seconds of training and of judging those. `wall` is all the time that the trial took,
     `overhead` what its executor added to that, both in seconds.
     """
@@ -52,7 +53,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     changes: dict[str, Any] = field(default_factory=dict)  # what the trial had to change of its recipe
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
-    look: dict[str, Any] = field(default_factory=dict)
+    looks: dict[str, dict[str, Any]] = field(default_factory=dict)
     train: float = 0.0
     after: float = 0.0
     shared: bool = False
@@ -61,7 +62,8 @@ class Outcome:
 
     def light(self) -> Outcome:
         """The same without what only reports need."""
-        return replace(self, pictures=(), notes=(), variants={}, error=self.error[:200])
+        looks = {name: {k: v for k, v in look.items() if k != "pictures"} for name, look in self.looks.items()}
+        return replace(self, pictures=(), notes=(), variants={}, looks=looks, error=self.error[:200])
 
 
 @dataclass

@@ -62,6 +62,25 @@ def test_the_search_never_ends_below_the_recipe_it_began_with(tmp_path):
         assert 0 in final and final[pick_winner(ladder)] >= final[0]
 
 
+def test_the_last_rung_holds_another_trial_than_the_recipe_even_where_the_recipe_leads(tmp_path):
+    def loyal(task, report):
+        return Outcome("done", 1.0 if task.key[1] == 0 else quality(task.recipe) - 9, 1.0)
+
+    for promoted in (1, 2):
+        ladder = search(tmp_path / str(promoted), plan(THREE, trials=8, promote=promoted), loyal)
+        whys = ladder.trials.climbs(2)
+        assert whys[0] == "recipe" and list(whys.values()).count("merit") == promoted
+        assert pick_winner(ladder) == 0
+
+
+def test_a_recipe_whose_trial_failed_does_not_climb(tmp_path):
+    def broken(task, report):
+        return Outcome("failed") if task.key[1] == 0 else objective(task, report)
+
+    ladder = search(tmp_path, plan(THREE, trials=8), broken)
+    assert 0 not in ladder.trials.climbs(1) and list(ladder.trials.climbs(2).values()) == ["merit"]
+
+
 def test_without_prior_the_recipe_is_no_trial(tmp_path):
     ladder = search(tmp_path, plan(trials=8, prior=False))
     assert all(c.origin in ("random", "near best") for c in ladder.configs)

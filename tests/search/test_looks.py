@@ -16,7 +16,7 @@ from kagglekit.recipe import Recipe, compose, load
 from kagglekit.search import trial
 from kagglekit.search.ladder import Ladder
 from kagglekit.search.local import climb, objective_at
-from kagglekit.search.looks import LOOKS, after_training, best_look, looks_of
+from kagglekit.search.looks import LOOKS, after_training, best_look, looks_of, seen_with, with_looks
 from kagglekit.search.propose import Config
 from kagglekit.search.space import default_space
 from kagglekit.search.summary import summarize
@@ -85,27 +85,60 @@ def test_a_network_is_judged_with_its_own_settings_first_and_with_none_twice():
     assert looks_of(configs[:2], 1, OWN) == {"trial 0": {**OWN, "techniques.mirror.identity": 0.9}}
 
 
-def verdicts(**scores: float) -> dict:
-    """What judging says: one picture, all of it intersection."""
-    return {name: {"score": s, "counts": [[int(100 * s), 100]]} for name, s in scores.items()}
+def looked(score: float, **looks: float) -> Outcome:
+    """A trial that scores so with the recipe's settings, and so with others."""
+    found = {name: {"score": s, "pictures": [s], "params": {"x": name}} for name, s in looks.items()}
+    return Outcome("done", score, pictures=(score,), looks=found)
+
+
+def test_looks_keep_the_score_the_pictures_and_the_settings_of_each_way_to_judge():
+    metric, ones = MeanIoU(), np.ones((4, 4), np.uint8)
+    counts = [np.array(metric.compare(ones, ones)).tolist()] * 3
+    outcome = Outcome("done", 0.6, variants={"a": {"score": 0.9, "counts": counts}})
+    found = with_looks(outcome, {"a": {"x": 1}}, metric)
+    assert found.looks == {"a": {"score": 0.9, "pictures": [1.0] * 3, "params": {"x": 1}}} and not found.variants
+    assert found.light().looks == {"a": {"score": 0.9, "params": {"x": 1}}}
 
 
 @pytest.mark.parametrize(
     ("sign", "scores", "best"), [(1, (0.5, 0.7), "b"), (-1, (0.7, 0.5), "b"), (1, (0.7, 0.5), "a")]
 )
 def test_the_best_way_to_judge_a_network_counts_in_the_direction_of_the_metric(sign, scores, best):
-    metric = MeanIoU()
-    counts = np.array(metric.compare(np.ones((4, 4), np.uint8), np.ones((4, 4), np.uint8)))
-    found = {n: {"score": s, "counts": [counts.tolist()] * 3} for n, s in zip("ab", scores, strict=True)}
-    outcome = replace(Outcome("done", 0.6, pictures=(0.6,)), variants=found)
-    chosen = best_look(outcome, {"a": {"x": 1}, "b": {"x": 2}}, sign, metric)
-    assert (chosen.score, chosen.look) == (max(scores) if sign > 0 else min(scores), {"x": 1 if best == "a" else 2})
-    assert chosen.pictures == (1.0,) * 3 and f"judged with what {best} has after training, +0.1000" in chosen.notes
+    outcome = looked(0.6, **dict(zip("ab", scores, strict=True)))
+    assert best_look([outcome], sign) == best
+    chosen = seen_with(outcome, best)
+    assert chosen.score == outcome.looks[best]["score"] and chosen.pictures == (chosen.score,)
+    assert chosen.notes == (f"judged with what {best} has after training, {sign * 0.1:+.4f}",)
 
 
 def test_where_none_is_better_the_recipes_settings_stay():
-    outcome = replace(Outcome("done", 0.6, pictures=(0.6,)), variants=verdicts(a=0.6, b=0.2))
-    assert best_look(outcome, {"a": {}, "b": {}}, 1, MeanIoU()) is outcome
+    outcome = looked(0.6, a=0.6, b=0.2)
+    assert best_look([outcome], 1) == "" and seen_with(outcome, "") is outcome
+    assert best_look([], 1) == best_look([Outcome("failed")], 1) == ""
+
+
+def test_one_way_to_judge_is_chosen_for_all_seeds_by_their_mean():
+    first, second = looked(0.5, a=0.9, b=0.7), looked(0.5, a=0.2, b=0.7)
+    assert best_look([first], 1) == "a" and best_look([first, second], 1) == "b"
+    assert best_look([first, looked(0.5, a=0.2)], 1) == "a", "what one seed alone was judged with cannot be compared"
+    assert best_look([first, looked(0.9)], 1) == ""
+
+
+def test_a_search_with_seeds_gives_each_configuration_one_way_and_the_recipe_of_that_way(tmp_path):
+    def judged(task, report):
+        found = objective(task, report)
+        gains = [0.3, 0.2] if not task.key[2] else [-0.3, 0.2]  # the first seed alone would take the first way
+        ways = {n: {"score": found.score + g, "pictures": [0.5], "params": look}
+                for (n, look), g in zip(task.looks.items(), gains, strict=False)}  # fmt: skip
+        return replace(found, looks=ways, pictures=(0.5,))
+
+    ladder = searched(tmp_path, judged, repeats=2)
+    number = summarize(ladder)["winner"]["number"]
+    name = list(ladder.task((2, number, 0)).looks)[1]
+    plain = [ladder.results[2, number, seed].score for seed in (0, 1)]
+    assert ladder.look(number) == name
+    assert ladder.scores(2)[number] == pytest.approx(sum(plain) / 2 + 0.2)
+    assert held(ladder.winning_tree(number)).items() <= ladder.task((2, number, 0)).looks[name].items()
 
 
 def test_the_winner_says_which_settings_it_was_judged_with(tmp_path):
@@ -113,8 +146,8 @@ def test_the_winner_says_which_settings_it_was_judged_with(tmp_path):
 
     def judged(task, report):
         found = objective(task, report)
-        look = better if task.last else {}
-        return replace(found, score=found.score + 1, look=look) if task.key[1] else found
+        ways = {"it": {"score": found.score + 2, "pictures": [], "params": better}} if task.last else {}
+        return replace(found, score=found.score + 1, looks=ways) if task.key[1] else found
 
     ladder = searched(tmp_path, judged)
     result = summarize(ladder)
@@ -159,5 +192,5 @@ def test_a_look_that_fails_does_not_lose_the_network(toy, monkeypatch):
     looks = {"trial 3": {"techniques.toy-tta": False}}
     looked = replace(chosen, last=True, variants={"trial 3": {**chosen.recipe, "techniques": []}}, looks=looks)
     outcome = run_trial(looked, Place(toy), lambda row: None)
-    assert (outcome.status, outcome.score, outcome.look) == ("done", plain.score, {})
+    assert (outcome.status, outcome.score, outcome.looks) == ("done", plain.score, {})
     assert outcome.notes == ("judged with the recipe's settings alone: RuntimeError: no room",)

@@ -27,12 +27,6 @@ def test_the_best_of_each_kind_climb_before_a_second_of_any():
     assert list(promote(ranked(3, "aaa"), 3, 0, [0])) == [0, 1, 2]
 
 
-def test_the_recipe_climbs_whatever_it_scored():
-    assert promote(ranked(8), 1, 0, [0], always=[6]) == {0: "merit", 6: "recipe"}
-    assert promote(ranked(8), 1, 0, [0], always=[0]) == {0: "merit"}
-    assert promote(ranked(8), 1, 0, [0], always=[99]) == {0: "merit"}  # it failed
-
-
 def test_controls_are_drawn_evenly_from_those_left():
     drawn = Counter()
     for seed in range(600):
