@@ -6,6 +6,7 @@ VENV    ?= .venv
 BIN      = $(VENV)/bin
 DISTS    = -e '.[test]' $(foreach plugin,$(sort $(wildcard plugins/*/pyproject.toml)),-e $(dir $(plugin)))
 SPECS    = pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 # The name says what was installed and for which checkout, so that a shared environment is never stale.
 STAMP    = $(VENV)/.installed-$(shell { cat $(SPECS); pwd; } | cksum | cut -d' ' -f1)
 
@@ -34,8 +35,8 @@ demo: install
 	$(BIN)/kk run hair-seg
 
 test: install lint
-	@echo "== all tests, the fast ones first, one process and thread per core"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder --durations=20
+	@echo "== all tests, the fast ones first, a process of one thread per core and one more, because some tests wait"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations=20
 
 lint: install
 	@echo "== linters"
