@@ -101,7 +101,7 @@ def run(ablation, options: dict[str, Any]) -> dict[str, Any]:
 
     plan, solution, dataset = ablation.plan, ablation.solution, ablation.dataset
     with executor(plan, len(plan.jobs()) * plan.seeds, options) as (slots, execute):
-        probed = probe(solution, dataset, plan.rungs[0])
+        probed = probe(solution, dataset, plan.rungs)
         probed = with_cleaning(probed, solution, dataset, ablation.mark, plan.rungs[0].image_size)
         if options["budget"]:
             seeds = fit_seeds(plan, solution, dataset, slots, probed, seconds_of(options["budget"]))

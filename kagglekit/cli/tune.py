@@ -178,7 +178,7 @@ def run(search, options: dict[str, Any]) -> dict[str, Any]:
         plan, solution, dataset = search.plan, search.solution, search.dataset
         if slots > wave_of(plan):  # else most of the workers would wait for the slowest of a few trials
             plan = replace(plan, eager=True)
-        probed, limit = probe(solution, dataset, plan.rungs[-1]), None
+        probed, limit = probe(solution, dataset, plan.rungs), None
         probed = with_cleaning(probed, solution, dataset, search.mark, plan.rungs[-1].image_size)
         if options["budget"]:
             budget = seconds_of(options["budget"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,35 +24,58 @@ SETUP = 2.0  # seconds a trial spends on reading, building and writing
 
 @dataclass(frozen=True)
 class Probe:
-    """What a training step costs: seconds, and bytes of memory, at one rung; and the network's parameters.
+    """What a training step costs: seconds, and bytes of memory, at one size; and the network's parameters.
 
-    `cleaning`: seconds of the networks that rules train on all pictures, once for all trials.
+    `fixed`: those of the seconds that fewer pixels do not save. `cleaning`: seconds of the networks that rules train on
+    all pictures, once for all trials.
     """
 
     seconds: float
     memory: int
     parameters: int
     cleaning: float = 0.0
+    fixed: float = 0.0
+
+    def seconds_at(self, part: float) -> float:
+        """The seconds of a step with this part of the pixels."""
+        return self.fixed + (self.seconds - self.fixed) * part
 
 
-def probe(solution: Solution, dataset: Dataset, rung: Rung) -> Probe:
-    """Train the recipe's network some steps on pictures of noise. Raises KagglekitError where it does not fit."""
+def probe(solution: Solution, dataset: Dataset, rungs: Sequence[Rung]) -> Probe:
+    """Train the recipe's network some steps on pictures of noise, at the size of the last rung and of the lowest.
+
+    Raises KagglekitError where it does not fit.
+    """
+    from kagglekit.train.network import pick_device, prepare
+
+    device = pick_device()
+    intake = solution.intake(dataset.channels, dataset.depth)
+    network = prepare(solution.model(intake.channels, pretrained=False), intake, device)
+    before = _memory(device)
+    low, top = rungs[0].image_size, rungs[-1].image_size
+    seconds = _seconds_of_step(solution, dataset, network, device, top)
+    memory, part, fixed = _memory(device) - before, (low / top) ** 2, 0.0
+    if part < 1:
+        fixed = (_seconds_of_step(solution, dataset, network, device, low) - seconds * part) / (1 - part)
+    parameters = sum(p.numel() for p in network.body.parameters())
+    return Probe(seconds, max(0, memory), parameters, fixed=min(seconds, max(0.0, fixed)))
+
+
+def _seconds_of_step(solution: Solution, dataset: Dataset, network, device: str, side: int) -> float:
     import torch
 
     from kagglekit.train.fit import to_target
-    from kagglekit.train.network import autocast, full_precision, pick_device, pick_dtype, prepare
+    from kagglekit.train.network import autocast, full_precision, pick_dtype
 
-    recipe, device = solution.recipe, pick_device()
-    intake, task = solution.intake(dataset.channels, dataset.depth), solution.competition.task
-    network = prepare(solution.model(intake.channels, pretrained=False), intake, device)
+    recipe, task = solution.recipe, solution.competition.task
     optimizer, loss, dtype = solution.optimizer(network.body), solution.loss(), pick_dtype(recipe, device)
-    shape = (recipe.batch_size, dataset.channels, rung.image_size, rung.image_size)
+    shape = (recipe.batch_size, dataset.channels, side, side)
     images = torch.randint(0, 256, shape, device=device).to(getattr(torch, dataset.depth))
     planes = (len(solution.competition.classes),) if task == "multilabel" else ()
     masks = torch.zeros((shape[0], *planes, *shape[2:]), dtype=torch.uint8, device=device)
-    before, started, done = _memory(device), time.perf_counter(), 0
+    started, done = time.perf_counter(), 0
     try:
-        for step in progress.track(range(STEPS + 1), STEPS + 1, "timing training steps"):
+        for step in progress.track(range(STEPS + 1), STEPS + 1, f"timing training steps at {side} px"):
             with autocast(device, dtype):
                 output = network(images)
             loss(full_precision(output), to_target(masks, task)).backward()
@@ -66,11 +90,10 @@ def probe(solution: Solution, dataset: Dataset, rung: Rung) -> Probe:
                 break
     except RuntimeError as error:
         raise KagglekitError(
-            f"a training step at {rung.image_size} px with batch_size={recipe.batch_size} fails here: {error}; "
+            f"a training step at {side} px with batch_size={recipe.batch_size} fails here: {error}; "
             f"try -o batch_size={max(1, recipe.batch_size // 2)}"
         ) from error
-    seconds = (time.perf_counter() - started) / done
-    return Probe(seconds, max(0, _memory(device) - before), sum(p.numel() for p in network.body.parameters()))
+    return (time.perf_counter() - started) / done
 
 
 def _memory(device: str) -> int:
@@ -118,7 +141,7 @@ def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probe
     views = len(solution.views())
     rungs, total = [], probed.cleaning  # which all trials wait for
     for rung, trials in zip(plan.rungs, counts(plan), strict=True):
-        each = probed.seconds / recipe.batch_size * (rung.image_size / top.image_size) ** 2
+        each = probed.seconds_at((rung.image_size / top.image_size) ** 2) / recipe.batch_size
         drawn, looks = windows(dataset, rung.image_size)
         trained = drawn * (1 - 1 / recipe.folds) * rung.fraction * rung.epochs
         looked = looks / recipe.folds * (rung.epochs + 3 * views) * LOOK

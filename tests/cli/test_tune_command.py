@@ -8,7 +8,8 @@ import pytest
 
 from kagglekit.cli.tune import plan_text, seconds_of
 from kagglekit.errors import UsageError
-from kagglekit.search.estimate import Probe, counts, estimate, fit_budget, windows
+from kagglekit.search.estimate import Probe, counts, estimate, fit_budget, probe, windows
+from kagglekit.search.rungs import Rung
 from kagglekit.types import Sample, Tiling
 from tests.helpers import kk as program
 from tests.helpers import toy
@@ -134,6 +135,22 @@ def test_an_estimate_grows_with_pictures_epochs_and_pixels_and_shrinks_with_work
     two = estimate(chosen, found, discs(80), 2, probed)
     assert two["seconds"] < one["seconds"] * 0.7 and two["device_seconds"] == one["device_seconds"]
     assert "about" in plan_text(chosen, one) and "what all 8 take at the last rung" in plan_text(chosen, one)
+
+
+def test_what_fewer_pixels_do_not_save_is_part_of_an_estimate():
+    chosen, found = plan("64:50%:2,128:100%:8", trials=8), toy()
+    assert Probe(1.0, 0, 0, fixed=0.4).seconds_at(1 / 4) == pytest.approx(0.4 + 0.6 / 4)
+    plain, honest = (estimate(chosen, found, discs(80), 1, Probe(1.0, 0, 0, fixed=fixed)) for fixed in (0.0, 0.4))
+    assert plain["rungs"][0]["seconds"] < honest["rungs"][0]["seconds"]
+    assert plain["rungs"][1]["seconds"] == honest["rungs"][1]["seconds"]
+
+
+def test_a_probe_times_the_lowest_and_the_last_size():
+    found = toy()
+    one = probe(found, discs(8), (Rung(64, 0.5, 2), Rung(128, 1.0, 8)))
+    assert 0 <= one.fixed <= one.seconds and one.parameters > 0 and one.memory >= 0
+    assert one.seconds_at(1 / 4) <= one.seconds == one.seconds_at(1)
+    assert probe(found, discs(8), (Rung(64, 1.0, 2),)).fixed == 0
 
 
 def test_a_budget_takes_as_many_trials_as_fit_it():
