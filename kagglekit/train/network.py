@@ -98,12 +98,12 @@ class FullPrecision:
     """Mixed into a layer: where gradients are wanted it computes in 32 bits whatever the autocast, and answers in its
     input's dtype."""
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, *more, **named) -> torch.Tensor:
         """What the layer answers."""
         if not torch.is_grad_enabled():
-            return super().forward(values)
+            return super().forward(values, *more, **named)
         with torch.autocast(values.device.type, enabled=False):
-            return super().forward(values.float()).to(values.dtype)
+            return super().forward(values.float(), *more, **named).to(values.dtype)
 
 
 @functools.cache
