@@ -1,7 +1,7 @@
 """The ladder on Ray Tune: one Tune run for all rungs, fed by the ladder, on this machine or a cluster.
 
-Tune brings workers, their share of a device, retries after a crash or a lost node. What is tried, who climbs and what
-counts is the ladder's; its record is the truth, and nothing that Tune writes is ever read.
+Tune brings workers and their share of a device. What is tried, who climbs, what counts and what is tried again after a
+crash or a lost node is the ladder's; its record is the truth, and nothing that Tune writes is ever read.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from kagglekit.search.trial import Place
 from kagglekit.search.trials import Outcome
 
 RETRIES = 2  # times that a trial begins anew, from its last whole epoch, after its worker died
+PAUSE = (
+    10.0  # seconds before the first of them, twice as many before the second: Ray learns late that a machine is gone
+)
 SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the ladder keeps the record
@@ -88,7 +92,7 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
             ),
             run_config=tune.RunConfig(
                 name="ladder", storage_path=scratch, verbose=0,
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                failure_config=tune.FailureConfig(max_failures=0),  # `Feed` begins trials anew, Ray would at once
             ),
         )  # fmt: skip
         tuner.fit()
@@ -127,15 +131,23 @@ def make_feed(ladder: Schedule, watcher: Watcher):
             super().__init__(metric="score", mode="max")
             self.tasks: dict[str, Task] = {}
             self.since: dict[str, float] = {}
+            self.deaths: Counter = Counter()  # of workers, by trial
+            self.again: list[tuple[float, Task]] = []  # trials to begin anew, and not before when
 
         def suggest(self, trial_id: str):
             """A task, None to be asked again, or the end."""
-            task = ladder.next()
+            task = self.due() or ladder.next()
             if task is None:
                 return Searcher.FINISHED if ladder.finished else None
             self.tasks[trial_id], self.since[trial_id] = task, time.perf_counter()
             watcher.began(task)
             return {"task": json.dumps(asdict(task))}
+
+        def due(self) -> Task | None:
+            """A trial whose worker died some time ago."""
+            if not self.again or time.monotonic() < self.again[0][0]:
+                return None
+            return self.again.pop(0)[1]
 
         def on_trial_result(self, trial_id: str, result: dict) -> None:
             """One more epoch."""
@@ -144,8 +156,13 @@ def make_feed(ladder: Schedule, watcher: Watcher):
 
         def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
             """The outcome, or what is known of a worker that died too often."""
-            key, said = self.tasks.pop(trial_id).key, (result or {}).get("outcome")
-            elapsed = time.perf_counter() - self.since.pop(trial_id)
+            task, said = self.tasks.pop(trial_id), (result or {}).get("outcome")
+            key, elapsed = task.key, time.perf_counter() - self.since.pop(trial_id)
+            if not said and self.deaths[key] < RETRIES:
+                self.deaths[key] += 1
+                self.again.append((time.monotonic() + PAUSE * self.deaths[key], task))
+                self.again.sort(key=lambda one: one[0])
+                return
             outcome = ended(said, elapsed)
             ladder.take(key, outcome)
             watcher.ended(key, outcome)

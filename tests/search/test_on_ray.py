@@ -14,8 +14,13 @@ from pathlib import Path
 import pytest
 
 from kagglekit.errors import RunError, UsageError
+from kagglekit.search import on_ray
+from kagglekit.search.ladder import Ladder
+from kagglekit.search.local import Nobody
 from kagglekit.search.on_ray import Share, share
+from kagglekit.search.trials import Trials
 from tests.helpers import KK, environment
+from tests.search.planted import plan
 from tests.search.world import data_at, install, path_of
 
 RUNGS = "32:50%:1,64:100%:2"
@@ -160,6 +165,26 @@ def test_a_worker_that_dies_begins_its_trial_anew(undisturbed, tmp_path):
     result = tuned(tmp_path, env)
     assert (tmp_path / "fell").exists() and all(s["status"] == "done" for t in result["trials"] for s in t["steps"])
     assert [t["params"] for t in result["trials"]] == [t["params"] for t in undisturbed["trials"]]
+
+
+@pytest.mark.slow
+def test_a_trial_begins_anew_some_time_after_its_worker_died_and_fails_with_the_third_death(tmp_path, monkeypatch):
+    ladder = Ladder(plan(trials=4), Trials(tmp_path, "c"))
+    feed = on_ray.make_feed(ladder, Nobody())
+    first = json.loads(feed.suggest("a")["task"])
+    monkeypatch.setattr(on_ray, "PAUSE", 1000.0)
+    feed.on_trial_complete("a", error=True)
+    second = json.loads(feed.suggest("b")["task"])
+    assert second["key"] != first["key"], "others do not wait for it"
+    monkeypatch.setattr(on_ray, "PAUSE", 0.0)
+    feed.on_trial_complete("b", error=True)
+    assert json.loads(feed.suggest("c")["task"]) == second and not ladder.results
+    feed.on_trial_complete("c", {"outcome": "", "row": "{}"}, error=True)
+    assert json.loads(feed.suggest("d")["task"]) == second
+    feed.on_trial_complete("d", error=True)
+    [(key, outcome)] = ladder.results.items()
+    assert list(key) == second["key"] and outcome.status == "failed"
+    assert outcome.error == "its worker died 3 times, often for want of memory"
 
 
 CLUSTER = """
