@@ -17,14 +17,14 @@ from unittest import mock
 from kagglekit.cli.common import compose_recipe
 from kagglekit.plugins import discover
 from kagglekit.search import ladder as ladder_module
-from kagglekit.search import rungs as ladders
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.local import climb, objective_at
-from kagglekit.search.looks import after_training
+from kagglekit.search.rungs import parse_rungs
 from kagglekit.search.space import default_space
 from kagglekit.search.stats import agreement
 from kagglekit.search.trial import Place
 from kagglekit.search.trials import Trials
+from kagglekit.search.tune import search_of
 from kagglekit.solution import resolve
 
 
@@ -43,10 +43,10 @@ def main() -> None:
     registry = discover()
     recipe, _, _ = compose_recipe(registry, chosen.id, chosen.fidelity, (), (), chosen.overrides, chosen.seed)
     solution = resolve(recipe, registry)
-    steps = ladders.parse_rungs(chosen.rungs) if chosen.rungs else ladders.default_rungs(solution.competition, recipe)
+    steps = parse_rungs(chosen.rungs) if chosen.rungs else ()
     space = {key: d for key, d in default_space(solution).items() if key not in chosen.overrides}
-    after = after_training(space, solution)
-    plan = Plan("bench", solution.recipe, space, steps, chosen.trials, seed=chosen.seed, after=after)
+    plan = Plan("bench", solution.recipe, space, steps, chosen.trials, seed=chosen.seed)
+    plan = search_of(plan, solution, chosen.data).plan  # with the rungs that suit the data
     chosen.record.mkdir(parents=True, exist_ok=True)
     ladder = Ladder(plan, Trials(chosen.record, "bench"))
     objective = objective_at(Place(chosen.data.absolute()))
