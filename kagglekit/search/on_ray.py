@@ -7,6 +7,7 @@ crash or a lost node is the ladder's; its record is the truth, and nothing that 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 import time
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kagglekit import progress
 from kagglekit.cluster import worker_environment
 from kagglekit.errors import RunError, UsageError
 from kagglekit.search.ladder import Task
@@ -95,6 +97,8 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
                 failure_config=tune.FailureConfig(max_failures=0),  # `Feed` begins trials anew, Ray would at once
             ),
         )  # fmt: skip
+        for name in ("ray.tune.execution.tune_controller", "ray.tune.tune"):
+            logging.getLogger(name).addFilter(in_a_line)
         tuner.fit()
     if not ladder.finished:
         raise RunError("Ray ended before the search did; the same command goes on with it")
@@ -105,7 +109,6 @@ def train(config: dict[str, Any], place: dict[str, Any]) -> None:
     os.environ.update(place["environment"])  # before torch is imported, which reads it
     from ray import tune
 
-    from kagglekit import progress
     from kagglekit.search.trial import run_trial
 
     content = json.loads(config["task"])
@@ -162,12 +165,22 @@ def make_feed(ladder: Schedule, watcher: Watcher):
                 self.deaths[key] += 1
                 self.again.append((time.monotonic() + PAUSE * self.deaths[key], task))
                 self.again.sort(key=lambda one: one[0])
+                progress.say(f"{task.name}: its worker died; it begins anew in {PAUSE * self.deaths[key]:.0f} s")
                 return
             outcome = ended(said, elapsed)
             ladder.take(key, outcome)
             watcher.ended(key, outcome)
 
     return Feed()
+
+
+def in_a_line(record: logging.LogRecord) -> bool:
+    """A filter of Tune's log: of an error what it is, without a traceback; nothing of trials that begin anew."""
+    if record.exc_info and record.exc_info[1]:
+        lines = [line for line in str(record.exc_info[1]).splitlines() if line.strip()]
+        told = lines[-1] if "Traceback" in str(record.exc_info[1]) else (lines or [""])[0]
+        record.msg, record.args, record.exc_info = f"a worker ended: {told.strip()}", (), None
+    return "did not complete" not in str(record.msg)
 
 
 def ended(said: str | None, elapsed: float) -> Outcome:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import random
 import signal
@@ -185,6 +186,20 @@ def test_a_trial_begins_anew_some_time_after_its_worker_died_and_fails_with_the_
     [(key, outcome)] = ladder.results.items()
     assert list(key) == second["key"] and outcome.status == "failed"
     assert outcome.error == "its worker died 3 times, often for want of memory"
+
+
+def test_tunes_log_tells_a_crash_in_a_line_and_nothing_of_trials_that_begin_anew():
+    def said(message, error=None):
+        record = logging.LogRecord(
+            "ray", logging.ERROR, "", 0, message, (), (type(error), error, None) if error else None
+        )
+        return on_ray.in_a_line(record) and (record.getMessage(), record.exc_info)
+
+    died = RuntimeError("The actor died unexpectedly.\n  pid: 1\n  ip: 2")
+    raised = RuntimeError("Traceback (most recent call last):\n  File x\nImportError: no module named toy")
+    assert said("Trial task failed for trial 1", died) == ("a worker ended: The actor died unexpectedly.", None)
+    assert said("Trial task failed for trial 1", raised) == ("a worker ended: ImportError: no module named toy", None)
+    assert not said("Trials did not complete: [a]") and said("other") == ("other", None)
 
 
 CLUSTER = """
