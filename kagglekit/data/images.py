@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data import dicom
+from kagglekit.data import orientation as orientations
 from kagglekit.errors import DataError
 from kagglekit.types import Depth
 
@@ -13,129 +17,94 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}) | dicom.SUFFIXES
+TIFF = frozenset({".tif", ".tiff"})
 MAX_PIXELS = 500_000_000  # larger single pictures are slides, which are read by window
+MAX_BYTES = 8 << 30  # of a decoded picture of many or deep channels
+# What PIL may open besides TIFF, which `tiff` reads: nothing that runs a program or refers to another file.
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM")  # WebP and JPEG 2000 besides, see `_open`
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PALETTE = 3  # a colour type of PNG
+_PNG_NOTES = {b"eXIf", b"iTXt", b"tEXt", b"zTXt"}  # chunks that may state an orientation
 _DEEP_MODES = ("I", "F")  # PIL's names begin so for 16-bit, 32-bit and float pictures
 _DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
-_ROTATED = range(2, 9)  # EXIF orientations other than "as stored"
-_EXIF_ORIENTATION = 0x0112
 
 
 def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """uint8 `[H, W, 3]` of an 8-bit picture file, EXIF orientation applied as viewers and labelling tools do.
+    """uint8 `[H, W, 3]` of an 8-bit picture file, orientation applied as viewers and labelling tools do.
 
     Gray, palette, RGBA and CMYK pictures are converted (alpha is dropped). Raises DataError naming the file for
     missing, empty, truncated and non-image files, for more than 8 bits, and for another (height, width) than `size`.
     """
     import numpy as np
-    from PIL import ImageOps
 
-    image = _open(path)
-    if image.mode.startswith(_DEEP_MODES) or any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW):
-        raise DataError(
-            f"{path}: {image.mode} pixels (more than 8 bits); convert it to 8 bits, a silent conversion would "
-            "guess the range"
-        )
-    try:
-        image = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception as error:  # decoders raise whatever they like on damaged data
-        raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
-    if size is not None and (image.height, image.width) != tuple(size):
-        raise DataError(f"{path}: {image.height}x{image.width} pixels (height x width); expected {size[0]}x{size[1]}")
-    return np.asarray(image)
+    if _is_tiff(path):
+        array = _read_tiff(path)
+    elif _is_dicom(path, data := _bytes(path)):
+        array = dicom.read_dicom(path, data, MAX_PIXELS)
+    elif _is_plain_png(data):
+        array = _read_png(path, _open(path, data), data)
+    else:
+        image = _open(path, data)
+        if image.mode.startswith(_DEEP_MODES) or any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW):
+            raise _too_deep(path, image.mode)
+        array = _decoded(path, image, "RGB")
+    if array.dtype != np.uint8:
+        raise _too_deep(path, str(array.dtype))
+    array = _three_channels(path, array)
+    _refuse_other_size(path, array, size)
+    return array
 
 
 def read_picture(path: Path, channels: int, depth: Depth, size: tuple[int, int] | None = None) -> np.ndarray:
     """`[H, W, channels]` of `depth` of a picture file; 8-bit colour by `read_rgb`, everything else as it is stored.
 
-    16-bit PNG and TIFF, and DICOM (`.dcm`, rescale slope and intercept applied) are read without any change of range.
-    Raises DataError for damage, another number of channels, values that do not fit the depth, another size.
+    16-bit PNG and TIFF, and DICOM (rescale and polarity applied) are read without any change of range, orientation
+    is applied. Raises DataError for damage, another number of channels, values that do not fit the depth (fractions
+    do not fit whole numbers), another size.
     """
     if depth == "uint8" and channels == 3:
         return read_rgb(path, size)
-    array = _read_dicom(path) if Path(path).suffix.lower() == ".dcm" else _read_as_stored(path)
+    array = _read_as_stored(path)
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or array.shape[2] != channels:
         raise DataError(f"{path}: pixels of shape {array.shape}; expected {channels} channel(s)")
-    if size is not None and array.shape[:2] != tuple(size):
-        raise DataError(
-            f"{path}: {array.shape[0]}x{array.shape[1]} pixels (height x width); expected {size[0]}x{size[1]}"
-        )
+    _refuse_other_size(path, array, size)
     return _as_depth(path, array, depth)
-
-
-def _read_as_stored(path: Path) -> np.ndarray:
-    import numpy as np
-
-    suffix = Path(path).suffix.lower()
-    if suffix in (".tif", ".tiff"):
-        import tifffile
-
-        try:
-            return np.squeeze(tifffile.imread(path))
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such picture") from None
-        except Exception as error:  # decoders raise whatever they like on damaged data
-            raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
-    import cv2
-
-    try:
-        data = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such picture") from None
-    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    if array is None:
-        raise DataError(f"{path}: {'damaged or not a picture' if len(data) else 'empty file'}; replace or remove it")
-    return array if array.ndim == 2 else np.ascontiguousarray(array[..., ::-1])
-
-
-def _read_dicom(path: Path) -> np.ndarray:
-    import pydicom
-
-    try:
-        file = pydicom.dcmread(path)
-        array = file.pixel_array
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such picture") from None
-    except Exception as error:
-        raise DataError(f"{path}: damaged or not DICOM: {_plain(error)}; replace or remove it") from error
-    slope, intercept = float(getattr(file, "RescaleSlope", 1)), float(getattr(file, "RescaleIntercept", 0))
-    return array if (slope, intercept) == (1, 0) else array * slope + intercept
-
-
-def _as_depth(path: Path, array: np.ndarray, depth: Depth) -> np.ndarray:
-    import numpy as np
-
-    if array.dtype == depth:
-        return array
-    limits = np.iinfo(depth)
-    low, high = array.min(initial=0), array.max(initial=0)
-    if not (np.isfinite(low) and np.isfinite(high)) or low < limits.min or high > limits.max:
-        raise DataError(f"{path}: values from {low:g} to {high:g} do not fit {depth} ({limits.min} to {limits.max})")
-    if array.dtype == np.uint8:
-        raise DataError(f"{path}: 8-bit pixels where {depth} was expected; convert it with its range kept")
-    return np.rint(array).astype(depth) if array.dtype.kind == "f" else array.astype(depth)
 
 
 def describe(path: Path) -> tuple[tuple[int, int], list[str]]:
     """(height, width) as displayed and what is unusual about a picture, without decoding it; raises DataError."""
-    image = _open(path)
-    notes = []
-    if image.mode != "RGB":
-        notes.append(f"{image.mode} pixels, read as RGB")
-    size = (image.height, image.width)
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    if orientation in _ROTATED:
+    if _is_tiff(path):
+        from kagglekit.data import tiff
+
+        picture = tiff.open_picture(path)
+        _refuse_too_many(path, picture.size)
+        size, orientation, notes = picture.size, picture.orientation, tiff.unusual(picture)
+    elif _is_dicom(path, data := _bytes(path)):
+        return dicom.read_dicom(path, data, MAX_PIXELS).shape[:2], ["DICOM"]
+    else:
+        image = _open(path, data)
+        size = (image.height, image.width)
+        # Of a PNG without notes PIL would decode the whole picture to look for an orientation.
+        orientation = _orientation(image) if _may_be_turned(data) else 1
+        notes = [] if image.mode == "RGB" else [f"{image.mode} pixels, read as RGB"]
+    if orientation != 1:
         notes.append(f"EXIF orientation {orientation}, applied")
-        size = size[::-1] if orientation >= 5 else size
-    return size, notes
+    return orientations.turned_size(size, orientation), notes
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Picture files directly in `folder`, sorted by name; raises DataError if there is no such folder."""
+    """Picture files directly in `folder`, sorted by name; raises DataError if there is no such folder.
+
+    Folders and pipes are none, whatever they are called.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of pictures")
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if Path(e.name).suffix.lower() in SUFFIXES and e.is_file()]
+    return sorted(folder / name for name in names if not name.startswith("."))
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
@@ -149,24 +118,185 @@ def write_png(path: Path, array: np.ndarray) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def _open(path: Path) -> Image:
-    from PIL import Image, UnidentifiedImageError
-
+def _is_tiff(path: Path) -> bool:
+    """Does a file begin as TIFF does? Raises DataError for one that cannot be read, and for an empty one."""
     try:
-        data = Path(path).read_bytes()
+        if not stat.S_ISREG(Path(path).stat().st_mode):  # reading a pipe would wait for somebody to write
+            raise DataError(f"{path}: not a file; remove it, or rename it")
+        with Path(path).open("rb", buffering=0) as stream:
+            start = stream.read(4)
     except FileNotFoundError:
         raise DataError(f"{path}: no such picture") from None
-    if not data:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if not start:
         raise DataError(f"{path}: empty file; replace or remove it")
+    return start in _TIFF_STARTS
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _is_dicom(path: Path, data: bytes) -> bool:
+    return data[128:132] == b"DICM" or Path(path).suffix.lower() in dicom.SUFFIXES
+
+
+def _read_as_stored(path: Path) -> np.ndarray:
+    """`[H, W]` or `[H, W, C]` of any kind of number, turned as it is shown."""
+    if _is_tiff(path):
+        return _read_tiff(path)
+    data = _bytes(path)
+    if _is_dicom(path, data):
+        return dicom.read_dicom(path, data, MAX_PIXELS)
+    image = _open(path, data)
+    if _is_plain_png(data):
+        return _read_png(path, image, data)
+    modes = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
+    return _decoded(path, image, modes.get(image.mode, image.mode))
+
+
+def _is_plain_png(data: bytes) -> bool:
+    """Is it a PNG of 8 or 16 bits without palette or transparent colour?
+
+    PIL cuts 16 bits of colour down to 8, and takes 1.5 times as long for what is left.
+    """
+    if not data.startswith(_PNG_START) or len(data) < 26:
+        return False
+    bits, colour = data[24:26]
+    return bits in (8, 16) and colour != _PALETTE and b"tRNS" not in _png_chunks(data)
+
+
+def _png_chunks(data: bytes) -> set[bytes]:
+    """The types of the chunks of a PNG file, as far as it is whole."""
+    found, at = set(), len(_PNG_START)
+    while at + 8 <= len(data):
+        found.add(data[at + 4 : at + 8])
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return found
+
+
+def _read_png(path: Path, image: Image, data: bytes) -> np.ndarray:
+    import imagecodecs
+    import numpy as np
+
+    try:
+        array = imagecodecs.png_decode(data)
+    except Exception as error:  # decoders raise whatever they like on damaged data
+        raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
+    orientation = _orientation(image) if _may_be_turned(data) else 1
+    return np.ascontiguousarray(orientations.turned(array, orientation))
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    """`[H, W, C]` of the picture of a TIFF file as it is shown."""
+    import numpy as np
+
+    from kagglekit.data import tiff
+    from kagglekit.data.slides import Slide
+
+    picture = tiff.open_picture(path)
+    _refuse_too_many(path, picture.size, picture.channels * np.dtype(picture.depth).itemsize)
+    if picture.strange:
+        array = tiff.rgb_by_libtiff(picture)
+    elif tiff.is_plain_lzw(picture):
+        array = tiff.whole_by_libtiff(picture)
+    else:
+        return Slide(path, picture).read()
+    return np.ascontiguousarray(orientations.turned(array, picture.orientation))
+
+
+def _decoded(path: Path, image: Image, mode: str) -> np.ndarray:
+    """An opened picture decoded to a mode of PIL, turned as it is shown."""
+    import numpy as np
+
+    try:
+        image.load()
+        orientation = _orientation(image)
+        if image.mode != mode:
+            image = image.convert(mode)
+        return np.ascontiguousarray(orientations.turned(np.asarray(image), orientation))
+    except Exception as error:  # decoders raise whatever they like on damaged data
+        raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
+
+
+def _orientation(image: Image) -> int:
+    try:
+        return orientations.known(image.getexif().get(orientations.TAG, 1))
+    except Exception:  # damaged notes do not cost the picture
+        return 1
+
+
+def _may_be_turned(data: bytes) -> bool:
+    return not data.startswith(_PNG_START) or bool(_PNG_NOTES & _png_chunks(data))
+
+
+def _three_channels(path: Path, array: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    channels = 1 if array.ndim == 2 else array.shape[2]
+    if channels == 1:
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    if channels not in (3, 4):
+        raise DataError(f"{path}: {channels} channels; expected gray, RGB or RGBA")
+    return np.ascontiguousarray(array[..., :3])
+
+
+def _too_deep(path: Path, kind: str) -> DataError:
+    return DataError(
+        f"{path}: {kind} pixels (more than 8 bits); convert it to 8 bits, a silent conversion would guess the range"
+    )
+
+
+def _refuse_other_size(path: Path, array: np.ndarray, size: tuple[int, int] | None) -> None:
+    if size is not None and array.shape[:2] != tuple(size):
+        raise DataError(
+            f"{path}: {array.shape[0]}x{array.shape[1]} pixels (height x width); expected {size[0]}x{size[1]}"
+        )
+
+
+def _refuse_too_many(path: Path, size: tuple[int, int], bytes_each: int = 1) -> None:
+    if size[0] * size[1] > MAX_PIXELS or size[0] * size[1] * bytes_each > MAX_BYTES:
+        raise DataError(f"{path}: {size[1]}x{size[0]} pixels are too many to decode at once")
+
+
+def _as_depth(path: Path, array: np.ndarray, depth: Depth) -> np.ndarray:
+    import numpy as np
+
+    if array.dtype == depth:
+        return array
+    limits = np.iinfo(depth)
+    low, high = array.min(initial=0), array.max(initial=0)
+    if not (np.isfinite(low) and np.isfinite(high)) or low < limits.min or high > limits.max:
+        raise DataError(f"{path}: values from {low:g} to {high:g} do not fit {depth} ({limits.min} to {limits.max})")
+    if array.dtype == np.uint8:
+        raise DataError(f"{path}: 8-bit pixels where {depth} was expected; convert it with its range kept")
+    whole = array.astype(depth)
+    if array.dtype.kind == "f" and not np.array_equal(whole, array):
+        raise DataError(
+            f"{path}: {array.dtype} pixels with fractions, from {low:g} to {high:g}; they do not fit whole numbers "
+            f"({depth}), save it as such with a range of your choice"
+        )
+    return whole
+
+
+def _open(path: Path, data: bytes) -> Image:
+    from PIL import Image, UnidentifiedImageError
+    from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile  # PIL knows these two once they are imported
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    formats = (*_FORMATS, WebPImageFile.format, Jpeg2KImageFile.format)
     Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit; PIL's lower one would call a large picture damaged
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
         raise DataError(f"{path}: not a picture; replace or remove it") from None
     except Exception as error:
         raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"{path}: {image.width}x{image.height} pixels are too many to decode at once")
+    _refuse_too_many(path, (image.height, image.width))
     return image
 
 

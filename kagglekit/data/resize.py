@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from kagglekit.types import Size, Task, Tiling
@@ -9,14 +10,26 @@ from kagglekit.types import Size, Task, Tiling
 if TYPE_CHECKING:
     import numpy as np
 
+MOST_SQUARES = 16  # a picture of 1x9000 pixels would else be enlarged to 590 million
 STRIDE = 32  # the total downsampling of the encoders; sizes must be multiples of it
 
 
 def input_size(size: Size, image_size: int) -> Size:
-    """The network size of a picture: shorter side `image_size`, the longer in proportion, to multiples of 32."""
+    """The network size of a picture: shorter side `image_size`, the longer in proportion, to multiples of 32.
+
+    A picture is enlarged to `MOST_SQUARES` squares of `image_size` at most: a thin one is shown smaller, and one that is
+    thinner than the stride is compressed along its longer side.
+    """
     height, width = size
-    scale = image_size / min(height, width)
-    return tuple(max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
+    most = max(MOST_SQUARES * image_size**2, height * width)
+    scale = min(image_size / min(height, width), math.sqrt(most / (height * width)))
+    short, long = (_to_stride(side * scale) for side in sorted(size))
+    long = max(STRIDE, min(long, most // short // STRIDE * STRIDE))
+    return (short, long) if height <= width else (long, short)
+
+
+def _to_stride(side: float) -> int:
+    return max(STRIDE, round(side / STRIDE) * STRIDE)
 
 
 def stored_size(size: Size, image_size: int, tiling: Tiling | None) -> Size:

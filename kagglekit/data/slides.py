@@ -1,19 +1,23 @@
-"""Gigapixel TIFF files read by window: only tiles or strips under a window are decoded, none twice in a row.
+"""TIFF files read by window: only tiles or strips under a window are decoded, none twice in a row.
 
 Channels may be interleaved `(H, W, 3)`, planes of one image `(3, H, W)`, or images of their own, as in
-`(1, 1, 3, H, W)` and in files of three sub-images. What follows the first image (pyramid levels, labels) is ignored.
+`(1, 1, 3, H, W)` and in files of three sub-images. `tiff` says which images of a file are the picture.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from kagglekit.data import tiff
+from kagglekit.data.orientation import stored_box, turned, turned_size
 from kagglekit.errors import DataError
 from kagglekit.types import Box, Size
 
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 MOST = 1 << 30  # bytes that a decoded tile or strip may have
-SEPARATE = 2  # TIFF's planar configuration
 
 
 class Part(NamedTuple):
@@ -35,15 +38,22 @@ class Part(NamedTuple):
 
 
 class Slide:
-    """A large TIFF picture; thread-safe. Raises DataError for a file that is damaged or of no known form."""
+    """A TIFF picture, large or not, as it is shown; thread-safe.
 
-    def __init__(self, path: Path):
+    `picture` is what the file shows, where it is known already. Raises DataError for a file that is damaged, and for
+    colours that cannot be read by window (palettes, CMYK).
+    """
+
+    def __init__(self, path: Path, picture: tiff.Picture | None = None):
         self.path = Path(path)
-        self.pages, self.planes = _open(self.path)
-        first = self.pages[0]
-        self.size: Size = (first.imagelength, first.imagewidth)
-        self.depth = str(first.dtype)
-        self.channels = 3 if self.planes else first.samplesperpixel
+        if picture is None and not self.path.is_file():
+            raise DataError(f"{path}: no such picture")
+        self.picture = picture or tiff.open_picture(self.path)
+        if self.picture.strange:
+            raise DataError(f"{path}: {self.picture.strange}, which cannot be read; convert it to RGB or gray")
+        self.pages, self.planes = self.picture.pages, self.picture.planes
+        self.size: Size = turned_size(self.picture.size, self.picture.orientation)
+        self.depth, self.channels = self.picture.depth, self.picture.channels
         self._kept: dict[Part, np.ndarray] = {}
         self._lock = Lock()
         self._refuse_damage()
@@ -63,18 +73,28 @@ class Slide:
         box = box or Box(0, 0, *self.size)
         if box.top < 0 or box.left < 0 or box.top + box.height > self.size[0] or box.left + box.width > self.size[1]:
             raise DataError(f"{self.path}: window {box} leaves the picture of {self.size[0]}x{self.size[1]} pixels")
-        if self._is_raw:
-            return self._read_raw(box)
+        orientation = self.picture.orientation
+        stored = stored_box(box, self.picture.size, orientation)
+        window = self._read_raw(stored) if self._is_raw else self._read_parts(stored)
+        window = tiff.without_associated_alpha(window, self.picture)
+        return window if orientation == 1 else np.ascontiguousarray(turned(window, orientation))
+
+    def _read_parts(self, box: Box) -> np.ndarray:
+        """A window of the picture as stored, from its tiles or strips."""
+        import numpy as np
+
         window = np.zeros((box.height, box.width, self.channels), self.depth)
         parts = list(self._parts(box))
         with self._lock:
             kept = {part: self._kept[part] for part in parts if part in self._kept}
         fresh = [part for part in parts if part not in kept]
-        with ThreadPoolExecutor(min(4, (os.cpu_count() or 1))) as pool:
+        workers = min(4, os.cpu_count() or 1)
+        with ThreadPoolExecutor(workers) if len(fresh) > 1 else nullcontext() as pool:
+            many = map if pool is None else pool.map
             # A few at a time: whole rows of tiles would need as much memory again as the window.
             for at in range(0, len(fresh), 16):
                 group = fresh[at : at + 16]
-                for part, pixels in zip(group, pool.map(self._decode, group), strict=True):
+                for part, pixels in zip(group, many(self._decode, group), strict=True):
                     _paste(window, box, part, pixels)
                     if part.box.top + part.box.height > box.top + box.height:  # the next band begins in it
                         kept[part] = pixels
@@ -89,7 +109,8 @@ class Slide:
     @property
     def _is_raw(self) -> bool:
         page = self.pages[0]
-        return page.compression == 1 and not page.is_tiled and len(page.dataoffsets) == 1 and page.fillorder == 1
+        whole = page.bitspersample == 8 * page.dtype.itemsize and page.fillorder == 1
+        return whole and page.compression == 1 and not page.is_tiled and len(page.dataoffsets) == 1
 
     def _read_raw(self, box: Box) -> np.ndarray:
         """Uncompressed images in one piece need no decoding, whatever their size."""
@@ -98,25 +119,29 @@ class Slide:
         rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
 
         def mapped(page: TiffPage, shape: tuple) -> np.ndarray:
-            return np.memmap(
-                self.path, np.dtype(page.parent.byteorder + page.dtype.char), "r", page.dataoffsets[0], shape
-            )
+            kind, start = np.dtype(page.parent.byteorder + page.dtype.char), page.dataoffsets[0]
+            if box == Box(0, 0, *self.picture.size):
+                return np.fromfile(self.path, kind, math.prod(shape), offset=start).reshape(shape)
+            return np.memmap(self.path, kind, "r", start, shape)
 
         first = self.pages[0]
-        if self.planes and len(self.pages) == 1:
-            window = mapped(first, (3, *self.size))[:, rows, columns].transpose(1, 2, 0)
-        elif self.planes:
-            window = np.stack([mapped(page, self.size)[rows, columns] for page in self.pages], -1)
+        size, samples = self.picture.size, first.samplesperpixel
+        if self.planes and samples > 1:
+            window = mapped(first, (samples, *size))[:, rows, columns].transpose(1, 2, 0)
+        elif self.planes and len(self.pages) > 1:
+            window = np.empty((box.height, box.width, len(self.pages)), self.depth)
+            for channel, page in enumerate(self.pages):
+                window[..., channel] = mapped(page, size)[rows, columns]
         else:
-            window = mapped(first, (*self.size, self.channels))[rows, columns]
-        return np.ascontiguousarray(window, self.depth)
+            window = mapped(first, (*size, samples))[rows, columns]
+        return tiff.as_shown(np.ascontiguousarray(window, self.depth), self.picture)
 
     def _parts(self, box: Box) -> Iterator[Part]:
         for number, page in enumerate(self.pages):
             height, width = _segment(page)
-            across = -(-self.size[1] // width)
-            down = -(-self.size[0] // height)
-            planes = 3 if page.planarconfig == SEPARATE and page.samplesperpixel > 1 else 1
+            across = -(-self.picture.size[1] // width)
+            down = -(-self.picture.size[0] // height)
+            planes = page.samplesperpixel if page.planarconfig == tiff.SEPARATE else 1
             for plane in range(planes):
                 channel = number + plane if self.planes else -1
                 for row in range(box.top // height, -(-(box.top + box.height) // height)):
@@ -135,8 +160,10 @@ class Slide:
         except Exception as error:  # decoders raise whatever they like on damaged data
             raise DataError(f"{self.path}: damaged at {part.box}: {error}; fetch the file again") from error
         if pixels is None:  # a tile that was left out because it is empty
-            return np.zeros((*shape[1:3], self.channels if part.channel < 0 else 1), self.depth)
-        return pixels.reshape(pixels.shape[-3:])[: shape[1], : shape[2]]
+            empty = np.zeros((*shape[1:3], self.channels if part.channel < 0 else 1), self.depth)
+            # Zero is black but for white-is-zero, and but for YCbCr, where nobody means the green that it stands for.
+            return tiff.as_shown(empty, self.picture) if page.photometric == tiff.WHITE_IS_ZERO else empty
+        return tiff.as_shown(pixels.reshape(pixels.shape[-3:])[: shape[1], : shape[2]], self.picture)
 
     def _refuse_damage(self) -> None:
         end = self.path.stat().st_size
@@ -148,39 +175,16 @@ class Slide:
                     f"{self.path}: stored as compressed pieces of {height}x{width} pixels, which cannot be read by "
                     "window; convert it to tiles"
                 )
-            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            counts = list(page.databytecounts)
+            if self._is_raw:  # one piece, which is mapped as long as the header says it is
+                height, width = self.picture.size
+                counts = [max(counts[0], height * width * page.samplesperpixel * page.dtype.itemsize)]
+            for offset, count in zip(page.dataoffsets, counts, strict=True):
                 if offset + count > end:
                     raise DataError(
                         f"{self.path}: truncated: pixels end at byte {offset + count:,}, the file at {end:,}; fetch "
                         "it again"
                     )
-
-
-def _open(path: Path) -> tuple[Sequence[TiffPage], bool]:
-    """The images that hold a picture's channels, and whether each channel is a plane of its own."""
-    import tifffile
-
-    if not path.is_file():
-        raise DataError(f"{path}: no such picture")
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            first = series.keyframe
-            pages = [page for page in file.pages[:4] if page.shape == first.shape] if first.index == 0 else [first]
-            pages = [page.aspage() if hasattr(page, "aspage") else page for page in pages]
-            for page in pages:
-                _ = page.dtype, page.jpegtables, page.decode  # read from the file now, used when it is closed
-            shape, one_piece = series.shape, len(file.pages) == 1 and len(series) > 1
-    except Exception as error:
-        raise DataError(f"{path}: not a TIFF file that can be read: {error}; fetch it again") from error
-    if first.samplesperpixel in (3, 4):
-        return [first], first.planarconfig == SEPARATE
-    if first.samplesperpixel == 1 and len(pages) == 3 and not one_piece:
-        return pages, True
-    raise DataError(
-        f"{path}: its pixels have shape {tuple(shape)}; expected (H, W, 3), (3, H, W), (1, 1, 3, H, W) or three "
-        "images of one size"
-    )
 
 
 def _segment(page: TiffPage) -> Size:

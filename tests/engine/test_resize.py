@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kagglekit.data.resize import STRIDE, input_size, resize_image, resize_mask, resize_probs
+from kagglekit.data.resize import MOST_SQUARES, STRIDE, input_size, resize_image, resize_mask, resize_probs
 from tests.worlds import centre, disc
 
 SIZES = [(64, 64), (96, 96), (37, 53), (256, 192), (130, 200), (90, 301)]
@@ -16,10 +16,27 @@ SIZES = [(64, 64), (96, 96), (37, 53), (256, 192), (130, 200), (90, 301)]
 def test_network_sizes_are_multiples_of_32_whose_shorter_side_is_the_asked_one(height, width, image_size):
     h, w = input_size((height, width), image_size)
     assert h % STRIDE == w % STRIDE == 0
+    if max(height, width) > MOST_SQUARES * min(height, width):
+        return  # thin pictures, see below
     assert min(h, w) == image_size
     assert (h == image_size) if height <= width else (w == image_size)
     longer = max(height, width) / min(height, width) * image_size
     assert abs(max(h, w) - longer) <= STRIDE / 2 + 1e-6
+
+
+@given(st.integers(1, 60_000), st.integers(1, 60_000), st.integers(1, 32).map(lambda n: 32 * n))
+def test_no_picture_grows_beyond_sixteen_squares_or_its_own_pixels(height, width, image_size):
+    h, w = input_size((height, width), image_size)
+    assert h % STRIDE == w % STRIDE == 0
+    most = max(MOST_SQUARES * image_size**2, height * width)
+    # Rounding to the stride may add half of it on each side.
+    assert h * w <= most * (1 + STRIDE / 2 / min(h, w)) * (1 + STRIDE / 2 / max(h, w)) + STRIDE**2
+    assert (h <= w) == (height <= width) or h == w
+
+
+def test_a_line_of_pixels_is_looked_at_in_pieces_that_fit_into_memory():
+    assert input_size((1, 9000), 256) == (32, 32_768)
+    assert input_size((20_000, 1), 256) == (32_768, 32)
 
 
 def test_squares_stay_squares_and_landscapes_landscapes():

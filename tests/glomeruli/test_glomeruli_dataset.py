@@ -161,7 +161,7 @@ def test_a_truncated_slide_one_of_unknown_shape_and_one_of_another_size_are_left
     told = problems(data)
     assert [s.id for s in data.train] == ["aaa3"]
     assert "truncated" in told["aaa0"] or "not a TIFF" in told["aaa0"]
-    assert "pixels have shape (2, 40, 50)" in told["aaa1"]
+    assert "2 channels of uint8; expected 3" in told["aaa1"]
     assert f"100x256 pixels (height x width); {INFO} says 192x256" in told["aaa2"]
     assert "3 channels of uint16; expected 3 of uint8" in told["bbb0"]
     assert [s.id for s in data.test] == ["bbb0", "bbb1"], "the test part loses no row"
