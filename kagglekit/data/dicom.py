@@ -94,8 +94,13 @@ def _stored_range(file: Dataset) -> tuple[int, int]:
 
 def _rescale(path: Path, file: Dataset, name: str, plain: float) -> float:
     """Rescale slope or intercept, wherever the file states it; `plain` where it does not, or leaves it empty."""
-    groups = [*(file.get("PerFrameFunctionalGroupsSequence") or ()), *(file.get("SharedFunctionalGroupsSequence") or ())]
-    enhanced = [one for group in groups[:1] + groups[-1:] for one in group.get("PixelValueTransformationSequence") or ()]
+    groups = [
+        *(file.get("PerFrameFunctionalGroupsSequence") or ()),
+        *(file.get("SharedFunctionalGroupsSequence") or ()),
+    ]
+    enhanced = [
+        one for group in groups[:1] + groups[-1:] for one in group.get("PixelValueTransformationSequence") or ()
+    ]
     for where in (file, *enhanced):
         value = where.get(f"Rescale{name}")
         if value is None or value == "":

@@ -26,7 +26,7 @@ _CODECS = {  # transfer syntax -> the decoder of imagecodecs
     "1.2.840.10008.1.2.4.202": "jpeg2k_decode",
     "1.2.840.10008.1.2.4.203": "jpeg2k_decode",
 }
-DECODER_DEPENDENCIES = {syntax: ("imagecodecs",) for syntax in _CODECS}
+DECODER_DEPENDENCIES = dict.fromkeys(_CODECS, ("imagecodecs",))
 
 
 def is_available(uid: str) -> bool:

@@ -25,6 +25,7 @@ LZW = 5  # compression
 APERIO_YCBCR = 33003  # JPEG 2000 of YCbCr, whatever the photometric interpretation says
 MAKES_RGB = (6, 7, 34892, 50001, 50002, 52546)  # codecs that give RGB of their own accord: JPEG, WebP, JPEG XL
 ASSOCIATED = 1  # alpha that colours are multiplied with
+_YCBCR_TAGS = (529, 532)  # coefficients, and the values of black and white
 _AXES = {"Z": "focal planes", "T": "points in time"}
 
 
@@ -76,7 +77,8 @@ def open_picture(path: Path) -> Picture:
             series = _largest(file)
             pages = [_whole(page) for page in _pages(file, series)]
             for page in pages:
-                _ = page.dtype, page.jpegtables, page.decode  # read from the file now, used when it is closed
+                # Read from the file now, used when it is closed.
+                _ = page.dtype, page.jpegtables, page.decode, [page.tags.valueof(tag) for tag in _YCBCR_TAGS]
             page = pages[0]
             _refuse_stack(path, series, page)
             return _picture(path, series, pages)
@@ -158,14 +160,14 @@ def _rgb_of_ycbcr(pixels: np.ndarray, page: TiffPage) -> np.ndarray:
     import numpy as np
 
     def stated(tag: int, plain: tuple) -> np.ndarray:
-        found = page.tags.get(tag)
-        values = np.asarray(found.value if found else plain, float)
+        values = np.asarray(page.tags.valueof(tag, plain), float)
         if values.size == 2 * len(plain):  # fractions
             values = values.reshape(-1, 2)[:, 0] / values.reshape(-1, 2)[:, 1]
         return values
 
-    red, green, blue = stated(529, (0.299, 0.587, 0.114))
-    low = stated(532, (0, 255, 128, 255, 128, 255)).reshape(3, 2)
+    coefficients, references = _YCBCR_TAGS
+    red, green, blue = stated(coefficients, (0.299, 0.587, 0.114))
+    low = stated(references, (0, 255, 128, 255, 128, 255)).reshape(3, 2)
     scale = np.array([255, 127, 127]) / (low[:, 1] - low[:, 0])
     y, cb, cr = np.moveaxis((pixels - low[:, 0]) * scale, -1, 0)
     r, b = y + cr * (2 - 2 * red), y + cb * (2 - 2 * blue)
@@ -231,4 +233,3 @@ def unusual(picture: Picture) -> list[str]:
 
 def _name(value: object) -> str:
     return getattr(value, "name", str(value))
-
