@@ -95,12 +95,11 @@ def _stored_range(file: Dataset) -> tuple[int, int]:
 def _rescale(path: Path, file: Dataset, name: str, plain: float) -> float:
     """Rescale slope or intercept, wherever the file states it; `plain` where it does not, or leaves it empty."""
     groups = [
-        *(file.get("PerFrameFunctionalGroupsSequence") or ()),
-        *(file.get("SharedFunctionalGroupsSequence") or ()),
+        group
+        for kind in ("PerFrame", "Shared")
+        for group in (file.get(f"{kind}FunctionalGroupsSequence") or ())[:1]  # there is one frame
     ]
-    enhanced = [
-        one for group in groups[:1] + groups[-1:] for one in group.get("PixelValueTransformationSequence") or ()
-    ]
+    enhanced = [one for group in groups for one in group.get("PixelValueTransformationSequence") or ()]
     for where in (file, *enhanced):
         value = where.get(f"Rescale{name}")
         if value is None or value == "":

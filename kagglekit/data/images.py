@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data import dicom
+from kagglekit.data import dicom, png
 from kagglekit.data import orientation as orientations
 from kagglekit.errors import DataError
 from kagglekit.types import Depth
@@ -18,15 +18,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}) | dicom.SUFFIXES
-TIFF = frozenset({".tif", ".tiff"})
 MAX_PIXELS = 500_000_000  # larger single pictures are slides, which are read by window
 MAX_BYTES = 8 << 30  # of a decoded picture of many or deep channels
 # What PIL may open besides TIFF, which `tiff` reads: nothing that runs a program or refers to another file.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM")  # WebP and JPEG 2000 besides, see `_open`
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_PALETTE = 3  # a colour type of PNG
-_PNG_NOTES = {b"eXIf", b"iTXt", b"tEXt", b"zTXt"}  # chunks that may state an orientation
 _DEEP_MODES = ("I", "F")  # PIL's names begin so for 16-bit, 32-bit and float pictures
 _DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
 
@@ -43,7 +39,7 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
         array = _read_tiff(path)
     elif _is_dicom(path, data := _bytes(path)):
         array = dicom.read_dicom(path, data, MAX_PIXELS)
-    elif _is_plain_png(data):
+    elif png.is_plain(data):
         array = _read_png(path, _open(path, data), data)
     else:
         image = _open(path, data)
@@ -88,7 +84,7 @@ def describe(path: Path) -> tuple[tuple[int, int], list[str]]:
         image = _open(path, data)
         size = (image.height, image.width)
         # Of a PNG without notes PIL would decode the whole picture to look for an orientation.
-        orientation = _orientation(image) if _may_be_turned(data) else 1
+        orientation = _orientation(image) if not png.is_png(data) or png.has_notes(data) else 1
         notes = [] if image.mode == "RGB" else [f"{image.mode} pixels, read as RGB"]
     if orientation != 1:
         notes.append(f"EXIF orientation {orientation}, applied")
@@ -153,42 +149,20 @@ def _read_as_stored(path: Path) -> np.ndarray:
     if _is_dicom(path, data):
         return dicom.read_dicom(path, data, MAX_PIXELS)
     image = _open(path, data)
-    if _is_plain_png(data):
+    if png.is_plain(data):
         return _read_png(path, image, data)
     modes = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
     return _decoded(path, image, modes.get(image.mode, image.mode))
 
 
-def _is_plain_png(data: bytes) -> bool:
-    """Is it a PNG of 8 or 16 bits without palette or transparent colour?
-
-    PIL cuts 16 bits of colour down to 8, and takes 1.5 times as long for what is left.
-    """
-    if not data.startswith(_PNG_START) or len(data) < 26:
-        return False
-    bits, colour = data[24:26]
-    return bits in (8, 16) and colour != _PALETTE and b"tRNS" not in _png_chunks(data)
-
-
-def _png_chunks(data: bytes) -> set[bytes]:
-    """The types of the chunks of a PNG file, as far as it is whole."""
-    found, at = set(), len(_PNG_START)
-    while at + 8 <= len(data):
-        found.add(data[at + 4 : at + 8])
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return found
-
-
 def _read_png(path: Path, image: Image, data: bytes) -> np.ndarray:
-    import imagecodecs
     import numpy as np
 
     try:
-        array = imagecodecs.png_decode(data)
+        array = png.decode(data)
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
-    orientation = _orientation(image) if _may_be_turned(data) else 1
-    return np.ascontiguousarray(orientations.turned(array, orientation))
+    return np.ascontiguousarray(orientations.turned(array, _orientation(image) if png.has_notes(data) else 1))
 
 
 def _read_tiff(path: Path) -> np.ndarray:
@@ -228,10 +202,6 @@ def _orientation(image: Image) -> int:
         return orientations.known(image.getexif().get(orientations.TAG, 1))
     except Exception:  # damaged notes do not cost the picture
         return 1
-
-
-def _may_be_turned(data: bytes) -> bool:
-    return not data.startswith(_PNG_START) or bool(_PNG_NOTES & _png_chunks(data))
 
 
 def _three_channels(path: Path, array: np.ndarray) -> np.ndarray:

@@ -17,8 +17,8 @@ STRIDE = 32  # the total downsampling of the encoders; sizes must be multiples o
 def input_size(size: Size, image_size: int) -> Size:
     """The network size of a picture: shorter side `image_size`, the longer in proportion, to multiples of 32.
 
-    A picture is enlarged to `MOST_SQUARES` squares of `image_size` at most: a thin one is shown smaller, and one that is
-    thinner than the stride is compressed along its longer side.
+    A picture is enlarged to `MOST_SQUARES` squares of `image_size` at most: a thin one is shown smaller, and one that
+    is thinner than the stride is compressed along its longer side.
     """
     height, width = size
     most = max(MOST_SQUARES * image_size**2, height * width)
