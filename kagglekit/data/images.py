@@ -188,7 +188,7 @@ def _decoded(path: Path, image: Image, mode: str) -> np.ndarray:
     import numpy as np
 
     try:
-        image.load()
+        image.load()  # raises for damage, but for that which only checksums show
         orientation = _orientation(image)
         if image.mode != mode:
             image = image.convert(mode)
@@ -210,6 +210,8 @@ def _three_channels(path: Path, array: np.ndarray) -> np.ndarray:
     channels = 1 if array.ndim == 2 else array.shape[2]
     if channels == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    if channels == 2:  # gray and alpha
+        return np.repeat(array[..., :1], 3, axis=2)
     if channels not in (3, 4):
         raise DataError(f"{path}: {channels} channels; expected gray, RGB or RGBA")
     return np.ascontiguousarray(array[..., :3])
@@ -258,6 +260,8 @@ def _open(path: Path, data: bytes) -> Image:
     from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile  # PIL knows these two once they are imported
     from PIL.WebPImagePlugin import WebPImageFile
 
+    if png.is_png(data) and not png.is_plain(data) and png.is_damaged(data):
+        raise DataError(f"{path}: damaged picture: a checksum is wrong; replace or remove it")
     formats = (*_FORMATS, WebPImageFile.format, Jpeg2KImageFile.format)
     Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit; PIL's lower one would call a large picture damaged
     try:

@@ -1,14 +1,18 @@
-"""PNG files of whole bytes, decoded by libpng: PIL cuts 16 bits of colour down to 8, and takes longer for what is left."""
+"""PNG files, decoded by libpng.
+
+PIL cuts 16 bits of colour down to 8, takes longer for the rest, and does not compare the checksums of pixels.
+"""
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
 _START = b"\x89PNG\r\n\x1a\n"
-_PALETTE = 3  # a colour type
 _NOTES = {b"eXIf", b"iTXt", b"tEXt", b"zTXt"}  # chunks that may state an orientation
 
 
@@ -18,8 +22,16 @@ def is_png(data: bytes) -> bool:
 
 
 def is_plain(data: bytes) -> bool:
-    """Is it a PNG of 8 or 16 bits without palette or transparent colour, as `decode` takes it?"""
-    return is_png(data) and data[24] in (8, 16) and data[25] != _PALETTE and b"tRNS" not in _chunks(data)
+    """Is it a PNG without a transparent colour, which `decode` would make a channel of?"""
+    return is_png(data) and b"tRNS" not in _chunks(data)
+
+
+def is_damaged(data: bytes) -> bool:
+    """Does a checksum of the pixels differ from what they are?"""
+    return any(
+        kind == b"IDAT" and zlib.crc32(content, zlib.crc32(kind)) != checksum
+        for kind, content, checksum in _pieces(data)
+    )
 
 
 def has_notes(data: bytes) -> bool:
@@ -28,7 +40,7 @@ def has_notes(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """uint8 or uint16 `[H, W]` or `[H, W, C]` as stored; raises whatever the decoder does."""
+    """uint8 or uint16 `[H, W]` or `[H, W, C]`, few bits spread to 8, palettes as RGB; raises anything."""
     import imagecodecs
 
     return imagecodecs.png_decode(data)
@@ -36,8 +48,13 @@ def decode(data: bytes) -> np.ndarray:
 
 def _chunks(data: bytes) -> set[bytes]:
     """The types of the chunks, as far as the file is whole."""
-    found, at = set(), len(_START)
+    return {kind for kind, _, _ in _pieces(data)}
+
+
+def _pieces(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """(type, content, checksum) of each chunk, as far as the file is whole."""
+    view, at = memoryview(data), len(_START)
     while at + 8 <= len(data):
-        found.add(data[at + 4 : at + 8])
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return found
+        end = at + 8 + int.from_bytes(view[at : at + 4], "big")
+        yield bytes(view[at + 4 : at + 8]), view[at + 8 : end], int.from_bytes(view[end : end + 4], "big")
+        at = end + 4

@@ -176,6 +176,13 @@ class Slide:
                     "window; convert it to tiles"
                 )
             counts = list(page.databytecounts)
+            pieces = -(-self.picture.size[0] // max(1, height)) * -(-self.picture.size[1] // max(1, width))
+            pieces *= page.samplesperpixel if page.planarconfig == tiff.SEPARATE else 1
+            if not len(counts) == len(page.dataoffsets) == pieces:
+                raise DataError(
+                    f"{self.path}: damaged: {len(page.dataoffsets)} places and {len(counts)} lengths for {pieces} "
+                    "pieces; fetch it again"
+                )
             if self._is_raw:  # one piece, which is mapped as long as the header says it is
                 height, width = self.picture.size
                 counts = [max(counts[0], height * width * page.samplesperpixel * page.dtype.itemsize)]

@@ -6,6 +6,7 @@ file; previews before it, and pyramid levels and labels after it, are left out. 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from kagglekit.types import Size
 if TYPE_CHECKING:
     import numpy as np
     from tifffile import TiffFile, TiffPage, TiffPageSeries
+
+# It logs each odd tag as an error; what matters of a file is read or refused here.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 MOST_CHANNELS = 64
 SEPARATE = 2  # TIFF's planar configuration

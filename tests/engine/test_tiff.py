@@ -237,7 +237,8 @@ def test_a_raw_file_shorter_than_it_declares_is_called_truncated(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", deep(), metadata=None)
     path = tmp_path / "a.tif"
     with tifffile.TiffFile(path, mode="r+b") as file:
-        file.pages[0].tags["ImageLength"].overwrite(10 * H)
+        for tag in ("ImageLength", "RowsPerStrip"):
+            file.pages[0].tags[tag].overwrite(10 * H)
     for read in (read_rgb, Slide, lambda p: read_picture(p, 1, "uint16")):
         with pytest.raises(DataError, match=r"a\.tif: (truncated: pixels end|not a TIFF file that can be read)"):
             read(path)
