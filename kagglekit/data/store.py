@@ -4,11 +4,11 @@ Pictures too large for a network are shrunk by a whole number instead of resized
 One folder per (data fingerprint, size) under the cache, shared by all runs and trials of a machine. Pictures and masks
 lie at fixed offsets of two sparse files; a byte per sample says absent, ready or damaged. The byte is written after the
 pixels are on disk, so a killed build leaves a smaller store, never a wrong one, and the next build goes on from there.
+Each sample has checksums, which are compared when a process first asks for it; what differs is decoded anew.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +16,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit import progress
 from kagglekit.data import mask_png
 from kagglekit.data.resize import resize_image, resize_mask, shrink_image, shrink_mask, stored_size
+from kagglekit.data.store_files import DAMAGED, READY, Folder, Sums
 from kagglekit.errors import DataError
-from kagglekit.files import write_text
 from kagglekit.protocols import Dataset
 from kagglekit.types import Box, Depth, Sample, Size, Task, Tiling, Track, untracked
 
 if TYPE_CHECKING:
     import numpy as np
 
-ABSENT, READY, DAMAGED = 0, 1, 2
 DEPTHS = {"uint8": 1, "uint16": 2, "int16": 2}  # bytes of a channel
 CHUNK = 64  # samples between two flushes to disk
 BAND = 256  # stored rows that are decoded at once of a large picture
@@ -50,6 +50,12 @@ class Store:
     tiling: Tiling | None = None
     labels: Mapping[str, str] = field(default_factory=dict)  # masks that are read instead of the stored, as PNG in text
     _maps: tuple | None = field(default=None, repr=False)
+    _compared: set[str] = field(default_factory=set, repr=False)  # samples whose checksums this process has seen agree
+
+    @property
+    def files(self) -> Folder:
+        """The files beside the pixels."""
+        return Folder(self.folder)
 
     @property
     def planes(self) -> int:
@@ -68,6 +74,16 @@ class Store:
 
         Where a box leaves the picture, the picture's edge is repeated and the mask is empty.
         """
+        image, mask = self._stored(sample)
+        h, w = self.shape(sample)
+        if sample.id in self.labels:
+            mask = mask_png.from_text(self.labels[sample.id], sample.id, (h, w), self.task, self.classes)
+        if box is None:
+            return image, mask
+        window = slice(max(0, box.top), box.top + box.height), slice(max(0, box.left), box.left + box.width)
+        return _fitted(image[window], box, (h, w), "edge"), _fitted(mask[window], box, (h, w), "constant")
+
+    def _stored(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         if self._maps is None:
             images, masks = self._map("images.raw", self.channels, self.depth), self._map("masks.raw", self.planes)
             self._maps = images, masks
@@ -77,12 +93,7 @@ class Store:
         mask = self._maps[1][start * self.planes : end * self.planes].reshape(
             (h, w, self.planes) if self.planes > 1 else (h, w)
         )
-        if sample.id in self.labels:
-            mask = mask_png.from_text(self.labels[sample.id], sample.id, (h, w), self.task, self.classes)
-        if box is None:
-            return image, mask
-        window = slice(max(0, box.top), box.top + box.height), slice(max(0, box.left), box.left + box.width)
-        return _fitted(image[window], box, (h, w), "edge"), _fitted(mask[window], box, (h, w), "constant")
+        return image, mask
 
     def relabelled(self, labels: Mapping[str, str]) -> Store:
         """The same store with other masks for some samples; `labels` are those of `small_label`, by id."""
@@ -93,55 +104,78 @@ class Store:
         return mask_png.to_text(resize_mask(mask, self.shape(sample), self.task), self.task)
 
     def fill(self, dataset: Dataset, samples: Sequence[Sample], track: Track = untracked) -> dict[str, str]:
-        """Decode what is absent; returns sample id -> reason for those of `samples` that cannot be read.
+        """Decode what is absent or has changed on disk; returns sample id -> reason for what cannot be read.
 
         Waits while another process fills the same store. Raises DataError when the disk cannot hold it.
         """
         from filelock import FileLock
 
-        state = self._state()
-        missing = [s for s in samples if state[self.place[s.id]] == ABSENT]
+        stale = self._stale(samples, track)
+        missing = {s.id for s in self._absent(samples)} | stale
         if missing:
             with FileLock(self.folder / "lock"):
-                state = self._state()
-                missing = [s for s in missing if state[self.place[s.id]] == ABSENT]
-                self._check_disk(missing)
-                chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
+                self.files.forget([self.place[id] for id in stale])
+                wanted = [s for s in self._absent(samples) if s.id in missing]
+                self._check_disk(wanted)
+                chunks = [wanted[i : i + CHUNK] for i in range(0, len(wanted), CHUNK)]
                 with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
                     done = (s for chunk in chunks for s in self._fill_chunk(dataset, chunk, pool))
-                    for _ in track(done, len(missing), f"decoding pictures to {self.shapes[0][0]} px"):
+                    for _ in track(done, len(wanted), f"decoding pictures to {self.shapes[0][0]} px"):
                         pass
-        state, reasons = self._state(), self._reasons()
+        state, reasons = self.files.state(), self.files.reasons()
         return {s.id: reasons.get(s.id, "cannot be read") for s in samples if state[self.place[s.id]] == DAMAGED}
 
+    def _absent(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Those that were never decoded; a state that no build writes, or damage without a reason, is none."""
+        state, reasons = self.files.state(), self.files.reasons()
+        known = {READY: lambda id: True, DAMAGED: lambda id: id in reasons}
+        return [s for s in samples if not known.get(state[self.place[s.id]], lambda id: False)(s.id)]
+
+    def _stale(self, samples: Sequence[Sample], track: Track) -> set[str]:
+        """Ids of ready samples whose pixels on disk are no longer those that were written."""
+        state, sums = self.files.state(), self.files.sums()
+        ready = [s for s in samples if state[self.place[s.id]] == READY and s.id not in self._compared]
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            agree = pool.map(lambda s: self._sums(s) == sums[self.place[s.id]], ready)
+            told = list(track(zip(ready, agree, strict=True), len(ready), "comparing checksums of the store"))
+        self._compared |= {s.id for s, same in told if same}
+        stale = {s.id for s, same in told if not same}
+        if stale:
+            what = f"{len(stale)} pictures have changed on disk, {min(stale)} among them"
+            progress.say(f"{self.folder}: {what}; they are decoded anew")
+        return stale
+
+    def _sums(self, sample: Sample) -> Sums:
+        image, mask = self._stored(sample)
+        return Sums().over(image, mask)
+
     def _fill_chunk(self, dataset: Dataset, chunk: Sequence[Sample], pool: ThreadPoolExecutor) -> Sequence[Sample]:
-        with (self.folder / "images.raw").open("r+b") as images, (self.folder / "masks.raw").open("r+b") as masks:
-            results = list(pool.map(lambda s: self._decode(dataset, s, images.fileno(), masks.fileno()), chunk))
-            os.fsync(images.fileno())
-            os.fsync(masks.fileno())
-        bad = {s.id: reason for s, reason in zip(chunk, results, strict=True) if reason is not None}
-        if bad:
-            write_text(self.folder / "damaged.json", json.dumps(self._reasons() | bad))
-        with (self.folder / "state.u8").open("r+b") as state:
-            for sample in chunk:
-                os.pwrite(state.fileno(), bytes([DAMAGED if sample.id in bad else READY]), self.place[sample.id])
+        with self.files.pixels() as (images, masks):
+            results = list(pool.map(lambda s: self._decode(dataset, s, images, masks), chunk))
+        bad = {s.id: told for s, told in zip(chunk, results, strict=True) if isinstance(told, str)}
+        good = {s.id: told for s, told in zip(chunk, results, strict=True) if not isinstance(told, str)}
+        self.files.finish({self.place[id]: sums for id, sums in good.items()}, bad, self.place)
+        self._compared |= set(good)
         return chunk
 
-    def _decode(self, dataset: Dataset, sample: Sample, images: int, masks: int) -> str | None:
-        """Write one sample's pixels; returns why it cannot be read, or None."""
+    def _decode(self, dataset: Dataset, sample: Sample, images: int, masks: int) -> Sums | str:
+        """Write one sample's pixels; returns their checksums, or why it cannot be read."""
         at = self.offsets[self.place[sample.id]]
         wide = self.channels * DEPTHS[self.depth]
         parts = decode_bands if self.tiling else decode
+        sums = Sums()
         try:
             for image, mask in parts(dataset, sample, self.shape(sample), self.task, self.classes):
                 # Plain writes instead of a writable map: on a full disk they raise an error, a map would kill the
                 # process.
-                _write_all(images, image.tobytes(), at * wide)
-                _write_all(masks, mask.tobytes(), at * self.planes)
+                pixels, labels = image.tobytes(), mask.tobytes()
+                _write_all(images, pixels, at * wide)
+                _write_all(masks, labels, at * self.planes)
+                sums = sums.over(pixels, labels)
                 at += image.shape[0] * image.shape[1]
         except DataError as error:
             return str(error)
-        return None
+        return sums
 
     def _check_disk(self, missing: Sequence[Sample]) -> None:
         import shutil
@@ -155,13 +189,6 @@ class Store:
                 "free some, set KAGGLEKIT_CACHE to a larger disk, or lower -o fidelity.image_size or -o "
                 "fidelity.fraction"
             )
-
-    def _state(self) -> bytes:
-        return (self.folder / "state.u8").read_bytes()
-
-    def _reasons(self) -> dict[str, str]:
-        path = self.folder / "damaged.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def _map(self, name: str, channels: int, depth: Depth = "uint8") -> np.ndarray:
         import numpy as np
@@ -184,15 +211,8 @@ def open_store(cache: Path, fingerprint: str, dataset: Dataset, image_size: int,
     folder = cache / "store" / f"{fingerprint}-{scale}-{layout}"
     place = {s.id: i for i, s in enumerate(dataset.train)}
     store = Store(folder, task, dataset.channels, classes, place, shapes, offsets, dataset.depth, dataset.tiling)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, size in (
-        ("images.raw", offsets[-1] * dataset.channels * DEPTHS[dataset.depth]),
-        ("masks.raw", offsets[-1] * planes),
-        ("state.u8", len(shapes)),
-    ):
-        with (folder / name).open("ab") as stream:
-            if stream.seek(0, os.SEEK_END) < size:
-                stream.truncate(size)
+    pixels = offsets[-1]
+    Folder(folder).create(pixels * dataset.channels * DEPTHS[dataset.depth], pixels * planes, len(shapes))
     return store
 
 

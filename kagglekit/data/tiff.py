@@ -7,6 +7,7 @@ file; previews before it, and pyramid levels and labels after it, are left out. 
 from __future__ import annotations
 
 import logging
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 MOST_CHANNELS = 64
+MOST_IMAGES = 10_000  # of a file
+CLASSIC = 42  # version of TIFF files below 4 GiB
 SEPARATE = 2  # TIFF's planar configuration
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6  # photometric interpretations that are understood
 LZW = 5  # compression
@@ -78,6 +81,7 @@ def open_picture(path: Path) -> Picture:
 
     try:
         with tifffile.TiffFile(path, _multifile=False) as file:
+            _refuse_endless(file)
             series = _largest(file)
             pages = [_whole(page) for page in _pages(file, series)]
             for page in pages:
@@ -109,6 +113,24 @@ def _picture(path: Path, series: TiffPageSeries, pages: list[TiffPage]) -> Pictu
     depth = "uint8" if page.bitspersample in (1, 2, 4) else str(page.dtype.newbyteorder("="))
     tag = page.tags.get(orientations.TAG)
     return Picture(path, tuple(pages), planes, size, channels, depth, orientations.known(tag and tag.value))
+
+
+def _refuse_endless(file: TiffFile) -> None:
+    """Raise ValueError for images whose number has no end, before anybody walks through them all."""
+    form = file.tiff
+    handle = file.filehandle
+    handle.seek(4 if form.version == CLASSIC else 8)
+    at, seen = int(struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]), set()
+    while at:
+        if at in seen or len(seen) >= MOST_IMAGES:
+            raise ValueError(f"more than {MOST_IMAGES:,} images, or some of them twice")
+        seen.add(at)
+        handle.seek(at)
+        (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
+        handle.seek(at + form.tagnosize + tags * form.tagsize)
+        following = handle.read(form.offsetsize)
+        # A file that ends before says nothing of what follows; tifffile takes that for the last image, too.
+        at = int(struct.unpack(form.offsetformat, following)[0]) if len(following) == form.offsetsize else 0
 
 
 def _largest(file: TiffFile) -> TiffPageSeries:

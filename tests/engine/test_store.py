@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from kagglekit.data.resize import resize_image, resize_mask
-from kagglekit.data.store import ABSENT, DAMAGED, READY, decode, open_store
+from kagglekit.data.store import decode, open_store
+from kagglekit.data.store_files import ABSENT, DAMAGED, READY
 from kagglekit.errors import DataError
 from kagglekit.types import Box, Sample
 from tests.worlds import discs, filled
@@ -352,3 +353,57 @@ def test_filling_reports_every_picture_once(tmp_path):
     store.fill(data, data.train, track)
     store.fill(data, data.train, track)
     assert seen == [(s.id, 7, "decoding pictures to 32 px") for s in data.train]
+
+
+def anew(tmp_path, data=None):
+    """The data set after the store was opened and filled as another process does it, and what it said."""
+    data = data or discs(6)
+    return data, open_store(tmp_path, "fingerprint", data, 32, "binary", 1).fill(data, data.train)
+
+
+@pytest.mark.parametrize("file", ["images.raw", "masks.raw", "sums.u32"])
+def test_a_byte_that_changed_on_disk_is_noticed_and_its_picture_decoded_anew(tmp_path, file, capsys):
+    store = filled(tmp_path, discs(6))
+    before, data = contents(store), (store.folder / file).read_bytes()
+    place = len(data) // 2 + 3
+    (store.folder / file).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    again, lost = anew(tmp_path)
+    assert lost == {} and again.reads == ["s003"]
+    assert contents(store) == before
+    assert "1 pictures have changed on disk, s003 among them; they are decoded anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["images.raw", "masks.raw", "sums.u32", "state.u8"])
+@pytest.mark.parametrize("damage", ["cut", "deleted", "emptied"])
+def test_a_file_that_was_cut_or_deleted_makes_the_store_anew(tmp_path, file, damage):
+    store = filled(tmp_path, discs(6))
+    before, path = contents(store), store.folder / file
+    if damage == "deleted":
+        path.unlink()
+    else:
+        os.truncate(path, 0 if damage == "emptied" else path.stat().st_size - 5)
+    again, lost = anew(tmp_path)
+    assert lost == {} and len(again.reads) == 6
+    assert contents(store) == before
+
+
+def test_states_that_no_build_writes_and_damage_without_a_reason_are_looked_at_again(tmp_path):
+    store = filled(tmp_path, discs(6))
+    before = contents(store)
+    (store.folder / "state.u8").write_bytes(bytes([READY, 7, READY, DAMAGED, READY, 255]))
+    (store.folder / "damaged.json").write_text('{"s003": "half of')
+    again, lost = anew(tmp_path)
+    assert lost == {} and sorted(again.reads) == ["s001", "s003", "s005"]
+    assert contents(store) == before
+
+
+def test_what_a_process_has_compared_once_is_not_compared_again(tmp_path, monkeypatch):
+    from kagglekit.data.store import Store
+
+    filled(tmp_path, discs(6))
+    data, compared = discs(6), []
+    store = open_store(tmp_path, "fingerprint", data, 32, "binary", 1)
+    monkeypatch.setattr(Store, "_sums", lambda self, s, real=Store._sums: compared.append(s.id) or real(self, s))
+    store.fill(data, data.train[:4])
+    store.fill(data, data.train)
+    assert compared == [s.id for s in data.train]

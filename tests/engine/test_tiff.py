@@ -260,3 +260,13 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypat
     for read in (read_rgb, describe):
         with pytest.raises(DataError, match=r"a\.tif: 90x70 pixels are too many to decode at once"):
             read(tmp_path / "a.tif")
+
+
+def test_a_file_of_too_many_images_is_refused_before_they_are_looked_at(tmp_path, monkeypatch):
+    from kagglekit.data import tiff
+
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([picture()] * 4), photometric="rgb")
+    assert np.array_equal(read_rgb(tmp_path / "a.tif"), picture())
+    monkeypatch.setattr(tiff, "MOST_IMAGES", 3)
+    with pytest.raises(DataError, match=r"a\.tif: not a TIFF file that can be read: more than 3 images"):
+        read_rgb(tmp_path / "a.tif")
