@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
 
 
+SMALL = (64, 96)  # pixels of the picture that a network is tried on
+
+
 @dataclass(frozen=True)
 class Solution:
     """Everything that a recipe names, ready to answer; each method asks one hook."""
@@ -154,27 +157,39 @@ class Solution:
             seen.add(sample.id)
 
     def _check_logits(self, model: nn.Module, channels: int) -> None:
-        import torch
-
-        who = ", ".join(self.who_answers("kk_model"))
-        try:
-            was_training = model.training
-            model.eval()
-            with torch.inference_mode():
-                logits = model(torch.zeros(1, channels, 64, 96))
-            model.train(was_training)
-        except Exception as error:
-            raise PluginError(
-                f"kk_model() (answered by {who}): the network fails on a [1, {channels}, 64, 96] picture with "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        """Raise PluginError for logits of another shape than masks have."""
+        who = f"kk_model() (answered by {', '.join(self.who_answers('kk_model'))})"
+        # Small pictures cost next to nothing; some networks take none that is smaller than what they were made for.
+        own = (self.recipe.fidelity.image_size,) * 2
+        for size in (SMALL, own):
+            shape = [1, channels, *size]
+            try:
+                logits = _logits_of(model, shape)
+                break
+            except Exception as error:
+                if size == own:
+                    raise PluginError(
+                        f"{who}: the network fails on a {shape} picture with {type(error).__name__}: {error}"
+                    ) from error
         logits = logits.masks if isinstance(logits, ModelOutput) else logits
-        expected = (1, len(self.competition.classes), 64, 96)
+        expected = (1, len(self.competition.classes), *size)
         if tuple(getattr(logits, "shape", ())) != expected:
             raise PluginError(
-                f"kk_model() (answered by {who}): logits of a [1, {channels}, 64, 96] picture have shape "
-                f"{tuple(getattr(logits, 'shape', ()))}; expected {expected}, one channel per class"
+                f"{who}: logits of a {shape} picture have shape {tuple(getattr(logits, 'shape', ()))}; expected "
+                f"{expected}, one channel per class"
             )
+
+
+def _logits_of(model: nn.Module, shape: Sequence[int]) -> Any:
+    import torch
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            return model(torch.zeros(*shape))
+    finally:
+        model.train(was_training)
 
 
 def resolve(recipe: Recipe, registry: Registry) -> Solution:

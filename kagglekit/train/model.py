@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import PluginError, RecipeError, did_you_mean
+from kagglekit.train import weight_files
 from kagglekit.train.hub import cached_when_unreachable
 
 if TYPE_CHECKING:
@@ -46,11 +46,12 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
             f"recipe: decoder={recipe.decoder} is not a decoder of segmentation-models-pytorch"
             f"{did_you_mean(name, architectures)}"
         )
-    narrow = narrowed(name, part) if part else {}
+    options = narrowed(name, part) if part else {}
+    options |= {"encoder_name": recipe.encoder, "encoder_weights": None, "in_channels": channels, "classes": classes}
     try:
-        model = smp.create_model(
-            name, encoder_name=recipe.encoder, encoder_weights=None, in_channels=channels, classes=classes, **narrow
-        )
+        model = smp.create_model(name, **options)
+        if _insists_on_a_size(model.encoder):
+            model = smp.create_model(name, **options, strict_img_size=False)
     except (KeyError, ValueError, RuntimeError) as error:
         raise RecipeError(
             f"recipe: encoder={recipe.encoder} with decoder={recipe.decoder}: {error}"
@@ -60,6 +61,11 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
         model.encoder, recipe.encoder, recipe.encoder_weights, channels
     )
     return model
+
+
+def _insists_on_a_size(encoder: nn.Module) -> bool:
+    """Does a transformer of timm refuse pictures of another size than it was published for, without need?"""
+    return bool(getattr(getattr(getattr(encoder, "model", None), "patch_embed", None), "strict_img_size", False))
 
 
 def narrowed(decoder: str, part: str) -> dict[str, Any]:
@@ -91,7 +97,7 @@ def load_encoder(encoder: nn.Module, name: str, weights: str, channels: int) -> 
                 f"recipe: encoder_weights=bundled exist only for encoder={BUNDLED_ENCODER}, not for {name}; "
                 "use imagenet, none or a file"
             )
-        _load_state(encoder, bundled_state(), channels)
+        weight_files.fit(encoder, bundled_state(), channels, "bundled")
         return (
             f"bundled: ImageNet weights of {BUNDLED_ENCODER} from {BUNDLED_PACKAGE} {_version(BUNDLED_PACKAGE)}",
             _cycled(HALF, channels),
@@ -101,10 +107,12 @@ def load_encoder(encoder: nn.Module, name: str, weights: str, channels: int) -> 
     path = Path(weights)
     if not path.is_file():
         raise RecipeError(f"recipe: encoder_weights={weights} is neither bundled, imagenet, none nor a file")
-    _load_state(encoder, _read_state(path), channels)
+    state, where = weight_files.read(path)
+    fitted = weight_files.fit(encoder, state, channels, str(path))
     # A file is used without a network, so the library's own description of an encoder, on the hub, is not asked for.
     normalisation = _published_normalisation(name) if name.startswith("tu-") else IMAGENET
-    return f"file: {path.name}", _cycled(normalisation, channels)
+    found = ", ".join(filter(None, (where, fitted)))
+    return f"file: {path.name} ({found})", _cycled(normalisation, channels)
 
 
 def bundled_state() -> dict[str, torch.Tensor]:
@@ -170,55 +178,6 @@ def _published_normalisation(name: str) -> tuple:
     except (KeyError, ValueError):
         return IMAGENET
     return tuple(params["mean"]), tuple(params["std"])
-
-
-def _load_state(encoder: nn.Module, state: dict[str, torch.Tensor], channels: int) -> None:
-    """Copy by name, by the name without a leading `model.`, adapting the first layer to the channel count.
-
-    Classifier entries have no place in an encoder and are left out; anything else that is missing is an error.
-    """
-    wanted = encoder.state_dict()
-    prefix = "model." if all(k.startswith("model.") for k in wanted) else ""
-    fitted = {}
-    for key, target in wanted.items():
-        source = state.get(key, state.get(key.removeprefix(prefix)))
-        if source is None:
-            raise RecipeError(f"encoder weights: {key} is missing; the file does not belong to this encoder")
-        if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] == channels != 3:
-            source = _to_channels(source, channels)
-        if source.shape != target.shape:
-            raise RecipeError(
-                f"encoder weights: {key} has shape {tuple(source.shape)}, the encoder asks for {tuple(target.shape)}"
-            )
-        fitted[key] = source
-    encoder.load_state_dict(fitted)
-
-
-def _to_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
-    """A first convolution for RGB as one for any channel count: cycled, and scaled to keep activations."""
-    import torch
-
-    if channels == 1:
-        return kernel.sum(1, keepdim=True)
-    return torch.cat([kernel] * math.ceil(channels / 3), 1)[:, :channels] * (3 / channels)
-
-
-def _read_state(path: Path) -> dict[str, torch.Tensor]:
-    import torch
-
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)  # the restricted loader: runs no code
-    except Exception as error:
-        raise RecipeError(
-            f"encoder weights {path}: not a file of plain weights: {str(error).splitlines()[0]}"
-        ) from error
-    if not isinstance(state, dict):
-        raise RecipeError(f"encoder weights {path}: holds a {type(state).__name__}; expected names and tensors")
-    return state.get("state_dict", state)
 
 
 def _cycled(normalisation: tuple, channels: int) -> tuple:

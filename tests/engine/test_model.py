@@ -13,6 +13,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from kagglekit.data.intake import Plain
 from kagglekit.errors import PluginError, RecipeError
 from kagglekit.train import model as module
+from kagglekit.train import weight_files
 from kagglekit.train.model import BUNDLED_ENCODER, WIDE, build, bundled_state, load_encoder
 from kagglekit.train.network import Network, pick_dtype, prepare
 from tests.worlds import recipe, same_tensors
@@ -93,10 +94,10 @@ def test_a_first_layer_for_one_channel_sees_gray_as_three_equal_channels(bundled
     kernel = bundled["conv_stem.weight"]
     gray = torch.rand(1, 1, 20, 20)
     expected = torch.nn.functional.conv2d(gray.expand(1, 3, 20, 20), kernel)
-    assert torch.allclose(torch.nn.functional.conv2d(gray, module._to_channels(kernel, 1)), expected, atol=1e-5)
-    six = torch.nn.functional.conv2d(gray.expand(1, 6, 20, 20), module._to_channels(kernel, 6))
+    assert torch.allclose(torch.nn.functional.conv2d(gray, weight_files._to_channels(kernel, 1)), expected, atol=1e-5)
+    six = torch.nn.functional.conv2d(gray.expand(1, 6, 20, 20), weight_files._to_channels(kernel, 6))
     assert torch.allclose(six, expected, atol=1e-5)
-    assert torch.allclose(module._to_channels(kernel, 4)[:, 3], kernel[:, 0] * 0.75)
+    assert torch.allclose(weight_files._to_channels(kernel, 4)[:, 3], kernel[:, 0] * 0.75)
 
 
 def test_bundled_weights_of_another_encoder_do_not_exist():
@@ -163,7 +164,7 @@ def test_weights_come_from_a_file_and_no_network_is_asked(tmp_path, monkeypatch,
     assert not same_tensors(encoder.state_dict(), donor)
     loaded, normalisation = load_encoder(encoder, "resnet18", str(path), 3)
     assert same_tensors(encoder.state_dict(), donor)
-    assert loaded == f"file: {path.name}"
+    assert loaded == f"file: {path.name} ({'state_dict, ' if form == 'nested' else ''}120 entries)"
     assert normalisation == module.IMAGENET
 
 
@@ -209,13 +210,103 @@ def test_a_file_that_holds_no_names_is_an_error(tmp_path):
 
 def test_weights_of_another_network_are_an_error_that_says_what_is_missing(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "w.pth")
-    with pytest.raises(RecipeError, match=r"conv1\.weight is missing; the file does not belong to this encoder"):
+    with pytest.raises(RecipeError, match=r"bn1\.bias is missing, and 99 more of 100; the file does not belong to"):
         load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)
     state = small_encoder().state_dict()
     state["bn1.weight"] = torch.zeros(3)
     torch.save(state, tmp_path / "w.pth")
     with pytest.raises(RecipeError, match=r"bn1\.weight has shape \(3,\), the encoder asks for \(64,\)"):
         load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)
+
+
+WHOLE = ("resnet18", "convnext_atto", "densenet121", "efficientvit_b0", "edgenext_xx_small", "repvit_m0_9",
+         "mobilevitv2_050", "fastvit_t8", "swin_tiny_patch4_window7_224")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_checkpoint_of_timm_gives_its_encoder_the_features_that_timm_finds(tmp_path, name):
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    whole = timm.create_model(name, pretrained=False).eval()
+    path = tmp_path / "model.safetensors"
+    save_file({key: value.contiguous().clone() for key, value in whole.state_dict().items()}, path)
+    network = build(recipe(encoder=f"tu-{name}", encoder_weights=str(path)), 3, 1).eval()
+    learned = sum(1 for key in network.encoder.state_dict())
+    assert f"file: model.safetensors ({learned}" in network.loaded_weights
+    overlay = {"file": str(path)}
+    theirs = timm.create_model(name, pretrained=True, features_only=True, pretrained_cfg_overlay=overlay).eval()
+    picture = torch.rand(1, 3, 224, 224)
+    with torch.inference_mode():
+        found, expected = network.encoder(picture)[-1], theirs(picture)[-1]
+        expected = (
+            expected if found.shape == expected.shape else expected.permute(0, 3, 1, 2)
+        )  # swin puts channels last
+        assert torch.allclose(found, expected, atol=1e-4)
+        assert found.std() > 0
+
+
+WRAPPED = {
+    "model": lambda state: {"model": state, "epoch": 3},
+    "module.": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "encoder.": lambda state: {f"encoder.{key}": value for key, value in state.items()},
+    "backbone.": lambda state: {"state_dict": {f"backbone.{key}": value for key, value in state.items()}},
+    "module.model.encoder.": lambda state: {f"module.model.encoder.{key}": value for key, value in state.items()},
+    "state_dict_ema": lambda state: {"state_dict": {k: v * 0 for k, v in state.items()}, "state_dict_ema": state},
+}
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+def test_weights_are_found_in_the_wrappings_that_people_have_and_it_is_said_in_which(tmp_path, form):
+    torch.manual_seed(1)
+    donor = small_encoder().state_dict()
+    torch.save(WRAPPED[form](donor), tmp_path / "w.pth")
+    encoder = small_encoder()
+    loaded, _ = load_encoder(encoder, "resnet18", str(tmp_path / "w.pth"), 3)
+    assert same_tensors(encoder.state_dict(), donor)
+    assert form in loaded and "120 entries" in loaded
+
+
+def test_the_encoder_of_a_whole_network_and_half_precision_are_taken(tmp_path):
+    torch.manual_seed(1)
+    network = smp.Unet("resnet18", encoder_weights=None)
+    torch.save(
+        {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}, tmp_path / "w.pth"
+    )
+    encoder = small_encoder()
+    loaded, _ = load_encoder(encoder, "resnet18", str(tmp_path / "w.pth"), 3)
+    assert "120 entries behind encoder." in loaded
+    assert torch.allclose(encoder.layer1[0].conv1.weight, network.encoder.layer1[0].conv1.weight, atol=1e-3)
+    assert encoder.layer1[0].conv1.weight.dtype == torch.float32
+
+
+def test_counters_that_old_files_lack_are_not_missed(tmp_path):
+    donor = {key: value for key, value in small_encoder().state_dict().items() if "num_batches" not in key}
+    torch.save(donor, tmp_path / "w.pth")
+    assert "100 entries" in load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)[0]
+
+
+def test_no_terminal_code_of_a_library_reaches_a_message(tmp_path):
+    torch.save(small_encoder(), tmp_path / "w.pth")
+    with pytest.raises(RecipeError, match=r"w\.pth: not a file of plain weights") as caught:
+        load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)
+    assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "encoder", "size"), [("pan", "resnet18", 128), ("unet", "tu-swin_tiny_patch4_window7_224", 96)]
+)
+def test_networks_that_small_pictures_are_too_small_for_can_be_used(decoder, encoder, size):
+    from kagglekit.plugins import discover
+    from kagglekit.recipe import compose, layers_of
+    from kagglekit.solution import resolve
+
+    registry = discover()
+    changes = {"decoder": decoder, "encoder": encoder, "encoder_weights": "none", "fidelity.image_size": size}
+    layers = [*layers_of(registry.competition("hair-seg")[1], "demo"), ("-o", changes)]
+    solution = resolve(compose(layers, (), ())[0], registry)
+    with torch.inference_mode():
+        assert solution.model(3).eval()(torch.zeros(1, 3, size, size)).shape == (1, 1, size, size)
 
 
 def test_a_missing_file_of_weights_is_an_error_that_says_what_there_is():
