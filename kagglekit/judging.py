@@ -231,6 +231,8 @@ def self_check(data: Data, judged: Judged) -> SelfCheck:
 
 def who_looked(chosen: Chosen, views: Sequence[View], dataset: Dataset, folder: Path) -> dict[str, Any]:
     """What a later process needs to look at other pictures in the same way."""
+    from kagglekit.train.checkpoint import hash_weights
+
     return {
         "members": [
             {
@@ -239,6 +241,7 @@ def who_looked(chosen: Chosen, views: Sequence[View], dataset: Dataset, folder: 
                 "weight": w,
                 "score": m.score,
                 "file": m.path.relative_to(folder).as_posix(),
+                "hash": hash_weights(m.path),
             }
             for m, w in chosen
         ],

@@ -192,12 +192,16 @@ class View:
 
 @dataclass(frozen=True)
 class Member:
-    """A checkpoint that may join an ensemble; `score` is its validation score while training."""
+    """A checkpoint that may join an ensemble; `score` is its validation score while training.
+
+    `hash` is that of its weights where a record states one; they are compared when the checkpoint is read.
+    """
 
     path: Path
     epoch: int
     fold: int = 0
     score: float | None = None
+    hash: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from kagglekit.data.loader import without_gradients
 from kagglekit.predict.ensemble import weighted_mean
 from kagglekit.protocols import Ensemble, Intake
-from kagglekit.train.checkpoint import read_weights
+from kagglekit.train.checkpoint import read_member
 from kagglekit.train.network import autocast, mask_logits, pick_device, pick_dtype, prepare
 from kagglekit.types import Member, Prediction, Size, Task, View
 
@@ -52,7 +52,7 @@ class Predictor:
         fresh = make_model() if chosen else None  # may have random weights, the checkpoints hold them all
         for member, _ in chosen:
             body = copy.deepcopy(fresh)  # several times as fast as building another
-            weights, metadata = read_weights(member.path)
+            weights, metadata = read_member(member)
             body.load_state_dict(weights)
             # Which normalisation fits depends on the weights that training began with, not on the network's name.
             body.normalisation = metadata["normalisation"]

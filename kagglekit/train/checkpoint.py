@@ -7,11 +7,13 @@ raw weights, the optimizer and, as JSON in its header, the history; it is writte
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import RecipeError, RunError
 from kagglekit.files import write_with
+from kagglekit.types import Member
 
 if TYPE_CHECKING:
     import torch
@@ -54,14 +56,32 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         ) from error
 
 
+def read_member(member: Member) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """`read_weights` of a member; raises RunError where the weights are not those of the record, or no numbers."""
+    weights, metadata = read_weights(member.path)
+    if member.hash and hash_of(weights) != member.hash:
+        raise RunError(
+            f"checkpoint {member.path}: its weights are not those that the run wrote; the file was damaged or replaced, "
+            "fetch the run or bundle again, or repeat its command with --again"
+        )
+    odd = next((k for k, v in weights.items() if v.is_floating_point() and not v.isfinite().all()), None)
+    if odd is not None:
+        raise RunError(f"checkpoint {member.path}: {odd} holds values that are no numbers; a network of it sees nothing")
+    return weights, metadata
+
+
 def hash_weights(path: Path) -> str:
     """16 hex digits of the tensors of a checkpoint alone: times in its header differ from one training to the next."""
+    return hash_of(read_weights(path)[0])
+
+
+def hash_of(weights: Mapping[str, torch.Tensor]) -> str:
+    """16 hex digits of names, kinds, shapes and values of tensors."""
     import hashlib
 
     import torch
 
     state = hashlib.blake2b(digest_size=8)
-    weights, _ = read_weights(path)
     for key in sorted(weights):
         tensor = weights[key].contiguous()
         state.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -46,6 +46,11 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
             f"recipe: decoder={recipe.decoder} is not a decoder of segmentation-models-pytorch"
             f"{did_you_mean(name, architectures)}"
         )
+    if set(recipe.encoder) & set(":/\\"):
+        raise RecipeError(
+            f"recipe: encoder={recipe.encoder}: a place is no encoder, nothing is fetched for a name; give the name of "
+            "its architecture (encoder=tu-NAME), and its weights as encoder_weights"
+        )
     options = narrowed(name, part) if part else {}
     options |= {"encoder_name": recipe.encoder, "encoder_weights": None, "in_channels": channels, "classes": classes}
     try:

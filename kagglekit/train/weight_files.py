@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle  # for the name of an error alone
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,11 @@ def read(path: Path) -> tuple[State, str]:
 
             return load_file(path), ""
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # whose own text is advice to run what the file holds
+        raise RecipeError(
+            f"encoder weights {path}: not a file of plain weights: it is damaged, or holds whole Python objects; save "
+            "the state_dict of the network"
+        ) from error
     except Exception as error:
         raise RecipeError(f"encoder weights {path}: not a file of plain weights: {_first_line(error)}") from error
     where = []
