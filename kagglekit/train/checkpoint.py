@@ -66,7 +66,9 @@ def read_member(member: Member) -> tuple[dict[str, torch.Tensor], dict[str, Any]
         )
     odd = next((k for k, v in weights.items() if v.is_floating_point() and not v.isfinite().all()), None)
     if odd is not None:
-        raise RunError(f"checkpoint {member.path}: {odd} holds values that are no numbers; a network of it sees nothing")
+        raise RunError(
+            f"checkpoint {member.path}: {odd} holds values that are no numbers; a network of it sees nothing"
+        )
     return weights, metadata
 
 
