@@ -57,11 +57,11 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def read_member(member: Member) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """`read_weights` of a member; raises RunError where the weights are not those of the record, or no numbers."""
+    """`read_weights` of a member; raises RunError where they are not those of the record, or no numbers."""
     weights, metadata = read_weights(member.path)
     if member.hash and hash_of(weights) != member.hash:
         raise RunError(
-            f"checkpoint {member.path}: its weights are not those that the run wrote; the file was damaged or replaced, "
+            f"checkpoint {member.path}: its weights are not those that the run wrote; the file was changed, "
             "fetch the run or bundle again, or repeat its command with --again"
         )
     odd = next((k for k, v in weights.items() if v.is_floating_point() and not v.isfinite().all()), None)

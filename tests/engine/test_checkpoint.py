@@ -15,11 +15,13 @@ from kagglekit.train.checkpoint import (
     epoch_path,
     hash_weights,
     load_state,
+    read_member,
     read_weights,
     save_state,
     save_weights,
 )
 from kagglekit.train.fit import make_optimizer
+from kagglekit.types import Member
 from tests.worlds import recipe, same_tensors, tiny_network
 
 
@@ -188,3 +190,26 @@ def test_the_hash_of_weights_knows_the_tensors_and_nothing_of_the_header(tmp_pat
     save_weights(tmp_path / "other", weights | {"n": torch.tensor(4)}, {"seconds": 1})
     one, two, other = (hash_weights(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two != other and len(one) == 16
+
+
+def test_a_flipped_byte_of_the_weights_is_noticed_by_the_hash_of_the_record(tmp_path):
+    path = tmp_path / "epoch-000.safetensors"
+    save_weights(path, tiny_network().state_dict(), {"normalisation": [[0.5] * 3] * 2})
+    member = Member(path, 0, hash=hash_weights(path))
+    read_member(member)
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    path.write_bytes(data)
+    read_weights(path)  # the format has no checksum
+    with pytest.raises(RunError, match=r"epoch-000\.safetensors: its weights are not those that the run wrote"):
+        read_member(member)
+    assert read_member(Member(path, 0))[0], "records of old runs state no hash"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, value):
+    weights = tiny_network().state_dict()
+    next(iter(weights.values())).view(-1)[0] = value
+    save_weights(tmp_path / "epoch-001.safetensors", weights, {})
+    with pytest.raises(RunError, match=r"epoch-001\.safetensors: .* holds values that are no numbers"):
+        read_member(Member(tmp_path / "epoch-001.safetensors", 1))

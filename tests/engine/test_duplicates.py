@@ -124,3 +124,23 @@ def test_depth_and_number_of_channels_do_not_matter():
 
 def test_a_picture_of_one_colour_has_the_hash_zero():
     assert perceptual_hash(np.full((40, 50, 3), 7, np.uint8)) == 0
+
+
+@pytest.mark.parametrize("floor", [0, 300, 20_000])
+def test_deep_pictures_on_a_bright_background_are_told_apart_and_copies_are_found(floor):
+    """Cut at 255, as conversions to 8 bits do it, all of these would be one white picture."""
+    rng = np.random.default_rng(3)
+
+    def deep() -> np.ndarray:
+        rough = rng.integers(0, 4000, (6, 6)).astype(np.float32)
+        return (floor + cv2.resize(rough, (120, 100), interpolation=cv2.INTER_CUBIC).clip(0)).astype(np.uint16)[
+            ..., None
+        ]
+
+    pictures = [deep() for _ in range(8)]
+    hashes = [perceptual_hash(picture) for picture in pictures]
+    assert min((a ^ b).bit_count() for n, a in enumerate(hashes) for b in hashes[:n]) > 10
+    looked = [duplicates.look(picture)[0] for picture in pictures]
+    assert min((a ^ b).bit_count() for n, a in enumerate(looked) for b in looked[:n]) > 10
+    for picture, known in zip(pictures, hashes, strict=True):
+        assert (perceptual_hash(picture + np.uint16(7)) ^ known).bit_count() <= 2

@@ -309,6 +309,17 @@ def test_networks_that_small_pictures_are_too_small_for_can_be_used(decoder, enc
         assert solution.model(3).eval()(torch.zeros(1, 3, size, size)).shape == (1, 1, size, size)
 
 
+@pytest.mark.parametrize(
+    "encoder", ["tu-hf_hub:timm/resnet18.a1_in1k", "tu-hf-hub:someone/else", "tu-local-dir:/etc", "a/b"]
+)
+def test_an_encoder_named_by_a_place_is_refused_and_nobody_is_asked(monkeypatch, encoder):
+    import socket
+
+    monkeypatch.setattr(socket, "create_connection", no_network)
+    with pytest.raises(RecipeError, match="a place is no encoder, nothing is fetched for a name; give the name of its"):
+        build(recipe(encoder=encoder, encoder_weights="none"), 3, 1)
+
+
 def test_a_missing_file_of_weights_is_an_error_that_says_what_there_is():
     with pytest.raises(RecipeError, match="encoder_weights=imagnet is neither bundled, imagenet, none nor a file"):
         build(recipe(encoder_weights="imagnet"), 3, 1)
