@@ -11,6 +11,7 @@ import numpy as np
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionFormat
 from kagglekit.data import rle
 from kagglekit.data.images import list_pictures, read_picture
+from kagglekit.data.mask_files import read_binary
 from kagglekit.data.rows import read_rows, require_ids, write_rows
 from kagglekit_contrast import LAYOUT
 
@@ -65,7 +66,7 @@ class Pictures(Dataset):
         """uint8 `[H, W]`."""
         if sample.label is None:
             raise DataError(f"{sample.id}: has no label")
-        return _window((read_picture(sample.label, 1, "uint8", sample.size)[..., 0] > 0).astype(np.uint8), box)
+        return _window(read_binary(sample.label, sample.size), box)
 
 
 def _window(array: np.ndarray, box: Box | None) -> np.ndarray:

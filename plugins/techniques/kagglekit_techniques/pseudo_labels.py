@@ -144,11 +144,11 @@ class Joined(Dataset):
         if not sample.extra or sample.id not in self.masks:
             return self.inner.read_mask(sample, box)
         from kagglekit.data.images import read_picture
+        from kagglekit.data.mask_files import read_binary
 
-        planes = [read_picture(path, 1, "uint8")[..., 0] for path in self.masks[sample.id]]
         if self.task == "multiclass":
-            return cut(planes[0], box)
-        planes = [(plane > 0).astype(np.uint8) for plane in planes]
+            return cut(read_picture(self.masks[sample.id][0], 1, "uint8")[..., 0], box)
+        planes = [read_binary(path) for path in self.masks[sample.id]]
         return cut(np.stack(planes, -1) if self.task == "multilabel" else planes[0], box)
 
     def read_truth(self, sample: Sample, box: Box | None = None) -> np.ndarray:
