@@ -134,7 +134,7 @@ def _document(path: Path) -> _Document:
         raise DataError(f"{path}: {'no such file' if missing else f'cannot be read: {error.strerror}'}") from None
     if not data:
         raise DataError(f"{path}: empty file")
-    return decode(path, data, _Document, _EXPECTED)
+    return decode(path, data, _Document, _EXPECTED, nan=True)
 
 
 def _entry(raw: msgspec.Raw, decoder: msgspec.json.Decoder, plain: Callable, usual: Callable) -> Any:

@@ -17,15 +17,16 @@ _HALF = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)")
 _NO_NUMBER = re.compile(rb"\bNaN\b|\bInfinity\b")
 
 
-def decode(path: Path, data: Any, kind: Any, expected: str) -> Any:
-    """`data`, bytes of the file `path`, as a value of the type `kind`; NaN and Infinity, which Python writes, are null.
+def decode(path: Path, data: Any, kind: Any, expected: str, nan: bool = False) -> Any:
+    """`data`, bytes of the file `path`, as a value of the type `kind`.
 
-    Raises DataError with line and column for broken JSON, and with `expected` for values of another type; also for text
-    in no encoding of JSON, halves of characters, and nesting too deep to be anything but an accident.
+    With `nan` the words NaN and Infinity, which Python writes and JSON does not have, are read as null. Raises
+    DataError with line and column for broken JSON, and with `expected` for values of another type; also for text in no
+    encoding of JSON, halves of characters, and nesting too deep to be anything but an accident.
     """
     data = as_utf8(path, data)
     try:
-        return _decoded(data, kind)
+        return _decoded(data, kind, nan)
     except msgspec.ValidationError as error:
         raise DataError(f"{path}: {error}; expected {expected}") from None
     except msgspec.DecodeError as error:
@@ -61,13 +62,13 @@ def broken(path: Path, data: Any, error: msgspec.DecodeError) -> DataError:
     return DataError(f"{path}: broken JSON at {where} (near {near!r}): {error}")
 
 
-def _decoded(data: Any, kind: Any) -> Any:
+def _decoded(data: Any, kind: Any, nan: bool) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError as error:
-        if not _NO_NUMBER.search(data):
+        if not nan or not _NO_NUMBER.search(data):
             raise
         try:
             plain = json.loads(bytes(data), parse_constant=lambda _: None)
