@@ -106,18 +106,17 @@ def inside(folder: Path, name: str, who: str) -> Path:
 
 def read_index(path: Path) -> list[dict[str, str]]:
     """The rows of `index.csv`; raises RecipeError for a file that is no such index."""
-    import csv
+    from kagglekit.data.rows import read_table
 
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    for number, row in enumerate(rows, 2):
+    rows = read_table(path, ("picture", "mask", "sure"), RecipeError)
+    for line, row in rows:
         try:
-            float(row["sure"]), row["picture"], row["mask"]
-        except (KeyError, TypeError, ValueError):
+            float(row["sure"])
+        except ValueError:
             raise RecipeError(
-                f"{path}: line {number}: not an index of kk predict (columns picture, mask, sure)"
+                f"{path}: line {line}: not an index of kk predict (columns picture, mask, sure)"
             ) from None
-    return rows
+    return [row for _, row in rows]
 
 
 class Joined(Dataset):
