@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kagglekit import progress
 from kagglekit.data.images import SUFFIXES, describe
 from kagglekit.data.store import bands
+from kagglekit.data.strangers import stranger_problems
 from kagglekit.errors import DataError
 from kagglekit.protocols import Dataset
 from kagglekit.solution import Solution
@@ -19,6 +20,9 @@ from kagglekit.types import Box, Competition, Problem, Sample, Size, Track
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+_REGIONS = (64, 64)  # pixels at which named regions are drawn, to see whether they can be
 
 
 def check(solution: Solution, folder: Path) -> tuple[Dataset, list[Problem]]:
@@ -31,6 +35,7 @@ def check(solution: Solution, folder: Path) -> tuple[Dataset, list[Problem]]:
     require_training(dataset, folder)
     if not dataset.test:
         problems.append(Problem("test part", "no test picture", "there is nothing to predict", skip=False))
+    problems += _strangers(dataset)
     known = {p.sample for p in problems if p.damaged}
     samples = [s for s in (*dataset.train, *dataset.test) if s.id not in known]
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
@@ -40,6 +45,14 @@ def check(solution: Solution, folder: Path) -> tuple[Dataset, list[Problem]]:
     for id, reason in unusable_answers(dataset, competition, progress.track, whole=True).items():
         problems.append(Problem(id, "answer unreadable", reason, skip=False, damaged=True))
     return dataset, problems
+
+
+def _strangers(dataset: Dataset) -> list[Problem]:
+    """What lies in the folders of pictures, masks and answers and is not read."""
+    labels = [s.label for s in dataset.train if isinstance(s.label, Path)]
+    answers = [path for path in dataset.answers.values() if isinstance(path, Path)]
+    read = [*(s.image for s in (*dataset.train, *dataset.test)), *labels, *answers]
+    return stranger_problems((path.parent for path in read), [*read, *map(Path, dataset.files)])
 
 
 def require_training(dataset: Dataset, folder: Path) -> None:
@@ -65,6 +78,10 @@ def _look(dataset: Dataset, competition: Competition, sample: Sample) -> list[Pr
         shown = [_sound(dataset.read_mask(sample, box), sample.size, box, competition).any() for box in boxes]
     except DataError as error:
         return [*found, Problem(sample.id, "label unreadable", str(error), damaged=True)]
+    try:
+        dataset.regions(sample, _REGIONS)
+    except DataError as error:
+        found.append(Problem(sample.id, "regions unreadable", str(error), skip=False, damaged=True))
     if not any(shown):
         found.append(Problem(sample.id, "empty mask", "the label covers no pixel", skip=False))
     return found

@@ -9,6 +9,7 @@ import pytest
 from kagglekit import Box, DataError, Dataset, Problem, Sample, Tiling, hookimpl
 from kagglekit.data.check import check, unusable_answers
 from kagglekit.data.prepare import prepare
+from kagglekit.data.strangers import strangers
 from tests.helpers import bringing, build, competition, solution
 
 SIZE = (8, 6)
@@ -19,8 +20,8 @@ class Memory(Dataset):
     """Pictures of one colour; a label is the mask itself, an answer too, or the error that reading it ends in."""
 
     def __init__(self, train=8, test=2, answer=MASK, label=MASK, tiling=None):
-        self.train = [Sample(f"a{i}", Path(f"a{i}.raw"), SIZE, label) for i in range(train)]
-        self.test = [Sample(f"b{i}", Path(f"b{i}.raw"), SIZE) for i in range(test)]
+        self.train = [Sample(f"a{i}", Path(f"nowhere/a{i}.raw"), SIZE, label) for i in range(train)]
+        self.test = [Sample(f"b{i}", Path(f"nowhere/b{i}.raw"), SIZE) for i in range(test)]
         self.answers = {s.id: answer if s.id == "b1" else MASK for s in self.test}
         self.problems, self.files, self.submission, self.tiling = [], [], None, tiling
         self.boxes = []
@@ -119,3 +120,29 @@ def test_data_without_a_picture_to_train_on_are_refused_with_the_first_fault():
 def test_data_without_a_picture_to_predict_are_told():
     _, problems = check(solved(Memory(test=0)), Path("data"))
     assert [(p.rule, p.damaged) for p in problems] == [("no test picture", False)]
+
+
+def test_what_lies_among_pictures_and_is_not_read_is_named(tmp_path):
+    dataset = Memory()
+    for name in ("a0.png", "scan", "b.gif", "old/c.png", ".DS_Store", "Thumbs.db", "notes.txt", "table.csv", "x.png/y"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).touch()
+    dataset.train = [replace(s, image=tmp_path / "images" / s.image.name) for s in dataset.train]
+    dataset.test = [replace(s, image=tmp_path / "images" / "test" / s.image.name) for s in dataset.test]
+    _, problems = check(solved(dataset), tmp_path)
+    (told,) = problems
+    assert (told.sample, told.rule, told.skip, told.damaged) == ("images", "not read", False, False)
+    assert told.detail.endswith("images holds b.gif, old/, scan, x.png/; neither other endings nor folders are read")
+    for number in range(9):
+        (tmp_path / "images" / f"{number}.gif").touch()
+    assert "0.gif, 1.gif, 2.gif, 3.gif, 4.gif and 8 more" in check(solved(dataset), tmp_path)[1][0].detail
+
+
+def test_a_data_sets_own_files_and_the_folders_that_hold_them_are_no_strangers(tmp_path):
+    for name in ("own.raw", "part/a.png", "other.raw"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    known = [tmp_path / "own.raw", tmp_path / "part/a.png"]
+    assert strangers(tmp_path, known) == [tmp_path / "other.raw"]
+    assert strangers(tmp_path) == [tmp_path / name for name in ("other.raw", "own.raw", "part")]
+    assert strangers(tmp_path / "nothing") == []
