@@ -157,9 +157,9 @@ class Craters(Dataset):
 
     def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[64, 96]`."""
-        from kagglekit.data.images import read_picture
+        from kagglekit.data.mask_files import read_binary
 
-        return window((read_picture(sample.label, 1, "uint8", sample.size)[..., 0] > 127).astype("uint8"), box)
+        return window(read_binary(sample.label, sample.size), box)
 
 
 def window(array: np.ndarray, box: Box | None) -> np.ndarray:

@@ -3,50 +3,121 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kagglekit import progress
 from kagglekit.data.images import SUFFIXES, describe
 from kagglekit.data.store import bands
+from kagglekit.data.strangers import stranger_problems
 from kagglekit.errors import DataError
 from kagglekit.protocols import Dataset
 from kagglekit.solution import Solution
-from kagglekit.types import Box, Problem, Sample, Track
+from kagglekit.types import Box, Competition, Problem, Sample, Size, Track
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+_REGIONS = (64, 64)  # pixels at which named regions are drawn, to see whether they can be
 
 
 def check(solution: Solution, folder: Path) -> tuple[Dataset, list[Problem]]:
-    """The data set and everything wrong with it: what the index shows, then every picture and label decoded.
+    """The data set and everything wrong with it: what the index shows, then all that a run would read, decoded.
 
     Raises DataError where the folder is unusable as a whole.
     """
-    dataset = solution.dataset(folder)
+    dataset, competition = solution.dataset(folder), solution.competition
     problems = list(dataset.problems)
+    require_training(dataset, folder)
+    if not dataset.test:
+        problems.append(Problem("test part", "no test picture", "there is nothing to predict", skip=False))
+    problems += _strangers(dataset)
     known = {p.sample for p in problems if p.damaged}
-
-    def look(sample: Sample) -> list[Problem]:
-        found = []
-        try:
-            if sample.image.suffix.lower() in SUFFIXES and dataset.tiling is None and dataset.depth == "uint8":
-                found = [Problem(sample.id, "unusual picture", note, skip=False) for note in describe(sample.image)[1]]
-            for box in _boxes(dataset, sample):
-                dataset.read_image(sample, box)
-        except DataError as error:
-            return [Problem(sample.id, "picture unreadable", str(error), damaged=True)]
-        try:
-            shown = (dataset.read_mask(sample, box).any() for box in _boxes(dataset, sample))
-            if sample.label is not None and not any(list(shown)):
-                found.append(Problem(sample.id, "empty mask", "the label covers no pixel", skip=False))
-        except DataError as error:
-            found.append(Problem(sample.id, "label unreadable", str(error), damaged=True))
-        return found
-
     samples = [s for s in (*dataset.train, *dataset.test) if s.id not in known]
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        for found in progress.track(pool.map(look, samples), len(samples), "decoding every picture"):
+        looks = pool.map(lambda sample: _look(dataset, competition, sample), samples)
+        for found in progress.track(looks, len(samples), "decoding every picture"):
             problems += found
+    for id, reason in unusable_answers(dataset, competition, progress.track, whole=True).items():
+        problems.append(Problem(id, "answer unreadable", reason, skip=False, damaged=True))
     return dataset, problems
+
+
+def _strangers(dataset: Dataset) -> list[Problem]:
+    """What lies in the folders of pictures, masks and answers and is not read."""
+    labels = [s.label for s in dataset.train if isinstance(s.label, Path)]
+    answers = [path for path in dataset.answers.values() if isinstance(path, Path)]
+    read = [*(s.image for s in (*dataset.train, *dataset.test)), *labels, *answers]
+    return stranger_problems((path.parent for path in read), [*read, *map(Path, dataset.files)])
+
+
+def require_training(dataset: Dataset, folder: Path) -> None:
+    """Raises DataError for a data set of no training picture, with the first fault that it lists."""
+    if not dataset.train:
+        first = next((f": {p.sample}: {p.rule}: {p.detail}" for p in dataset.problems), "")
+        raise DataError(f"{folder}: no picture to train on{first}")
+
+
+def _look(dataset: Dataset, competition: Competition, sample: Sample) -> list[Problem]:
+    """What is wrong with one picture and its label."""
+    found, boxes = [], list(_boxes(dataset, sample))
+    try:
+        if sample.image.suffix.lower() in SUFFIXES and dataset.tiling is None and dataset.depth == "uint8":
+            found = [Problem(sample.id, "unusual picture", note, skip=False) for note in describe(sample.image)[1]]
+        for box in boxes:
+            dataset.read_image(sample, box)
+    except DataError as error:
+        return [Problem(sample.id, "picture unreadable", str(error), damaged=True)]
+    if sample.label is None:
+        return found
+    try:
+        shown = [_sound(dataset.read_mask(sample, box), sample.size, box, competition).any() for box in boxes]
+    except DataError as error:
+        return [*found, Problem(sample.id, "label unreadable", str(error), damaged=True)]
+    try:
+        dataset.regions(sample, _REGIONS)
+    except DataError as error:
+        found.append(Problem(sample.id, "regions unreadable", str(error), skip=False, damaged=True))
+    if not any(shown):
+        found.append(Problem(sample.id, "empty mask", "the label covers no pixel", skip=False))
+    return found
+
+
+def _sound(mask: np.ndarray, size: Size, box: Box | None, competition: Competition) -> np.ndarray:
+    """The mask; raises DataError for one of another size, type or range than its picture and the task ask for."""
+    import numpy as np
+
+    planes = (len(competition.classes),) if competition.task == "multilabel" and len(competition.classes) > 1 else ()
+    expected = (*(size if box is None else (box.height, box.width)), *planes)
+    if mask.shape != expected:
+        raise DataError(f"its mask is {mask.shape}; expected {expected}")
+    most = len(competition.classes) - 1 if competition.task == "multiclass" else 1
+    if mask.dtype != np.uint8 or mask.max(initial=0) > most:
+        raise DataError(f"its mask is {mask.dtype} up to {mask.max(initial=0)}; expected uint8 up to {most}")
+    return mask
+
+
+def unusable_answers(dataset: Dataset, competition: Competition, track: Track, whole: bool = False) -> dict[str, str]:
+    """Sample id -> reason for answers that a submission cannot be scored against; of large ones a corner is read,
+    unless `whole`."""
+    known = [replace(s, label=dataset.answers[s.id]) for s in dataset.test if s.id in dataset.answers]
+
+    def look(sample: Sample) -> str | None:
+        size, boxes = sample.truth_size, [None]
+        if dataset.tiling is not None:
+            boxes = bands(size, dataset.tiling.reduce) if whole else [Box(0, 0, 1, 1)]
+        try:
+            for box in boxes:
+                _sound(dataset.read_truth(sample, box), size, box, competition)
+        except DataError as error:
+            return str(error)
+        return None
+
+    return _reasons(look, known, track, "reading the answers") if known else {}
 
 
 def _boxes(dataset: Dataset, sample: Sample) -> Iterable[Box | None]:
@@ -65,6 +136,13 @@ def unreadable_pictures(dataset: Dataset, samples: Sequence[Sample], track: Trac
             return str(error)
         return None
 
+    return _reasons(look, samples, track, "reading the test pictures")
+
+
+def _reasons(
+    look: Callable[[Sample], str | None], samples: Sequence[Sample], track: Track, what: str
+) -> dict[str, str]:
+    """Sample id -> what `look` says, of those of which it says something."""
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        reasons = list(track(pool.map(look, samples), len(samples), "reading the test pictures"))
+        reasons = list(track(pool.map(look, samples), len(samples), what))
     return {sample.id: reason for sample, reason in zip(samples, reasons, strict=True) if reason is not None}

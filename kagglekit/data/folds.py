@@ -37,11 +37,7 @@ def assign(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int]:
         wants[sample.group or sample.id].update(_labels(sample))
         sizes[sample.group or sample.id] += 1
     if len(wants) < folds:
-        raise DataError(
-            f"{len(wants)} group(s) of samples cannot be split into {folds} folds; use -o "
-            f"folds={max(2, len(wants))} or fewer, "
-            "or bring more data"
-        )
+        raise DataError(_too_few(list(wants), len(samples), folds))
     total = sum(wants.values(), Counter())
     rarest = {group: min(total[label] for label in wanted) for group, wanted in wants.items()}
     have = [Counter() for _ in range(folds)]
@@ -55,6 +51,20 @@ def assign(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int]:
         have[best].update(wanted)
         filled[best] += sizes[group]
     return of
+
+
+def _too_few(groups: Sequence[str], count: int, folds: int) -> str:
+    """Why samples cannot be split, and what can be done: of one group nothing can be held out, in however few folds."""
+    if len(groups) > 1:
+        return (
+            f"{len(groups)} group(s) of samples cannot be split into {folds} folds; use -o folds={len(groups)} or "
+            "fewer, or bring more data"
+        )
+    what = f"all {count} samples are of one group, {groups[0]!r}" if count > 1 else f"{count} sample(s) cannot be split"
+    return (
+        f"{what}, so that none can be held out: no number of folds helps. Bring samples of another group, or change "
+        "what counts as a group (`kk info ID` lists the competition's settings)"
+    )
 
 
 def _labels(sample: Sample) -> list[tuple[str, int]]:

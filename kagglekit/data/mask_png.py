@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data.mask_files import binary_picture
 from kagglekit.errors import DataError
 from kagglekit.types import Size, Task
 
@@ -53,6 +54,7 @@ def decode(data: bytes, who: str, size: Size, task: Task, classes: int) -> np.nd
         if image.format != "PNG":
             raise ValueError(f"it is a {image.format}")
         array = np.asarray(image)  # a palette stays indices
+        coloured = task == "binary" and image.mode == "P"  # where the colours say more than the indices
     except UnidentifiedImageError:
         raise DataError(f"{who}: not a PNG, or damaged; save it again") from None
     except Exception as error:  # decoders raise whatever they like on damaged data
@@ -63,6 +65,7 @@ def decode(data: bytes, who: str, size: Size, task: Task, classes: int) -> np.nd
         )
         raise DataError(f"{who}: {form}; expected {size[0]}x{size[1]} (height x width) of one channel")
     array = array.astype(np.uint8) if array.dtype == bool else array
+    array = binary_picture(image, who) if coloured else array
     most = {"binary": 1, "multiclass": classes - 1, "multilabel": 2**classes - 1}[task]
     if task == "binary" and set(np.unique(array).tolist()) <= {0, 255}:
         array = array // 255

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit import progress
 from kagglekit.data import mask_png
-from kagglekit.data.check import unreadable_pictures
+from kagglekit.data.check import unreadable_pictures, unusable_answers
 from kagglekit.data.findings import findings_of
 from kagglekit.data.folds import split, subset
 from kagglekit.data.store import Store, open_store
@@ -82,6 +82,8 @@ def prepare(solution: Solution, dataset: Dataset, mark: str, test: bool = True) 
     wanted = named.get(recipe.fold, (recipe.fold,))
     splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]
     intake = solution.intake(dataset.channels, dataset.depth)
+    if test:
+        _require_answers(dataset, solution)
     lost = lost_pictures(dataset, recipe.max_damaged) if test else {}
     share = len(damaged) / max(1, len(dataset.train) + len(damaged))
     refuse_damage("training pictures or labels", damaged, share, recipe.max_damaged)
@@ -130,6 +132,17 @@ def lost_pictures(dataset: Dataset, allowed: float) -> dict[str, str]:
     lost |= unreadable_pictures(dataset, present, progress.track)
     refuse_damage("test pictures", lost, len(lost) / max(1, len(dataset.test)), allowed)
     return lost
+
+
+def _require_answers(dataset: Dataset, solution: Solution) -> None:
+    """Raises DataError for answers that could not be scored against when the run is done."""
+    bad = unusable_answers(dataset, solution.competition, progress.track)
+    if bad:
+        shown = "\n".join(f"  {sample}: {reason}" for sample, reason in list(bad.items())[:5])
+        raise DataError(
+            f"{len(bad)} of {len(dataset.answers)} answers cannot be used:\n{shown}\nmend or remove them (`kk data "
+            "check` lists all)"
+        )
 
 
 def store_of(solution: Solution, dataset: Dataset, mark: str) -> Store:

@@ -1,13 +1,15 @@
-"""CSV files of two columns, an id and its value: the form of Kaggle's labels and submissions."""
+"""CSV files: two columns, an id and its value, as Kaggle's labels and submissions are, and tables of any columns."""
 
 from __future__ import annotations
 
+import codecs
 import csv
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import io
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from kagglekit.errors import KagglekitError, SubmissionError, did_you_mean
+from kagglekit.errors import DataError, KagglekitError, SubmissionError, did_you_mean
 from kagglekit.files import write_with
 
 _LONGEST = 2**31 - 1  # characters of a value: a mask of a slide takes megabytes, Python's limit is 131,072
@@ -31,6 +33,52 @@ def read_rows(path: Path, header: tuple[str, str], error: type[KagglekitError] =
             raise error(f"{path}: line {line}: id {_short(id)} is also that of line {lines[id]}")
         rows[id], lines[id] = value, line
     return rows
+
+
+def read_table(
+    path: Path, needed: Sequence[str], error: type[KagglekitError] = DataError
+) -> list[tuple[int, dict[str, str]]]:
+    """(line, cells by column) of a table that people may have saved with any spreadsheet.
+
+    A byte order mark, UTF-16, Latin-1, semicolons and tabs are read; blank lines and columns that nobody needs may be
+    left out. Raises `error` with file and line for a missing or empty file, a needed column that is missing or twice
+    there, broken quoting, and rows whose needed cells are missing or displaced.
+    """
+    csv.field_size_limit(_LONGEST)
+    path = Path(path)
+    text = _text(path, error)
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)  # the first of those that are as often there
+    rows, line = [], 1
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        for name in needed:
+            if header.count(name) != 1:
+                what = f"column {name} is {'twice there' if name in header else 'missing'}"
+                raise error(f"{path}: {what}; expected {', '.join(needed)}" if any(header) else f"{path}: empty file")
+        least = max(map(header.index, needed)) + 1
+        line = reader.line_num + 1
+        for cells in reader:
+            while len(cells) > len(header) and not cells[-1].strip():
+                cells.pop()
+            if any(cell.strip() for cell in cells):
+                if not least <= len(cells) <= len(header):
+                    raise error(f"{path}: line {line}: {_count(cells)}; expected {len(header)}")
+                rows.append((line, dict(zip(header, cells, strict=False))))
+            line = reader.line_num + 1
+    except csv.Error as fault:
+        raise error(f"{path}: line {line}: {fault}") from None
+    return rows
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number as spreadsheets may have saved it ("300", "300.0", "3e2"); None for any other text."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return int(value) if value.is_integer() else None
 
 
 def require_ids(path: Path, rows: Collection[str], expected_ids: Iterable[str]) -> None:
@@ -85,6 +133,20 @@ def _records(path: Path, header: tuple[str, str], error: type[KagglekitError]) -
         raise error(f"{path}: {_not_utf8(path)}") from None
     except csv.Error as fault:
         raise error(f"{path}: line {line}: {fault}") from None
+
+
+def _text(path: Path, error: type[KagglekitError]) -> str:
+    """The text of a file in the encoding that its first bytes tell; every text that is not UTF-8 is Latin-1."""
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        missing = isinstance(fault, FileNotFoundError)
+        raise error(f"{path}: {'no such file' if missing else f'cannot be read: {fault.strerror}'}") from None
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _not_utf8(path: Path) -> str:

@@ -99,6 +99,8 @@ def check_file(path: Path, dataset: Dataset) -> list[str]:
     form = dataset.submission
     rows = form.read(path)
     faults = [f"{s.id}: no row; every test picture needs one" for s in dataset.test if s.id not in rows]
+    asked = {s.id for s in dataset.test}
+    faults += [f"{id}: not asked for; no test picture has this name" for id in rows if id not in asked]
     for sample in dataset.test:
         if sample.id not in rows:
             continue

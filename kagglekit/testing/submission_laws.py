@@ -101,6 +101,37 @@ def a_file_reads_back_as_it_was_written(subject):
 
 
 @law("competition")
+def missing_and_strange_rows_are_named(subject):
+    """Checking a file in which a picture that nobody asked for stands instead of a test picture names both."""
+    if "a_submission_has_the_ids_that_are_asked_for" in subject.failed:
+        raise NotApplicable("first mend the ids that are written")
+    dataset, path = subject.dataset, _written(subject, _rows(subject))
+    ids = [s.id for s in dataset.test]
+    missing = max(ids, key=len)
+    strange = _other_name(missing)
+    data = path.read_bytes()
+    if strange in ids or missing.encode() not in data:
+        raise NotApplicable("the file does not hold the ids as they are, so that none can be exchanged")
+    path.write_bytes(data.replace(missing.encode(), strange.encode()))
+    try:
+        told = "\n".join(check_file(path, dataset))
+    except SubmissionError as error:
+        told = str(error)
+    finally:
+        path.write_bytes(data)
+    what = f"a file with {strange} instead of {missing}"
+    require(told, f"{what} is said to be in order; compare its ids with those asked for")
+    unnamed = [id for id in (missing, strange) if id not in told]
+    require(not unnamed, f"{what} is refused without naming {' and '.join(unnamed)}")
+
+
+def _other_name(name: str) -> str:
+    """A name of the same length, so that it can stand where the other stood in any file."""
+    turned = [chr(ord(c) + 1) if c in "abcdefghijklmnopqrstuvwxy012345678" else c for c in name.partition(".")[0]]
+    return "".join(turned) + name[len(turned) :]
+
+
+@law("competition")
 def the_truth_scores_best(subject):
     """The truth, submitted, scores the best value there is: by the file where answers are known, else row by row."""
     dataset, metric, form = subject.dataset, subject.competition.metric, subject.dataset.submission

@@ -1,5 +1,8 @@
 """16-bit pictures: read without any change of range from PNG, TIFF and DICOM, refused where damaged or of 8 bits."""
 
+import unicodedata
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pydicom
@@ -8,7 +11,10 @@ import tifffile
 from pydicom.dataset import FileDataset, FileMetaDataset
 
 from kagglekit import DataError
+from kagglekit.cli.common import solution_of
 from kagglekit.data.images import read_picture
+from kagglekit.data.prepare import prepare
+from kagglekit.plugins import discover
 from kagglekit_contrast.dataset import read
 from kagglekit_contrast.sample import draw_sample
 from tests.helpers import kk
@@ -129,6 +135,68 @@ def test_the_submission_takes_its_own_pictures_alone(tmp_path):
 
     with pytest.raises(SubmissionError, match=r"ids missing: 1 of 2, first 'p5\.png'"):
         form.write(tmp_path / "s.csv", {"p4.png": ""})
+
+
+ANSWERS = {
+    "another size": lambda path: save(path, np.zeros((30, 48), np.uint8)),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-30]),
+    "empty": lambda path: path.write_bytes(b""),
+    "index numbers": lambda path: save(path, np.repeat(np.arange(40, dtype=np.uint8)[:, None], 48, 1)),
+    "coloured": lambda path: save(path, np.dstack([np.eye(40, 48, k, np.uint8) * 255 for k in range(3)])),
+    "16-bit": lambda path: save(path, np.repeat(np.arange(40, dtype=np.uint16)[:, None], 48, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_answer_that_cannot_be_used_is_told_before_anything_is_trained(tmp_path, kind):
+    root = folder(tmp_path / "d", count=8)
+    ANSWERS[kind](root / "answers/p8.png")
+    done = kk(tmp_path, "data", "check", "contrast", "d")
+    assert done.returncode == 1 and "answer unreadable: 1\n  p8.png (damaged): " in done.stdout
+    chosen = solution_of(discover(), "contrast", "demo")
+    with pytest.raises(DataError, match=r"(?s)1 of 2 answers cannot be used:\n  p8\.png: .*`kk data check` lists all"):
+        prepare(chosen, chosen.dataset(root), "mark")
+
+
+def test_answers_and_masks_in_other_forms_are_those_of_white_and_black(tmp_path):
+    root = folder(tmp_path / "d")
+    mask = np.zeros((40, 48), np.uint8)
+    mask[5:20, 5:30] = 1
+    save(root / "answers/p4.png", mask.astype(np.uint16) * 65535)
+    save(root / "train/masks/p0.png", np.dstack([mask * 255] * 3))
+    (root / "train/masks/p1.png").unlink()
+    (root / "train/masks/p1.jpg").write_bytes(cv2.imencode(".jpg", mask * 255)[1].tobytes())
+    data = read(root)
+    assert all(np.array_equal(data.read_mask(s), mask) for s in data.train) and data.problems == []
+    known = replace(data.test[0], label=data.answers["p4.png"])
+    assert np.array_equal(data.read_truth(known), mask)
+
+
+def test_an_answer_that_is_missing_or_of_no_picture_is_told(tmp_path):
+    root = folder(tmp_path / "d")
+    (root / "answers/p5.png").rename(root / "answers/q5.png")
+    told = {p.sample: (p.rule, p.skip, p.damaged) for p in read(root).problems}
+    assert told == {"p5.png": ("no answer", False, False), "q5": ("answer without picture", False, False)}
+
+
+def test_korean_names_of_pictures_and_masks_are_compared_composed(tmp_path):
+    root = folder(tmp_path / "d")
+    for part, form in (("train/images", "NFC"), ("train/masks", "NFD"), ("test/images", "NFD"), ("answers", "NFC")):
+        for path in sorted((root / part).iterdir()):
+            path.rename(path.with_name(unicodedata.normalize(form, f"\uba38\ub9ac{path.name}")))
+    data = read(root)
+    assert data.problems == [] and len(data.train) == 4 and len(data.answers) == 2
+
+
+def test_a_part_without_pictures_is_told(tmp_path):
+    folder(tmp_path / "none", count=4, test=0).joinpath("test/images").mkdir(parents=True)
+    done = kk(tmp_path, "data", "check", "contrast", "none")
+    assert done.returncode == 0 and "no test picture: 1" in done.stdout
+    folder(tmp_path / "bare", count=0, test=2)
+    for part in ("images", "masks"):
+        (tmp_path / "bare/train" / part).mkdir(parents=True)
+    done = kk(tmp_path, "data", "check", "contrast", "bare")
+    assert done.returncode == 1 and "no picture with a mask" in done.stderr
 
 
 def test_drawn_pictures_hide_one_kind_of_object_in_each_window(tmp_path):

@@ -113,9 +113,10 @@ def test_run_lengths_of_nothing_between_two_runs_are_drawn_as_one_run():
 
 
 FAR = [0.0, 0.0, 5.0, 0.0, 1e7, 5.0]
+BOX = "2 points; expected 3 or more; a box [x, y, width, height] is no polygon"
 SHAPE_FAULTS = [
     ([], "no polygon"),
-    ([[1, 1, 5, 5]], "polygon 0: 2 points; expected 3 or more"),
+    ([[1, 1, 5, 5]], f"polygon 0: {BOX}"),
     ([[0, 0, 5, 0, 5, 5], []], "polygon 1: 0 points; expected 3 or more"),
     ([[0, 0, 5, 0, 5, 5], [1, 2, 3, 4, 5, 6, 7]], "polygon 1: 7 numbers; expected pairs of x and y"),
     ([[0, 0, 5, float("nan"), 5, 5]], "polygon 0: y of point 1 is nan; expected at most 100,000 pixels"),
@@ -229,8 +230,8 @@ def test_annotations_that_cannot_be_used_are_left_out_and_told(tmp_path):
     assert told == [
         (0, 10, "unknown image", "image_id 41"),
         (1, 11, "unknown category", "category_id 0"),
-        (2, 12, "bad polygon", "polygon 0: 2 points; expected 3 or more"),
-        (3, 13, "bad polygon", "polygon 0: 2 points; expected 3 or more"),
+        (2, 12, "bad polygon", f"polygon 0: {BOX}"),
+        (3, 13, "bad polygon", f"polygon 0: {BOX}"),
         (3, 13, "bad polygon", "polygon 2: 7 numbers; expected pairs of x and y"),
         (4, 14, "bad polygon", "no polygon"),
         (6, 16, "bad run lengths", "run lengths of 6x8 pixels (height x width); the image has 8x6"),
@@ -240,20 +241,129 @@ def test_annotations_that_cannot_be_used_are_left_out_and_told(tmp_path):
         assert coco.annotation_mask(kept.segmentation, (8, 6)).any()
 
 
+ONE_SQUARE = coco.mask_to_rle(coco.annotation_mask([SQUARE], (8, 6)))
+TEXT = coco.compress(coco.rle_counts(ONE_SQUARE))
+FORMS = {
+    "flat": SQUARE,
+    "pairs": [[[1, 1], [5, 1], [5, 5], [1, 5]]],
+    "points": [[1, 1], [5, 1], [5, 5], [1, 5]],
+    "text": [["1", "1", "5", "1", "5.0", "5", "1", "5"]],
+    "run lengths": {"size": [8, 6], "counts": ONE_SQUARE.counts},
+    "run lengths as 1.0": {"size": [8.0, 6.0], "counts": [float(count) for count in ONE_SQUARE.counts]},
+    "compressed": {"size": [8, 6], "counts": TEXT},
+    "run lengths in a list": [{"size": [8, 6], "counts": TEXT}],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_shape_is_read_in_every_form_that_means_one_thing(tmp_path, form):
+    found = coco.read_coco(written(tmp_path, annotations=[annotation(1, 40, segmentation=FORMS[form])]))
+    assert found.faults == []
+    assert np.array_equal(
+        coco.annotation_mask(found.annotations[40][0].segmentation, (8, 6)), coco.annotation_mask([SQUARE], (8, 6))
+    )
+
+
+LOST = [
+    ({"segmentation": None}, "no segmentation"),
+    ({"segmentation": "x"}, "segmentation 'x'; expected polygons or run lengths"),
+    ({"segmentation": [[1, 1, 5, 1, 5, None]]}, "polygon 0: number 5 is null"),
+    ({"segmentation": [[1, 1, 5, 1, 5, True]]}, "polygon 0: number 5 is true"),
+    ({"segmentation": [[1, 1, 5, 1, 5, "x"]]}, "polygon 0: number 5 is 'x'"),
+    ({"segmentation": [[1, 1, 5, 1, 5, float("nan")]]}, "polygon 0: number 5 is null"),
+    ({"segmentation": [[[[1, 1], [5, 1], [5, 5]]]]}, "polygon 0: number 0 is a list"),
+    ({"segmentation": [SQUARE, {"size": [8, 6], "counts": [48]}]}, "polygon 1: an object; expected a list of numbers"),
+    ({"segmentation": {"counts": [48]}}, "run lengths: size null; expected height and width"),
+    ({"segmentation": {"size": [8, 6.5], "counts": [48]}}, "run lengths: size a list; expected height and width"),
+    ({"segmentation": {"size": [8, 6], "counts": 5}}, "run lengths: counts 5; expected numbers or text"),
+    ({"segmentation": {"size": [8, 6], "counts": [8, 2.5]}}, "run lengths: number 1 is 2.5"),
+    ({"category_id": None}, "category_id is missing"),
+]
+
+
+@pytest.mark.parametrize(("changes", "detail"), LOST, ids=[detail for _, detail in LOST])
+def test_an_annotation_that_cannot_be_read_costs_its_picture_one_object_not_the_file(tmp_path, changes, detail):
+    bad = {key: value for key, value in annotation(2, 40, **changes).items() if value is not None}
+    for entry in (bad, annotation(2, 40, **changes)):  # the key left out, and null
+        found = coco.read_coco(written(tmp_path, annotations=[annotation(1, 40), entry]))
+        assert [a.id for a in found.annotations[40]] == [1]
+        assert found.faults == [coco.Fault(1, 2, coco.UNREADABLE, detail, 40)]
+
+
+def test_an_annotation_that_names_no_picture_is_told_without_one(tmp_path):
+    found = coco.read_coco(written(tmp_path, annotations=["x", annotation(2, 40.5), annotation(None, 40)]))
+    assert [(f.name, f.detail, f.image) for f in found.faults] == [
+        ("annotations[0]", "'x'; expected an object", None),
+        ("annotation 2", "image_id 40.5; expected a whole number or text", None),
+    ]
+    assert len(found.annotations[40]) == 1
+
+
+def test_a_polygon_of_two_points_beside_others_costs_nothing(tmp_path):
+    found = coco.read_coco(written(tmp_path, annotations=[annotation(1, 40, segmentation=[[1, 1, 2, 2], SQUARE])]))
+    assert [f.image for f in found.faults] == [None] and found.annotations[40][0].segmentation == [SQUARE]
+    found = coco.read_coco(written(tmp_path, annotations=[annotation(1, 40, segmentation=[[1, 1, 2, 2, 3], SQUARE])]))
+    assert [f.image for f in found.faults] == [40]
+
+
+@pytest.mark.parametrize("crowd", [True, False, None, "0", 1])
+@pytest.mark.parametrize("area", ["16", None, 0, float("nan"), float("inf")])
+def test_crowd_and_area_never_cost_an_object(tmp_path, crowd, area):
+    found = coco.read_coco(written(tmp_path, annotations=[annotation(1, 40, iscrowd=crowd, area=area)]))
+    assert found.faults == [] and found.annotations[40][0].area is None
+    assert found.annotations[40][0].iscrowd == int(crowd in (True, 1))
+
+
+@pytest.mark.parametrize("written_as", [str, float, "img-{}".format, lambda n: n])
+def test_ids_are_numbers_or_texts_however_they_are_written(tmp_path, written_as):
+    path = written(
+        tmp_path,
+        images=[image(40) | {"id": written_as(40)}, image(-3, height="8", width=6.0) | {"id": written_as(-3)}],
+        annotations=[
+            annotation(1, written_as(-3)),
+            {k: v for k, v in annotation(2, written_as(40)).items() if k != "id"},
+        ],
+    )
+    found = coco.read_coco(path)
+    assert found.faults == [] and [len(of) for of in found.annotations.values()] == [1, 1]
+    assert [(i.file_name, i.height, i.width) for i in found.images.values()] == [("40.jpg", 8, 6), ("-3.jpg", 8, 6)]
+
+
+def test_an_image_that_cannot_be_read_is_told_by_its_name_and_its_annotations_are_not(tmp_path):
+    images = [image(40), image(-3, height=None), image(5, file_name=None), image(6, file_name="a\0.jpg"), "x"]
+    found = coco.read_coco(written(tmp_path, images=images, annotations=[annotation(1, -3), annotation(2, 40)]))
+    assert list(found.images) == [40] and found.faults == []
+    assert found.broken == {
+        "-3.jpg": "images[1]: height is missing",
+        "images[2]": "images[2]: file_name is missing",
+        "a\0.jpg": "images[3]: file_name 'a\\x00.jpg'; expected the name of a file",
+        "images[4]": "images[4]: 'x'; expected an object",
+    }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_file_is_read_in_every_encoding_of_json(tmp_path, encoding):
+    path = written(tmp_path)
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    assert len(coco.read_coco(path).annotations[-3]) == 2
+
+
+def test_lists_that_are_null_are_empty(tmp_path):
+    found = coco.read_coco(written(tmp_path, annotations=None, categories=None))
+    assert found.annotations == {40: [], -3: []} and found.categories == {}
+
+
 ENTRY_FAULTS = [
     ({"images": [image(1), image(2), image(1)]}, "images[2]: id 1 is also that of images[0]"),
     ({"categories": [{"id": 7, "name": "a"}] * 2}, "categories[1]: id 7 is also that of categories[0]"),
-    ({"images": [image(1), image("2")]}, "images[1]: Expected `int`, got `str` - at `$.id`"),
-    ({"images": [image(1, height=None)]}, "images[0]: Expected `int`, got `null` - at `$.height`"),
-    ({"images": [{"id": 1}]}, "images[0]: Object missing required field `file_name`"),
-    ({"categories": ["Glass"]}, "categories[0]: Expected `object`, got `str`"),
+    ({"images": [image(2), image("2")]}, "images[1]: id 2 is also that of images[0]"),
+    ({"categories": ["Glass"]}, "categories[0]: 'Glass'; expected an object"),
+    ({"categories": [{"id": 1, "supercategory": "Glass"}]}, "categories[0]: name is missing"),
+    ({"categories": [{"id": True, "name": "Glass"}]}, "categories[0]: id true; expected a whole number or text"),
     (
-        {"annotations": [annotation(1, 40), annotation(2, 40, segmentation=[["1", 2]])]},
-        "annotations[1]: Expected `float`, got `str` - at `$.segmentation[0][0]`",
+        {"annotations": {}},
+        "Expected `array | null`, got `object` - at `$.annotations`; expected an object with lists images",
     ),
-    ({"annotations": [annotation(1, 40, segmentation="x")]}, "annotations[0]: Expected `object | array`, got `str`"),
-    ({"annotations": [annotation(1, 40.5)]}, "annotations[0]: Expected `int`, got `float` - at `$.image_id`"),
-    ({"annotations": {}}, "Expected `array`, got `object` - at `$.annotations`; expected an object with lists images"),
 ]
 
 
@@ -269,11 +379,15 @@ BROKEN = {
     '{"images": [\n  {"id": 1,\n   "ä": tru }\n]}'.encode(): 'broken JSON at line 3, column 10 (near \'"ä": tru }',
     b'{"images": [': "broken JSON at line 1, column 13 (near '{\"images\": ['): Input data was truncated",
     b'{"images": []} x': "broken JSON at line 1, column 17 (near '{\"images\": []} x'): JSON is malformed",
-    b'{"images": [], "annotations": [{"area": NaN}]}': "broken JSON at line 1, column 41 (near ",
     b"": "empty file",
     b"[]": "Expected `object`, got `array`; expected an object with lists images, annotations, categories",
+    b'{"a": ' + b"[" * 3000 + b"]" * 3000 + b"}": "brackets are nested too deep to be an object with lists images",
+    b'{"images": ' + b"[" * 3000 + b"]" * 3000 + b"}": "brackets are nested too deep to be an object with lists images",
+    b'{"images": [],\n "a": "\\ud83d\\ude00 \\ud800"}': "line 2, column 21: \\ud800 is half of a character; write the",
+    b'\xff\xfe{"images"': "neither UTF-8 nor utf-16 text; save it as UTF-8",
+    b'{"images": [], "annotations": [NaN, {]}': "broken JSON at line 1, column 32 (near ",
     b'{"annotations": []}': "Object missing required field `images`; expected an object with lists images",
-    b'{"images": [{"id": 1, "file_name": "\xff.jpg", "height": 1, "width": 1}]}': "images[0]: ",
+    b'{"images": [{"id": 1, "file_name": "\xff.jpg", "height": 1, "width": 1}]}': "not UTF-8 text: ",
 }
 
 

@@ -101,11 +101,22 @@ def test_samples_without_a_group_are_groups_of_their_own():
     assert [len(split(samples, 10, f, 0)[1]) for f in range(10)] == [2] * 10
 
 
-@pytest.mark.parametrize(("groups", "folds"), [([1] * 9, 2), ([1, 1, 2, 2], 3), ([0] * 9, 10), ([], 2)])
+@pytest.mark.parametrize(("groups", "folds"), [([1, 1, 2, 2], 3), ([0] * 9, 10)])
 def test_too_few_groups_are_an_error_that_says_what_would_work(groups, folds):
     count = len(people(make(groups)))
-    with pytest.raises(DataError, match=rf"{count} group\(s\).*{folds} folds.*-o folds={max(2, count)} or fewer"):
+    with pytest.raises(DataError, match=rf"{count} group\(s\).*{folds} folds.*-o folds={count} or fewer"):
         split(make(groups), folds, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"), [([1] * 9, "all 9 samples are of one group"), ([0], "1 sample"), ([], "0 ")]
+)
+def test_one_group_can_be_split_by_no_number_of_folds_and_the_error_says_so(groups, told):
+    with pytest.raises(
+        DataError, match=rf"^{told}.*no number of folds helps\. Bring samples of another group"
+    ) as caught:
+        split(make(groups), 4, 0, 0)
+    assert "-o folds" not in str(caught.value)
 
 
 @settings(max_examples=150, deadline=None)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kagglekit import DataError, SubmissionError
-from kagglekit.data.rows import read_rows, require_ids, write_rows
+from kagglekit.data.rows import read_rows, read_table, require_ids, whole_number, write_rows
 
 HEADER = ("id", "predicted")
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text(',"\r\n a', max_size=6)
@@ -165,3 +165,52 @@ def test_an_old_file_stays_whole_until_the_new_one_is(tmp_path):
         write_rows(path, HEADER, Broken())
     assert read_rows(path, HEADER) == {"a": "1 2"}
     assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "index", "floats", "utf-16", "semicolons"])
+def test_a_table_that_pandas_saved_again_holds_the_same(tmp_path, kind):
+    frame = pd.DataFrame(
+        {"name": ["\u00e9.tif", "b.tif", "c.tif"], "size": [300, 421, 7], "note": ["a,b", "", 'say "x"']}
+    )
+    frame = frame.astype({"size": float}) if kind == "floats" else frame
+    options = {"encoding": "utf-16"} if kind == "utf-16" else {"sep": ";"} if kind == "semicolons" else {}
+    frame.to_csv(tmp_path / "t.csv", index=kind == "index", **options)
+    rows = read_table(tmp_path / "t.csv", ("name", "size"))
+    assert [(line, row["name"], whole_number(row["size"]), row["note"]) for line, row in rows] == [
+        (2, "\u00e9.tif", 300, "a,b"),
+        (3, "b.tif", 421, ""),
+        (4, "c.tif", 7, 'say "x"'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("300", 300), ("300.0", 300), (" 300 ", 300), ("3e2", 300), ("-1", -1), ("300.5", None), ("", None), ("nan", None),
+     ("inf", None), ("1e999", None), ("3OO", None)],
+)  # fmt: skip
+def test_a_whole_number_is_read_however_it_was_saved(text, number):
+    assert whole_number(text) == number
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "empty file"),
+        (b"\n\n", "empty file"),
+        (b"name\na\n", "column size is missing; expected name, size"),
+        (b"name,size,size\na,1,2\n", "column size is twice there; expected name, size"),
+        (b"name,size,x\na\n", "line 2: 1 column; expected 3"),
+        (b"name,size\n\n\na,1\nb,1,2\n", "line 5: 3 columns; expected 2"),
+        (b'name,size\na,"1\n', "line 2: unexpected end of data"),
+    ],
+)
+def test_a_table_of_another_form_is_refused_with_line_and_reason(tmp_path, data, fault):
+    with pytest.raises(DataError) as caught:
+        read_table(written(tmp_path, data), ("name", "size"))
+    assert str(caught.value) == f"{tmp_path / 'rows.csv'}: {fault}"
+
+
+def test_a_table_that_is_not_there_or_no_file_is_refused_by_name(tmp_path):
+    for name, fault in (("none.csv", "no such file"), (".", "cannot be read")):
+        with pytest.raises(SubmissionError, match=fault):
+            read_table(tmp_path / name, ("a",), SubmissionError)

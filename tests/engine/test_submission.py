@@ -183,3 +183,16 @@ def test_every_row_that_does_not_decode_is_listed_and_missing_ones_too(tmp_path)
         "t3: no row; every test picture needs one",
         "t1: no mask at all",
     ]
+
+
+def test_a_row_that_nobody_asked_for_is_named_beside_a_missing_one(tmp_path):
+    from kagglekit.predict.submission import check_file
+
+    truths, data = world(form=Striped())
+    rows = {i: data.submission.encode(mask) for i, mask in truths.items()}
+    rows["nobody"] = rows.pop("t2")
+    data.submission.write(tmp_path / "s.json", rows)
+    assert check_file(tmp_path / "s.json", data) == [
+        "t2: no row; every test picture needs one",
+        "nobody: not asked for; no test picture has this name",
+    ]

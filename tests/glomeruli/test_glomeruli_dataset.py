@@ -1,5 +1,6 @@
 """The folder of the glomeruli contest: slides, labels, patients, bands, anatomy, leaks, and what is wrong with it."""
 
+import re
 import shutil
 
 import numpy as np
@@ -93,7 +94,17 @@ def test_regions_are_those_of_the_file_at_the_size_asked_for_also_in_bands(root)
     assert np.array_equal(np.concatenate(halves), regions["cortex"])
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[1]", '[{"geometry": {"type": "Point"}}]'])
+def region(ring: str, name: str = '"Cortex"') -> str:
+    """A file of one region, of any text."""
+    kind = f'"properties": {{"classification": {{"name": {name}}}}}'
+    return f'[{{{kind}, "geometry": {{"type": "Polygon", "coordinates": [{ring}]}}}}]'
+
+
+BROKEN = ["{", "{}", "[1]", '[{"geometry": {"type": "Point"}}]', "[" * 3000, region("[[1, 2], [NaN, 3], [4, 5]]")]
+BROKEN += [region("[[1, 2], [1e12, 3], [4, 5]]"), region("[[1, 2, 3], [4, 5, 6]]"), region("[]"), region("[]", "null")]
+
+
+@pytest.mark.parametrize("content", BROKEN)
 def test_a_broken_file_of_regions_is_named(root, content):
     (root / "train" / "aaa0-anatomical-structure.json").write_text(content)
     data = dataset(root)
@@ -182,6 +193,65 @@ def test_without_the_information_file_every_slide_is_its_own_patient(root):
     data = dataset(root)
     assert {s.group for s in data.train} == {"aaa0", "aaa1", "aaa2", "aaa3"}
     assert "every slide counts as a patient of its own" in problems(data)[INFO]
+
+
+def as_text(root, change) -> None:
+    """Save the information file again, its text changed."""
+    path = root / INFO
+    data = change(path.read_text(encoding="utf-8"))
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+SAVED_AGAIN = {
+    "by pandas": lambda text: re.sub(r"\b(\d+)\b(?!\.)", r"\1.0", text.replace(".tiff", "")),
+    "with a mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "in Latin-1": lambda text: text.replace(",,,", ",Caf\u00e9,,").encode("latin-1"),
+    "in UTF-16 with tabs": lambda text: text.replace(",", "\t").encode("utf-16"),
+    "with semicolons": lambda text: text.replace(",", ";"),
+    "with short rows": lambda text: re.sub(r",+$", "", text, flags=re.MULTILINE),
+    "with long rows": lambda text: re.sub(r",$", ",,,,", text, flags=re.MULTILINE),
+    "with blank lines and other line ends": lambda text: text.replace("\n", "\r\n") + "\r\n,,,\r\n\r\n",
+    "with spaces": lambda text: text.replace(",", " , "),
+    "with other endings": lambda text: text.replace(".tiff", ".TIFF"),
+}
+
+
+@pytest.mark.parametrize("kind", SAVED_AGAIN)
+def test_the_information_file_is_read_whichever_program_saved_it_again(root, kind):
+    before = dataset(root, bands=1)
+    as_text(root, SAVED_AGAIN[kind])
+    data = dataset(root, bands=1)
+    assert data.problems == [] and [s.size for s in data.train] == [SIZE] * 4
+    assert [s.group for s in data.train] == [s.group for s in before.train] == ["100", "101", "102", "103"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.splitlines()[0] + "\n", "lists no slide; patients decide the split"),
+        (lambda text: "", "empty file"),
+        (lambda text: text.replace("192", "192.5", 1), "line 2: height_pixels is '192.5'; expected a whole number"),
+        (lambda text: text.replace("192", "", 1), "line 2: height_pixels is ''; expected a whole number"),
+        (lambda text: text.replace("aaa0.tiff", "a,b.tiff"), "line 2: width_pixels is 'b.tiff'; expected a whole"),
+        (lambda text: text.replace("100", '"100', 1), "line 2: unexpected end of data"),
+        (lambda text: re.sub(r"192,aaa1.*", "192", text), "line 3: 3 columns; expected 16"),
+        (lambda text: text.replace("aaa1", "aaa0"), "line 3: aaa0 is listed again with other values"),
+        (lambda text: text.replace("race", "patient_number"), "column patient_number is twice there"),
+    ],
+)
+def test_an_information_file_that_would_decide_the_split_wrongly_is_refused_with_its_line(root, change, message):
+    as_text(root, change)
+    with pytest.raises(DataError, match=rf"{INFO}: .*") as error:
+        dataset(root)
+    assert message in str(error.value)
+
+
+def test_a_slide_whose_patient_is_unknown_is_told(root):
+    as_text(root, lambda text: text.replace(",100,", ",,").replace("aaa1", "zzz1"))
+    data = dataset(root, bands=1)
+    assert {s.group for s in data.train} == {"aaa0", "aaa1", "102", "103"}
+    told = problems(data)
+    assert all("counts as one of its own" in told[id] for id in ("aaa0", "aaa1")) and len(told) == 2
 
 
 @pytest.mark.parametrize("part", ["train.csv", "sample_submission.csv", "train", "test"])

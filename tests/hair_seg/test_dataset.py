@@ -1,6 +1,7 @@
 """The contest's folder as samples: people, strata, answers, and a list of everything that is wrong."""
 
 import json
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 
@@ -52,6 +53,35 @@ def test_the_folder_may_be_the_one_that_holds_final_data(tmp_path):
     hair_folder(tmp_path / "outer" / "Final_DATA")
     assert find_root(tmp_path / "outer") == tmp_path / "outer" / "Final_DATA"
     assert len(read(tmp_path / "outer", Settings()).train) == 12
+
+
+def test_one_line_says_which_other_keys_of_the_labels_were_ignored_and_how_often(root):
+    edit_json(root / LABELS, lambda d: [e.update(polygon2=[], hair=1) for e in d["annotations"][:3]])
+    edit_json(root / LABELS, lambda d: d["annotations"][7].update(polygon2=[]))
+    (told,) = read(root, Settings()).problems
+    assert (told.sample, told.rule, told.skip, told.damaged) == ("labels.json", "other keys ignored", False, False)
+    assert told.detail == "polygon2 (4 entries), hair (3 entries); polygon1 alone is read"
+
+
+@pytest.mark.parametrize(("in_labels", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
+def test_korean_names_are_compared_composed(root, in_labels, on_disk):
+    def name(form, number):
+        return unicodedata.normalize(form, f"\uba38\ub9ac{number}.jpg")
+
+    for file, folder in ((LABELS, "task02_train/images"), (FORM, "task02_test/images")):
+
+        def rename(document, folder=root / folder):
+            for number, entry in enumerate(document["annotations"]):
+                (folder / entry["file_name"]).rename(folder / name(on_disk, number))
+                entry["file_name"] = name(in_labels, number)
+
+        edit_json(root / file, rename)
+    answers = [{"file_name": name(on_disk, n), "polygon1": [{"x": 1, "y": 1}] * 3} for n in range(3)]
+    write_json(root / "answers.json", {"annotations": answers})
+    dataset = read(root, Settings())
+    assert dataset.problems == [] and len(dataset.train) == 12 and len(dataset.answers) == 3
+    assert [s.id for s in dataset.test] == [name(in_labels, n) for n in range(3)]
+    assert all(dataset.read_image(s).shape == (512, 512, 3) for s in (*dataset.train, *dataset.test))
 
 
 def test_masks_are_filled_as_the_contest_fills_them(root):

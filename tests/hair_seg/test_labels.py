@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -101,14 +102,29 @@ FAULTS = {
     "missing y": ({"file_name": "b.jpg", "polygon1": [{"x": 1}]}, "b.jpg", "missing required field `y`"),
     "far away": ({"file_name": "b.jpg", "polygon1": [{"x": 1e9, "y": 2}]}, "b.jpg", "beyond 32,000 pixels"),
     "code": ({"file_name": "b.jpg", "polygon1": "__import__('os')"}, "b.jpg", "malformed"),
-    "half a string": ({"file_name": "b.jpg", "polygon1": "[{'x': 1,"}, "b.jpg", "never closed"),
+    "half a string": (
+        {"file_name": "b.jpg", "polygon1": "[{'x': 1,"},
+        "b.jpg",
+        "polygon1 as text: Input data was truncated",
+    ),
     "nan in a string": ({"file_name": "b.jpg", "polygon1": "[{'x': nan, 'y': 1}]"}, "b.jpg", "malformed"),
     "inf in a string": ({"file_name": "b.jpg", "polygon1": "[{'x': 1e999, 'y': 1}]"}, "b.jpg", ""),
     "huge in a string": ({"file_name": "b.jpg", "polygon1": "[{'x': 9**1, 'y': 1}]"}, "b.jpg", "malformed"),
-    "deep string": ({"file_name": "b.jpg", "polygon1": "(" * 5000}, "b.jpg", "nested"),
-    "zero byte": ({"file_name": "b.jpg", "polygon1": "\0"}, "b.jpg", "null bytes"),
-    "set of points": ({"file_name": "b.jpg", "polygon1": "{1, 2}"}, "b.jpg", "got `int`"),
-    "bytes": ({"file_name": "b.jpg", "polygon1": "b'abc'"}, "b.jpg", "Expected `array`"),
+    "deep string": ({"file_name": "b.jpg", "polygon1": "(" * 5000}, "b.jpg", "malformed"),
+    "zero byte": ({"file_name": "b.jpg", "polygon1": "\0"}, "b.jpg", "malformed"),
+    "set of points": ({"file_name": "b.jpg", "polygon1": "{1, 2}"}, "b.jpg", "polygon1 as text: Expected `array`"),
+    "bytes": ({"file_name": "b.jpg", "polygon1": "b'abc'"}, "b.jpg", "malformed"),
+    "deep list in a string": (
+        {"file_name": "b.jpg", "polygon1": "[" * 5000 + "]" * 5000},
+        "b.jpg",
+        "Expected `object`",
+    ),
+    "deep key in a string": (
+        {"file_name": "b.jpg", "polygon1": "[{'z': " + "[" * 5000 + "]" * 5000 + "}]"},
+        "b.jpg",
+        "recursion",
+    ),
+    "arithmetic in a string": ({"file_name": "b.jpg", "polygon1": "-" * 100_000 + "1"}, "b.jpg", "malformed"),
     "no name": ({"polygon1": SQUARE}, "entry 1", "missing required field `file_name`"),
     "name a number": ({"file_name": 7, "polygon1": SQUARE}, "entry 1", "file_name"),
     "no object": (17, "entry 1", "Expected `object`, got `int`"),
@@ -126,6 +142,41 @@ def test_a_faulty_entry_is_named_and_its_neighbours_are_kept(tmp_path, kind):
     assert bad[:2] == (name, None)
     assert bad[2].startswith("entry 1: ")
     assert fault in bad[2]
+
+
+def test_other_keys_are_counted_and_files_without_any_count_none(tmp_path):
+    plain, both = {"file_name": "a.jpg", "polygon1": SQUARE}, {"polygon2": SQUARE, "id": 7}
+    others = Counter()
+    entries = [plain, plain | both, plain, plain | {"polygon2": None}, {"polygon3": 1}]
+    assert len(list(read_labels(written(tmp_path, {"annotations": entries}), others=others))) == 5
+    assert others == {"polygon2": 2, "id": 1}
+    assert not list(read_labels(written(tmp_path, {"annotations": []}), others=others)) and len(others) == 2
+    many = [plain | {f"key `{n}`": n} for n in range(100)]
+    assert all(
+        points is not None for _, points, _ in read_labels(written(tmp_path, {"annotations": many}), others=others)
+    )
+    assert others["key `0`"] == 1 and len(others) < 40
+
+
+@pytest.mark.parametrize("text", [b"[" * 3000, b'{"annotations": [' + b"[" * 3000 + b"]" * 3000 + b"]}"])
+def test_nesting_without_end_is_a_fault_of_the_file(tmp_path, text):
+    path = written(tmp_path, text)
+    for read in (lambda: list(read_labels(path)), lambda: read_document(path)):
+        with pytest.raises(DataError, match=r"labels\.json: (brackets are nested too deep|Expected `object`)"):
+            read()
+
+
+def test_half_a_character_is_named_with_its_place(tmp_path):
+    path = written(tmp_path, b'{"annotations": [{"file_name": "\\ud800.jpg", "polygon1": []}]}')
+    with pytest.raises(DataError, match=r"line 1, column 33: .ud800 is half of a character"):
+        list(read_labels(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_labels_are_read_in_every_encoding_of_json(tmp_path, encoding):
+    path = written(tmp_path, {"annotations": [{"file_name": "a.jpg", "polygon1": SQUARE}]})
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    assert [name for name, _, _ in read_labels(path)] == ["a.jpg"] and len(read_document(path)[1]) == 1
 
 
 def test_too_large_a_number_in_json_is_a_fault_of_its_entry_alone(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import unicodedata
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from kagglekit.predict.submission import check_file, score_file
 from kagglekit_recycling import CLASSES, NAMES, SIZE, SUBMITTED, Settings
 from kagglekit_recycling.dataset import read
 from kagglekit_recycling.labels import Edition, EverySecond, Object, paint
+from tests.helpers import kk
 from tests.recycling import independent_score
 
 METRIC = ClassIoU(len(CLASSES))
@@ -206,7 +208,7 @@ def test_missing_pictures_and_other_sizes_are_listed_and_the_test_part_loses_no_
     assert "says 480x512 pixels; this contest's are 512x512" in told["batch_01_vt/0002.jpg"]
 
 
-def test_annotations_that_cannot_be_used_are_listed_and_the_rest_is_painted(root):
+def test_a_picture_that_lost_an_object_is_damaged_and_not_trained_on(root):
     def change(value):
         annotations = value["annotations"]
         annotations[0]["category_id"] = 99
@@ -217,10 +219,11 @@ def test_annotations_that_cannot_be_used_are_listed_and_the_rest_is_painted(root
     edit(root / "train_all.json", change)
     data = dataset(root)
     details = [f"{p.sample} {p.rule} {p.detail}" for p in data.problems]
-    assert len(details) == 4 and all("annotation" in d for d in details)
-    assert "99" in details[0] and "77" in details[1]
-    assert data.train[0].classes == () and not data.read_mask(data.train[0]).any()
-    assert len(data.train[1].label) == 2
+    assert len(details) == 3 and all("annotation" in d for d in details)
+    assert details[0] == "train_all.json: annotation 1 unknown image image_id 77"
+    assert "batch_01_vt/0000.jpg objects lost annotation 0: unknown category: category_id 99 (and 1 more)" in details
+    assert [p.damaged for p in data.problems] == [False, True, True]  # no mask lacks what was of an unknown picture
+    assert [s.id for s in data.train] == [f"batch_01_vt/000{n}.jpg" for n in (2, 3, 4, 5)]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +242,11 @@ def test_annotations_that_cannot_be_used_are_listed_and_the_rest_is_painted(root
         ),
         ("train_all.json", lambda d: d["images"][1].update(id=1000), "1000"),
         ("train_all.json", lambda d: d["images"][0].update(file_name="../../etc/x.jpg"), "leaves the data folder"),
-        ("train_all.json", lambda d: d["images"][0].pop("width"), "width"),
+        ("test.json", lambda d: d["images"][0].pop("width"), "images[0]: width is missing; every picture to predict"),
+        ("test.json", lambda d: d["images"].append(dict(d["images"][0], id=99)), "lists batch_01_vt/0006.jpg twice"),
+        ("train_all.json", lambda d: d.update(categories=[]), "lists no categories"),
+        ("train_all.json", lambda d: d.update(annotations=[]), "annotates no object"),
+        ("train_all.json", lambda d: d.pop("annotations"), "annotates no object"),
         ("train_all.json", lambda d: d.update(images=[], annotations=[]), "no usable picture"),
         ("answers.json", lambda d: d["annotations"][0].update(category_id=50), "answers.json: annotation 0"),
     ],
@@ -249,6 +256,63 @@ def test_files_that_do_not_fit_are_refused_by_name_and_reason(root, file, change
     with pytest.raises(DataError) as error:
         dataset(root)
     assert file in str(error.value) and message in str(error.value)
+
+
+def test_boxes_written_as_segmentations_are_damage_of_every_picture_and_stop_a_run(root):
+    def change(value):
+        for one in value["annotations"]:
+            one["segmentation"] = [one["bbox"]]
+
+    edit(root / "train_all.json", change)
+    with pytest.raises(DataError, match=r"no usable picture; .* a box \[x, y, width, height\] is no polygon"):
+        dataset(root)
+
+
+def test_objects_lost_by_wrong_run_lengths_count_to_the_damage_that_a_run_allows(root, tmp_path):
+    edit(
+        root / "train_all.json", lambda d: d["annotations"][4].update(segmentation={"size": [512, 512], "counts": [9]})
+    )
+    data = dataset(root)
+    assert [p.damaged for p in data.problems] == [True] and len(data.train) == 5
+    done = kk(tmp_path, "data", "check", "recycling", root)
+    assert done.returncode == 1 and "objects lost: 1" in done.stdout and "annotation 4: bad run lengths" in done.stdout
+
+
+@pytest.mark.parametrize("area", ["left out", None, 0, -1, "3600", float("nan")])
+def test_an_area_that_is_not_stated_is_counted_so_that_the_smaller_object_lies_on_top(root, area):
+    def change(value):
+        ids = {c["name"]: c["id"] for c in value["categories"]}
+        small = {"id": 0, "image_id": 1000, "category_id": ids["Battery"], "segmentation": square(200, 200, 60)}
+        big = {"id": 1, "image_id": 1000, "category_id": ids["Paper"], "segmentation": square(100, 100, 300)}
+        rest = [a for a in value["annotations"] if a["image_id"] != 1000]
+        known = {} if area == "left out" else {"area": area}
+        value["annotations"] = [small | known, big | known, *rest]
+
+    edit(root / "train_all.json", change)
+    labels = dataset(root, overlap="area").read_mask(dataset(root).train[0])
+    shown = {name: int((labels == CLASSES.index(name)).sum()) for name in ("Battery", "Paper")}
+    assert shown == {"Battery": 3600, "Paper": 86_400}
+
+
+def test_an_image_entry_that_cannot_be_read_is_one_damaged_picture(root):
+    edit(root / "train_all.json", lambda d: d["images"][0].pop("width"))
+    data = dataset(root)
+    assert len(data.train) == 5 and len(data.problems) == 1 and data.problems[0].damaged
+    assert problems(data) == {"batch_01_vt/0000.jpg": "unreadable entry: images[0]: width is missing"}
+
+
+def test_korean_names_in_parts_on_disk_are_those_in_composed_letters_of_the_labels(root):
+    def change(value):
+        value["images"][0]["file_name"] = "batch_01_vt/\uba38\ub9ac.jpg"
+
+    edit(root / "train_all.json", change)
+    edit(root / "answers.json", lambda d: d["images"][0].update(file_name=unicodedata.normalize("NFD", "\uba38.jpg")))
+    edit(root / "test.json", lambda d: d["images"][0].update(file_name="\uba38.jpg"))
+    for old, new in (("batch_01_vt/0000.jpg", "batch_01_vt/\uba38\ub9ac.jpg"), ("batch_01_vt/0006.jpg", "\uba38.jpg")):
+        (root / old).rename(root / unicodedata.normalize("NFD", new))
+    data = dataset(root)
+    assert data.problems == [] and data.read_image(data.train[0]).shape == (*SIZE, 3) and len(data.answers) == 3
+    assert data.read_image(data.test[0]).shape == (*SIZE, 3)
 
 
 def test_broken_json_is_named_with_its_place(root):

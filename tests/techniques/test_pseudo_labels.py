@@ -117,7 +117,7 @@ HEAD = "picture,mask,sure\n"
     [
         ("masks/index.csv", None, r"index\.csv does not exist; kk predict RUN --images writes it"),
         ("images/p0.png", None, "images must be the folder that was predicted"),
-        (None, "a,b\n1,2\n", "line 2: not an index of kk predict"),
+        (None, "a,b\n1,2\n", "index.csv: column picture is missing"),
         (None, HEAD + "../x.png,x.png,1\n", "must lie in the folder"),
         (None, HEAD + "p0.png,../p0.png,1\n", "must lie in the folder"),
         (None, HEAD + "p0.png,p0.png,0.1\n", "of no picture is the network sure"),

@@ -11,6 +11,8 @@ import numpy as np
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionFormat
 from kagglekit.data import rle
 from kagglekit.data.images import list_pictures, read_picture
+from kagglekit.data.mask_files import read_binary
+from kagglekit.data.names import composed
 from kagglekit.data.rows import read_rows, require_ids, write_rows
 from kagglekit_contrast import LAYOUT
 
@@ -65,7 +67,7 @@ class Pictures(Dataset):
         """uint8 `[H, W]`."""
         if sample.label is None:
             raise DataError(f"{sample.id}: has no label")
-        return _window((read_picture(sample.label, 1, "uint8", sample.size)[..., 0] > 0).astype(np.uint8), box)
+        return _window(read_binary(sample.label, sample.size), box)
 
 
 def _window(array: np.ndarray, box: Box | None) -> np.ndarray:
@@ -79,14 +81,14 @@ def read(root: Path) -> Pictures:
         if not (root / part).is_dir():
             raise DataError(f"{root}: {part} is missing; expected\n{LAYOUT}")
     problems: list[Problem] = []
-    masks = {path.stem: path for path in list_pictures(root / "train" / "masks")}
+    masks = _by_stem(root / "train" / "masks")
     lowest, train, test = 0.0, [], []
     for path in list_pictures(root / "train" / "images"):
-        if path.stem not in masks:
+        if composed(path.stem) not in masks:
             problems.append(Problem(path.name, "picture without mask", "it is not used"))
         elif (found := _look(path, problems, skip=True)) is not None:
             lowest = min(lowest, found[1])
-            train.append(Sample(path.name, path, found[0], masks.pop(path.stem)))
+            train.append(Sample(path.name, path, found[0], masks.pop(composed(path.stem))))
     for path in list_pictures(root / "test" / "images"):
         found = _look(path, problems, skip=False) or ((1, 1), 0)
         lowest = min(lowest, found[1])
@@ -95,11 +97,29 @@ def read(root: Path) -> Pictures:
         problems.append(Problem(stem, "mask without picture", f"{path} belongs to no picture", skip=False))
     if not train:
         raise DataError(f"{root}: no picture with a mask; expected\n{LAYOUT}")
-    truths = {path.stem: path for path in list_pictures(root / "answers")} if (root / "answers").is_dir() else {}
-    answers = {s.id: truths[s.image.stem] for s in test if s.image.stem in truths}
+    answers = _answers(root / "answers", test, problems)
     files = [path for sample in train for path in (sample.image, sample.label)] + [s.image for s in test]
     depth = "int16" if lowest < 0 else "uint16"
     return Pictures(train, test, answers, problems, files, MaskCsv([s.id for s in test]), 1, depth)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    return {composed(path.stem): path for path in list_pictures(folder)}
+
+
+def _answers(folder: Path, test: list[Sample], problems: list[Problem]) -> dict[str, Path]:
+    """The masks of the test pictures, where there are any; what does not match is listed."""
+    if not folder.is_dir():
+        return {}
+    truths, answers = _by_stem(folder), {}
+    for sample in test:
+        if (path := truths.pop(composed(sample.image.stem), None)) is not None:
+            answers[sample.id] = path
+        else:
+            problems.append(Problem(sample.id, "no answer", f"{folder} leaves it out; it is not scored", skip=False))
+    for stem, path in sorted(truths.items()):
+        problems.append(Problem(stem, "answer without picture", f"{path} belongs to no test picture", skip=False))
+    return answers
 
 
 def _look(path: Path, problems: list[Problem], skip: bool) -> tuple[tuple[int, int], float] | None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionError, Tiling
 from kagglekit.data import rle
-from kagglekit.data.rows import read_rows
+from kagglekit.data.rows import read_rows, read_table, whole_number
 from kagglekit.data.slides import Slide
 from kagglekit.progress import say
 from kagglekit_glomeruli import LAYOUT, Settings
@@ -32,6 +31,14 @@ class Label:
     runs: np.ndarray
     size: tuple[int, int]
     top: int = 0
+
+
+@dataclass(frozen=True)
+class Information:
+    """What the information file says of a slide: its (height, width), and whose it is, "" where it does not say."""
+
+    size: tuple[int, int]
+    patient: str
 
 
 @dataclass
@@ -154,29 +161,41 @@ def _require(root: Path) -> None:
             raise DataError(f"{root}: {part} is missing; expected\n{LAYOUT}")
 
 
-def _information(path: Path, problems: list[Problem]) -> dict[str, dict[str, str]]:
-    """The rows of the information file by slide; without the file every slide is its own patient."""
+def _information(path: Path, problems: list[Problem]) -> dict[str, Information]:
+    """What the information file says of each slide; without the file every slide is its own patient."""
     if not path.exists():
         problems.append(Problem(path.name, "file missing", "every slide counts as a patient of its own", skip=False))
         return {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    needed = {"image_file", "width_pixels", "height_pixels", "patient_number"}
-    if rows and not needed <= set(rows[0]):
-        raise DataError(f"{path}: column {sorted(needed - set(rows[0]))[0]} is missing")
-    return {Path(row["image_file"]).stem: row for row in rows}
+    found: dict[str, Information] = {}
+    for line, row in read_table(path, ("image_file", "width_pixels", "height_pixels", "patient_number")):
+        id, where = PurePosixPath(row["image_file"].strip()).stem, f"{path}: line {line}"
+        height, width = (_pixels(where, row, column) for column in ("height_pixels", "width_pixels"))
+        number = whole_number(row["patient_number"])
+        one = Information((height, width), row["patient_number"].strip() if number is None else str(number))
+        if found.setdefault(id, one) != one:
+            raise DataError(f"{where}: {id} is listed again with other values; mend or remove one of the lines")
+    if not found:
+        raise DataError(f"{path}: lists no slide; patients decide the split, so give the whole file, or remove it")
+    return found
+
+
+def _pixels(where: str, row: Mapping[str, str], column: str) -> int:
+    value = whole_number(row[column])
+    if value is None or value < 1:
+        raise DataError(f"{where}: {column} is {row[column]!r}; expected a whole number of pixels")
+    return value
 
 
 def _slide(
-    path: Path, info: Mapping[str, str] | None, slides: dict[Path, Slide], problems: list[Problem], skip: bool
+    path: Path, info: Information | None, slides: dict[Path, Slide], problems: list[Problem], skip: bool
 ) -> Slide | None:
     """The slide at `path`; None, and a word among the problems, where it cannot be used."""
     try:
         slide = Slide(path)
         if (slide.channels, slide.depth) != (3, "uint8"):
             raise DataError(f"{path}: {slide.channels} channels of {slide.depth}; expected 3 of uint8")
-        told = (info["height_pixels"], info["width_pixels"]) if info else tuple(map(str, slide.size))
-        if told != tuple(map(str, slide.size)):
+        told = info.size if info else tuple(slide.size)
+        if told != tuple(slide.size):
             raise DataError(
                 f"{path}: {slide.size[0]}x{slide.size[1]} pixels (height x width); {INFO} says {told[0]}x{told[1]}"
             )
@@ -203,8 +222,11 @@ def _train(
             continue
         if not len(label):
             problems.append(Problem(id, "empty label", "the slide counts as one without glomeruli", skip=False))
-        group = info[id]["patient_number"] if id in info else id
-        train.append(Sample(id, path, slide.size, Label(label, slide.size), group))
+        group = info[id].patient if id in info else ""
+        if not group and info:
+            text = f"{INFO} names no patient of it; it counts as one of its own, and may stand on both sides of a split"
+            problems.append(Problem(id, "patient unknown", text, skip=False))
+        train.append(Sample(id, path, slide.size, Label(label, slide.size), group or id))
     return train
 
 
@@ -215,7 +237,7 @@ def _test(
     for id in names:
         path = root / "test" / f"{id}.tiff"
         slide = _slide(path, info.get(id), slides, problems, skip=False)
-        told = (int(info[id]["height_pixels"]), int(info[id]["width_pixels"])) if id in info else (1, 1)
+        told = info[id].size if id in info else (1, 1)
         test.append(Sample(id, path, slide.size if slide else told))
     return test
 

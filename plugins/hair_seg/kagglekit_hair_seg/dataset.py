@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
 from kagglekit.data import polygon
-from kagglekit.data.images import SUFFIXES, read_rgb
+from kagglekit.data.images import list_pictures, read_rgb
+from kagglekit.data.names import by_name, composed, lookup
 from kagglekit_hair_seg import LAYOUT, SIZE, Settings
 from kagglekit_hair_seg.labels import read_labels
 from kagglekit_hair_seg.submission import PolygonJson
@@ -58,9 +61,10 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
     form = PolygonJson(
         test_folder / "sample_submission.json", settings.min_area, settings.max_points, settings.max_bytes
     )
-    test = [Sample(n, test_folder / "images" / n, SIZE, None, _person(settings, n)) for n in form.names()]
+    found = {name: test_pictures.get(composed(name)) for name in form.names()}
+    test = [Sample(n, found[n] or test_folder / "images" / n, SIZE, None, _person(settings, n)) for n in found]
     answers = _answers(root / "answers.json", form.names(), problems)
-    for name in sorted(set(form.names()) - test_pictures):
+    for name in sorted(name for name, path in found.items() if path is None):
         problems.append(
             Problem(
                 name,
@@ -70,13 +74,13 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
                 damaged=True,
             )
         )
-    for name in sorted(test_pictures - set(form.names())):
+    for name in sorted(test_pictures.keys() - {composed(name) for name in found}):
         problems.append(Problem(name, "not in the sample submission", "its picture is ignored", skip=False))
     files = [
         train_folder / "labels.json",
         form.sample,
         *(s.image for s in train),
-        *(s.image for s in test if s.id in test_pictures),
+        *(s.image for s in test if found[s.id]),
     ]
     return HairDataset(train, test, answers, problems, files, form)
 
@@ -90,9 +94,9 @@ def _answers(path: Path, names: list[str], problems: list[Problem]) -> dict[str,
         if points is None or name in truth:
             raise DataError(f"{path}: {name}: {fault or 'listed twice'}; mend or remove it")
         truth[name] = points
-    answers = {name: truth[name] for name in names if name in truth}
+    answers = lookup(truth, names)
     for name in names:
-        if name not in truth:
+        if name not in answers:
             problems.append(Problem(name, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))
     return answers
 
@@ -119,15 +123,21 @@ def find_root(root: Path) -> Path:
     raise DataError(f"{root}: holds no task02_train; expected\n{LAYOUT}")
 
 
-def _pictures(folder: Path) -> set[str]:
-    return {p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES}
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Composed name -> path of every picture."""
+    names = by_name(path.name for path in list_pictures(folder))
+    return {name: folder / on_disk for name, on_disk in names.items()}
 
 
-def _train(folder: Path, pictures: set[str], person: re.Pattern, problems: list[Problem], track) -> list[Sample]:
+def _train(
+    folder: Path, pictures: Mapping[str, Path], person: re.Pattern, problems: list[Problem], track
+) -> list[Sample]:
     labels: dict[str, np.ndarray] = {}
     named: set[str] = set()
     twice: set[str] = set()
-    for name, points, fault in read_labels(folder / "labels.json", track):
+    others: Counter = Counter()
+    for name, points, fault in read_labels(folder / "labels.json", track, others):
+        name = composed(name)
         if name in named and not (points is not None and name in labels and np.array_equal(labels[name], points)):
             twice.add(name)
         named.add(name)
@@ -142,7 +152,10 @@ def _train(folder: Path, pictures: set[str], person: re.Pattern, problems: list[
     for name in sorted(twice):
         labels.pop(name, None)
         problems.append(Problem(name, "labelled twice", "two entries with different polygons; neither is used"))
-    for name in sorted(pictures - named):
+    if others:
+        keys = ", ".join(f"{key} ({count:,} entries)" for key, count in others.most_common())
+        problems.append(Problem("labels.json", "other keys ignored", f"{keys}; polygon1 alone is read", skip=False))
+    for name in sorted(pictures.keys() - named):
         problems.append(Problem(name, "picture without label", "it is not used"))
     problems += [
         Problem(name, "polygon leaves the picture", "the part outside is cut off", skip=False)
@@ -157,7 +170,7 @@ def _train(folder: Path, pictures: set[str], person: re.Pattern, problems: list[
     areas = np.array([polygon.area(points) for points in labels.values()])
     ranks = areas.argsort(kind="stable").argsort(kind="stable") * STRATA // len(areas)
     return [
-        Sample(name, folder / "images" / name, SIZE, points, _first_group(person, name), int(rank))
+        Sample(name, pictures[name], SIZE, points, _first_group(person, name), int(rank))
         for (name, points), rank in zip(labels.items(), ranks, strict=True)
     ]
 

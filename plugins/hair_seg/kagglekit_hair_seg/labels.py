@@ -6,16 +6,26 @@ that a fault is known by its entry and field, and points are kept as compact arr
 
 from __future__ import annotations
 
-import ast
 import mmap
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from kagglekit import DataError
+from kagglekit.data import json_text
 from kagglekit.types import Track, untracked
+
+_EXPECTED = 'an object with a list "annotations"'
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`$", re.DOTALL)
+_NONE = msgspec.Raw()  # the value of a key that an entry does not have
+_MOST = 32  # other keys that are counted each by itself
+_WORDS = {"None": "null", "True": "true", "False": "false"}
+_WORD = re.compile("|".join(_WORDS))
 
 
 class Point(msgspec.Struct, gc=False):
@@ -45,24 +55,66 @@ class Document(msgspec.Struct):
     annotation: list[msgspec.Raw] | None = None
 
 
-def read_labels(path: Path, track: Track = untracked) -> Iterator[tuple[str, np.ndarray | None, str]]:
+def read_labels(
+    path: Path, track: Track = untracked, others: Counter | None = None
+) -> Iterator[tuple[str, np.ndarray | None, str]]:
     """(file name, points `[N, 2]` of (x, y), "") of every entry, or (name, None, what is wrong with it).
 
-    Points are int16 where all coordinates are whole, else float32. Raises DataError if the document itself is broken,
-    with line and column.
+    Points are int16 where all coordinates are whole, else float32. `others` counts the keys that are not read. Raises
+    DataError if the document itself is broken, with line and column.
     """
     with _mapped(path) as data:
         entries = _scan(path, data)
-        entry, points = msgspec.json.Decoder(Entry), msgspec.json.Decoder(list[Point])
+        read, points = _reader(others if others is not None else Counter()), msgspec.json.Decoder(list[Point])
         for index, raw in enumerate(track(entries, len(entries), f"reading {path.name}")):
             try:
-                decoded = entry.decode(raw)
+                decoded = read(raw)
                 polygon = decoded.polygon1
                 if isinstance(polygon, str):
-                    polygon = points.decode(msgspec.json.encode(ast.literal_eval(polygon)))
+                    polygon = _from_text(polygon, points)
                 yield decoded.file_name, to_array(polygon), ""
-            except (msgspec.MsgspecError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 yield _name_of(raw, index), None, f"entry {index}: {error}"
+
+
+def _reader(others: Counter) -> Callable[[msgspec.Raw], Entry]:
+    """What decodes an entry and counts its other keys, in one pass: a type of those that were met is made anew."""
+    met: list[str] = []
+    decoder = _decoder_of(met)
+
+    def read(raw: msgspec.Raw) -> Entry:
+        nonlocal decoder
+        while True:
+            try:
+                decoded = decoder.decode(raw)
+            except msgspec.ValidationError as error:
+                unknown = _UNKNOWN.search(str(error))
+                if unknown is None:
+                    raise
+                met.append(unknown[1])
+                decoder = _decoder_of(met)
+            else:
+                if met:
+                    others.update(key for at, key in enumerate(met[:_MOST]) if getattr(decoded, f"other{at}") != _NONE)
+                return decoded
+
+    return read
+
+
+def _decoder_of(met: list[str]) -> msgspec.json.Decoder:
+    """For entries with the other keys that were met, and no more of them; for any where there are too many."""
+    fields = [(f"other{at}", msgspec.Raw, msgspec.field(default=_NONE, name=key)) for at, key in enumerate(met[:_MOST])]
+    strict = len(met) <= _MOST
+    kind = msgspec.defstruct("EntryWithOthers", fields, bases=(Entry,), forbid_unknown_fields=strict, gc=False)
+    return msgspec.json.Decoder(kind)
+
+
+def _from_text(text: str, points: msgspec.json.Decoder) -> list[Point]:
+    """A list of points as Python prints it, read as JSON: nothing is evaluated, and memory grows with the points."""
+    try:
+        return points.decode(_WORD.sub(lambda found: _WORDS[found[0]], text.replace("'", '"')))
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"polygon1 as text: {error}") from None
 
 
 def to_array(polygon: list[Point]) -> np.ndarray:
@@ -77,43 +129,21 @@ def to_array(polygon: list[Point]) -> np.ndarray:
 def read_document(path: Path) -> tuple[dict, list[dict]]:
     """A whole label or submission file as plain values, and its list of entries; for files of submission size."""
     with _mapped(path) as data:
-        try:
-            document = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
-            raise DataError(_where(path, data, error)) from None
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not UTF-8 text: {error}") from None
+        document = json_text.decode(path, data, Any, _EXPECTED)
     entries = document.get("annotations", document.get("annotation")) if isinstance(document, dict) else None
     if not isinstance(entries, list):
-        raise DataError(f'{path}: expected an object with a list "annotations"')
+        raise DataError(f"{path}: expected {_EXPECTED}")
     return document, entries
 
 
 def _scan(path: Path, data) -> list[msgspec.Raw]:
-    try:
-        document = msgspec.json.decode(data, type=Document)
-    except msgspec.ValidationError as error:
-        raise DataError(f'{path}: {error}; expected an object with a list "annotations"') from None
-    except msgspec.DecodeError as error:
-        raise DataError(_where(path, data, error)) from None
+    document = json_text.decode(path, data, Document, _EXPECTED)
     entries = document.annotations if document.annotations is not None else document.annotation
     if entries is None:
         raise DataError(
             f'{path}: has neither "annotations" nor "annotation"; is it the label file of this competition?'
         )
     return entries
-
-
-def _where(path: Path, data, error: msgspec.DecodeError) -> str:
-    """The message of a syntax error with line, column and the text around it."""
-    import re
-
-    match = re.search(r"\(byte (\d+)\)", str(error))
-    at = int(match.group(1)) if match else len(data)
-    before = bytes(data[:at])
-    line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-    near = bytes(data[max(0, at - 20) : at + 20]).decode("utf-8", "replace").strip()
-    return f"{path}: broken JSON at line {line}, column {column} (near {near!r}): {error}"
 
 
 def _name_of(raw: msgspec.Raw, index: int) -> str:
@@ -134,6 +164,8 @@ class _mapped:
             self.stream = self.path.open("rb")
         except FileNotFoundError:
             raise DataError(f"{self.path}: no such file") from None
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read: {error.strerror}") from None
         try:
             self.map = mmap.mmap(self.stream.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:

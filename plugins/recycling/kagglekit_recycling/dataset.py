@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
-from kagglekit.data.coco import Coco, read_coco
+from kagglekit.data.coco import UNREADABLE, Coco, Id, read_coco
 from kagglekit.data.images import read_rgb
+from kagglekit.data.names import find, lookup
 from kagglekit.errors import did_you_mean
 from kagglekit_recycling import CLASSES, LAYOUT, NAMES, SIZE, SUBMITTED, UNKNOWN, Settings
 from kagglekit_recycling.labels import Edition, Object, paint
@@ -60,14 +62,17 @@ def read(root: Path, settings: Settings) -> Trash:
     train_files = _train_files(root)
     documents = {path: read_coco(path) for path in (*train_files, root / "test.json")}
     edition = _edition(documents)
+    _require_labels(train_files, documents)
     train: dict[str, Sample] = {}
     for path in train_files:
         for sample in _samples(root, path, documents[path], settings, problems, labelled=True):
             if train.setdefault(sample.id, sample) is not sample:
                 problems.append(Problem(sample.id, "listed twice", f"{path.name} lists it again; the first counts"))
     if not train:
-        raise DataError(f"{root}: {', '.join(p.name for p in train_files)}: no usable picture; expected\n{LAYOUT}")
+        first = f"the first fault: {problems[0].sample}: {problems[0].detail}" if problems else f"expected\n{LAYOUT}"
+        raise DataError(f"{root}: {', '.join(p.name for p in train_files)}: no usable picture; {first}")
     test = _samples(root, root / "test.json", documents[root / "test.json"], settings, problems, labelled=False)
+    _refuse_twice(root / "test.json", [s.id for s in test])
     both = sorted(train.keys() & {s.id for s in test})
     for name in both:
         del train[name]
@@ -86,6 +91,24 @@ def _train_files(root: Path) -> list[Path]:
         missing = "test.json" if found else "train_all.json (or train.json)"
         raise DataError(f"{root}: {missing} is missing; expected\n{LAYOUT}")
     return found
+
+
+def _require_labels(paths: Sequence[Path], documents: Mapping[Path, Coco]) -> None:
+    """Raises DataError for training files without categories, or that annotate nothing at all."""
+    for path in paths:
+        if documents[path].images and not documents[path].categories:
+            raise DataError(f"{path}: lists no categories; every object needs one")
+    whole = [documents[path] for path in paths]
+    if not any(coco.images for coco in whole):
+        return
+    if not any(coco.faults or coco.broken or any(coco.annotations.values()) for coco in whole):
+        raise DataError(f"{paths[0]}: annotates no object; take the file with the labels, not the one of the test part")
+
+
+def _refuse_twice(path: Path, names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: lists {twice[0]} twice; every picture has one row in the submission")
 
 
 def _edition(documents: Mapping[Path, Coco]) -> Edition:
@@ -107,14 +130,20 @@ def _edition(documents: Mapping[Path, Coco]) -> Edition:
 def _samples(
     root: Path, path: Path, coco: Coco, settings: Settings, problems: list[Problem], labelled: bool
 ) -> list[Sample]:
-    for fault in coco.faults:
-        problems.append(Problem(f"{path.name}: annotation {fault.id}", fault.rule, fault.detail, skip=False))
+    if coco.broken and not labelled:
+        raise DataError(f"{path}: {next(iter(coco.broken.values()))}; every picture to predict needs a row")
+    problems += [Problem(name, "unreadable entry", text, damaged=True) for name, text in coco.broken.items()]
+    lost = _lost_objects(path, coco, problems) if labelled else {}
     group, samples = re.compile(settings.group_regex), []
     for entry in coco.images.values():
         name, size = entry.file_name, (entry.height, entry.width)
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise DataError(f"{path}: image {entry.id}: file_name {name!r} leaves the data folder")
-        fault = "" if (root / name).is_file() else f"{root / name} does not exist"
+        if entry.id in lost:
+            problems.append(Problem(name, "objects lost", lost[entry.id], damaged=True))
+            continue
+        image = find(root, name)
+        fault = "" if image.is_file() else f"{root / name} does not exist"
         if not fault and size != SIZE:
             fault = f"{path.name} says {size[0]}x{size[1]} pixels; this contest's are {SIZE[0]}x{SIZE[1]}"
         if fault:
@@ -125,7 +154,7 @@ def _samples(
         objects = _objects(coco, entry.id) if labelled else None
         match = group.search(name) if settings.group_regex else None
         shown = tuple(sorted({one.label for one in objects})) if labelled else ()
-        samples.append(Sample(name, root / name, SIZE, objects, match.group(1) if match else "", 0, shown, SUBMITTED))
+        samples.append(Sample(name, image, SIZE, objects, match.group(1) if match else "", 0, shown, SUBMITTED))
     return samples
 
 
@@ -133,8 +162,20 @@ def _objects(coco: Coco, image: int) -> tuple[Object, ...]:
     found = []
     for one in coco.annotations[image]:
         label = CLASSES.index(coco.categories[one.category_id].name)
-        found.append(Object(label, one.segmentation, one.area or 0.0))
+        found.append(Object(label, one.segmentation, one.area))
     return tuple(found)
+
+
+def _lost_objects(path: Path, coco: Coco, problems: list[Problem]) -> dict[Id, str]:
+    """Image id -> what it lost, of pictures whose masks would lack an object; faults that cost nothing are listed."""
+    lost: dict[Id, list[str]] = {}
+    for fault in coco.faults:
+        if fault.image is not None:
+            lost.setdefault(fault.image, []).append(f"{fault.name}: {fault.rule}: {fault.detail}")
+        else:
+            bad = fault.rule == UNREADABLE  # of some picture, nobody knows which
+            problems.append(Problem(f"{path.name}: {fault.name}", fault.rule, fault.detail, skip=bad, damaged=bad))
+    return {id: texts[0] + (f" (and {len(texts) - 1} more)" if texts[1:] else "") for id, texts in lost.items()}
 
 
 def _answers(root: Path, names: list[str], edition: Edition, problems: list[Problem]) -> dict[str, tuple[Object, ...]]:
@@ -143,12 +184,14 @@ def _answers(root: Path, names: list[str], edition: Edition, problems: list[Prob
     if not path.is_file():
         return {}
     coco = read_coco(path)
+    if coco.broken:
+        raise DataError(f"{path}: {next(iter(coco.broken.values()))}; mend or remove it")
     if coco.faults:
-        raise DataError(f"{path}: annotation {coco.faults[0].id}: {coco.faults[0].detail}; mend or remove it")
+        raise DataError(f"{path}: {coco.faults[0].name}: {coco.faults[0].detail}; mend or remove it")
     if _edition({path: coco}) != edition:
         raise DataError(f"{path}: is of another edition of the contest than test.json")
-    truth = {entry.file_name: _objects(coco, entry.id) for entry in coco.images.values()}
+    truth = lookup({entry.file_name: _objects(coco, entry.id) for entry in coco.images.values()}, names)
     for name in names:
         if name not in truth:
             problems.append(Problem(name, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))
-    return {name: truth[name] for name in names if name in truth}
+    return truth

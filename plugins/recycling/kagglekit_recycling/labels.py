@@ -15,11 +15,11 @@ from kagglekit_recycling import CLASSES, NAMES, UNKNOWN
 
 @dataclass(frozen=True)
 class Object:
-    """One object: its class as in CLASSES, where it lies, and its area as the file states it."""
+    """One object: its class as in CLASSES, where it lies, and its area as the file states it, None if it does not."""
 
     label: int
     segmentation: Segmentation
-    area: float
+    area: float | None
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,22 @@ class Edition:
 def paint(objects: Sequence[Object], size: tuple[int, int], overlap: str, edition: Edition) -> np.ndarray:
     """uint8 label map `[H, W]`; where objects overlap the rule decides: the largest pixel value, or the smallest area.
 
-    Objects of equal rank are painted in the order of the file. Raises DataError for one that cannot be drawn.
+    An area that the file does not state is counted: the pixels of the object. Objects of equal rank are painted in the
+    order of the file. Raises DataError for one that cannot be drawn.
     """
     values = edition.to_file()
     if overlap == "max":
         order = sorted(objects, key=lambda one: values[one.label])
     else:
-        order = sorted(objects, key=lambda one: -one.area)
+        order = sorted(objects, key=lambda one: -_area(one, size))
     labels = np.zeros(size, np.uint8)
     for one in order:
         labels[annotation_mask(one.segmentation, size) > 0] = one.label
     return labels
+
+
+def _area(one: Object, size: tuple[int, int]) -> float:
+    return np.count_nonzero(annotation_mask(one.segmentation, size)) if one.area is None else one.area
 
 
 @dataclass(frozen=True)

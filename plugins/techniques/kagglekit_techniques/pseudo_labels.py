@@ -106,18 +106,17 @@ def inside(folder: Path, name: str, who: str) -> Path:
 
 def read_index(path: Path) -> list[dict[str, str]]:
     """The rows of `index.csv`; raises RecipeError for a file that is no such index."""
-    import csv
+    from kagglekit.data.rows import read_table
 
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    for number, row in enumerate(rows, 2):
+    rows = read_table(path, ("picture", "mask", "sure"), RecipeError)
+    for line, row in rows:
         try:
-            float(row["sure"]), row["picture"], row["mask"]
-        except (KeyError, TypeError, ValueError):
+            float(row["sure"])
+        except ValueError:
             raise RecipeError(
-                f"{path}: line {number}: not an index of kk predict (columns picture, mask, sure)"
+                f"{path}: line {line}: not an index of kk predict (columns picture, mask, sure)"
             ) from None
-    return rows
+    return [row for _, row in rows]
 
 
 class Joined(Dataset):
@@ -144,11 +143,11 @@ class Joined(Dataset):
         if not sample.extra or sample.id not in self.masks:
             return self.inner.read_mask(sample, box)
         from kagglekit.data.images import read_picture
+        from kagglekit.data.mask_files import read_binary
 
-        planes = [read_picture(path, 1, "uint8")[..., 0] for path in self.masks[sample.id]]
         if self.task == "multiclass":
-            return cut(planes[0], box)
-        planes = [(plane > 0).astype(np.uint8) for plane in planes]
+            return cut(read_picture(self.masks[sample.id][0], 1, "uint8")[..., 0], box)
+        planes = [read_binary(path) for path in self.masks[sample.id]]
         return cut(np.stack(planes, -1) if self.task == "multilabel" else planes[0], box)
 
     def read_truth(self, sample: Sample, box: Box | None = None) -> np.ndarray:
