@@ -35,3 +35,6 @@ def predict_command(run, images, out, as_json):
     )
     for line in report["skipped"][:10]:
         click.echo(f"  {line}")
+    if unread := report["unread"]:
+        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+        click.echo(f"not read: {', '.join(unread[:5])}{more}; neither other endings nor folders are")

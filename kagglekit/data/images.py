@@ -35,7 +35,7 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """
     import numpy as np
 
-    if _is_tiff(path):
+    if is_tiff(path):
         array = _read_tiff(path)
     elif _is_dicom(path, data := _bytes(path)):
         array = dicom.read_dicom(path, data, MAX_PIXELS)
@@ -62,7 +62,7 @@ def read_picture(path: Path, channels: int, depth: Depth, size: tuple[int, int] 
     """
     if depth == "uint8" and channels == 3:
         return read_rgb(path, size)
-    array = _read_as_stored(path)
+    array = read_as_shown(path)
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or array.shape[2] != channels:
         raise DataError(f"{path}: pixels of shape {array.shape}; expected {channels} channel(s)")
@@ -72,7 +72,7 @@ def read_picture(path: Path, channels: int, depth: Depth, size: tuple[int, int] 
 
 def describe(path: Path) -> tuple[tuple[int, int], list[str]]:
     """(height, width) as displayed and what is unusual about a picture, without decoding it; raises DataError."""
-    if _is_tiff(path):
+    if is_tiff(path):
         from kagglekit.data import tiff
 
         picture = tiff.open_picture(path)
@@ -114,7 +114,7 @@ def write_png(path: Path, array: np.ndarray) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def _is_tiff(path: Path) -> bool:
+def is_tiff(path: Path) -> bool:
     """Does a file begin as TIFF does? Raises DataError for one that cannot be read, and for an empty one."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):  # reading a pipe would wait for somebody to write
@@ -141,9 +141,9 @@ def _is_dicom(path: Path, data: bytes) -> bool:
     return data[128:132] == b"DICM" or Path(path).suffix.lower() in dicom.SUFFIXES
 
 
-def _read_as_stored(path: Path) -> np.ndarray:
-    """`[H, W]` or `[H, W, C]` of any kind of number, turned as it is shown."""
-    if _is_tiff(path):
+def read_as_shown(path: Path) -> np.ndarray:
+    """`[H, W]` or `[H, W, C]` of any kind of number, turned as it is shown; palettes are colours. Raises DataError."""
+    if is_tiff(path):
         return _read_tiff(path)
     data = _bytes(path)
     if _is_dicom(path, data):
@@ -253,6 +253,11 @@ def _as_depth(path: Path, array: np.ndarray, depth: Depth) -> np.ndarray:
             f"({depth}), save it as such with a range of your choice"
         )
     return whole
+
+
+def open_image(path: Path) -> Image:
+    """The header of a picture that PIL reads (no TIFF, no DICOM); raises DataError, also for too many pixels."""
+    return _open(path, _bytes(path))
 
 
 def _open(path: Path, data: bytes) -> Image:

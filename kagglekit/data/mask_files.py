@@ -6,10 +6,10 @@ one other value is as it is; everything else is cut at half of its range. What c
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data import dicom
 from kagglekit.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 LOSSY = frozenset({"JPEG", "JPEG2000", "MPO", "WEBP", "AVIF"})
 _DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
-_PHOTOMETRIC, _SOFTWARE, _WHITE_IS_ZERO = 262, 305, 0
 _OPAQUE = 255
 _TINT = 16  # how far apart the channels of a gray picture may be once it was compressed
 _AGAIN = "save it as PNG of 0 and 255"
@@ -30,28 +29,61 @@ def read_binary(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises DataError naming the file for a missing, damaged or empty one, for another (height, width) than `size`, and
     for pixels that could mean two things: several colours, transparency that tells another mask, index numbers.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".dcm":
-        from kagglekit.data.images import read_picture
+    from kagglekit.data import images
 
-        return binary_values(read_picture(path, 1, "uint8", size)[..., 0], 255, str(path))
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    if not data:
-        raise DataError(f"{path}: empty file; replace or remove it")
-    image = _opened(data, path)
-    if size is not None and (image.height, image.width) != tuple(size):
-        raise DataError(f"{path}: {image.height}x{image.width} pixels (height x width); expected {size[0]}x{size[1]}")
-    return binary_picture(image, str(path))
+    path = Path(path)
+    if images.is_tiff(path):
+        mask = _of_tiff(path)
+    elif path.suffix.lower() in dicom.SUFFIXES:
+        mask = _of_array(images.read_as_shown(path), str(path), lossless=True)
+    else:
+        mask = binary_picture(images.open_image(path), str(path))
+    if size is not None and mask.shape != tuple(size):
+        raise DataError(
+            f"{path}: {mask.shape[0]}x{mask.shape[1]} pixels (height x width); expected {size[0]}x{size[1]}"
+        )
+    return mask
+
+
+def _of_tiff(path: Path) -> np.ndarray:
+    from kagglekit.data import images, tiff
+
+    picture = tiff.open_picture(path)
+    page = picture.page
+    # True is 1 there, and 1 is shown black: a viewer and the one who saved it see opposite masks.
+    if page.photometric == tiff.WHITE_IS_ZERO and page.bitspersample == 1 and "tifffile" in str(page.software):
+        raise DataError(f"{path}: a bool array saved by tifffile, which shows what is True black; {_AGAIN}")
+    if len(picture.pages) > 1:
+        raise DataError(f"{path}: {len(picture.pages)} pictures in one file; a mask is one, {_AGAIN}")
+    return _of_array(images.read_as_shown(path), str(path), not tiff.is_lossy(picture))
+
+
+def _of_array(array: np.ndarray, who: str, lossless: bool) -> np.ndarray:
+    """Of values `[H, W]` or `[H, W, C]` as they are shown."""
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if channels == 1:
+        most = {"uint8": 255, "uint16": 65535}.get(str(array.dtype), 1 if array.dtype.kind == "f" else 0)
+        return binary_values(array.reshape(array.shape[:2]), most, who, lossless)
+    if channels > 4 or array.dtype != "uint8":
+        raise DataError(f"{who}: {channels} channels of {array.dtype} are no mask; {_AGAIN}")
+    return _of_colours(array, ("LA", "RGB", "RGBA")[channels - 2], who, lossless)
 
 
 def binary_picture(image: Image, who: str) -> np.ndarray:
-    """uint8 `[H, W]` of 0 and 1 of an open picture; raises DataError, which begins by `who`."""
+    """uint8 `[H, W]` of 0 and 1 of an opened picture, turned as it is shown; raises DataError that begins by `who`."""
     import numpy as np
+    from PIL import ImageOps
 
+    if getattr(image, "n_frames", 1) > 1:
+        raise DataError(f"{who}: {image.n_frames} pictures in one file; a mask is one, {_AGAIN}")
+    if any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW) and not image.mode.startswith("I"):
+        raise DataError(f"{who}: {image.mode} pixels of 16 bits are no mask; {_AGAIN}")
     lossless = image.format not in LOSSY
+    try:
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except Exception as error:  # decoders raise whatever they like on damaged data
+        raise DataError(f"{who}: damaged picture: {error or type(error).__name__}; replace or remove it") from error
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8)
     if image.mode in ("P", "PA"):
@@ -87,43 +119,11 @@ def binary_values(gray: np.ndarray, most: float, who: str, lossless: bool = True
     if not most or high > most or 2 * high <= most:
         told = f"{others} values above 0, up to {high:g}, none above half of " + (f"{most:g}" if most else "the range")
         raise DataError(f"{who}: {told}; which of them are the object? {_AGAIN}")
+    if lossless and 2 * low > most and len(values) > 1:
+        raise DataError(
+            f"{who}: values from {low:g} to {high:g}, none of them black; is one of them the ground? {_AGAIN}"
+        )
     return (gray > most / 2).astype(np.uint8)
-
-
-def _opened(data: bytes, path: Path) -> Image:
-    """The picture of a file, decoded, and turned as viewers show it."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    from kagglekit.data.images import MAX_PIXELS
-
-    Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit
-    try:
-        image = Image.open(io.BytesIO(data))
-    except UnidentifiedImageError:
-        raise DataError(f"{path}: not a picture that masks are read from; {_AGAIN}") from None
-    except Exception as error:  # decoders raise whatever they like on damaged data
-        raise DataError(f"{path}: damaged picture: {error or type(error).__name__}; replace or remove it") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"{path}: {image.width}x{image.height} pixels are too many to decode at once")
-    deep = image.mode.startswith("I") or any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW)
-    if deep and image.mode.startswith(("RGB", "LA", "CMYK")):
-        raise DataError(f"{path}: {image.mode} pixels of 16 bits are no mask; {_AGAIN}")
-    tags = getattr(image, "tag_v2", {})
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and deep:
-        raise DataError(f"{path}: white is 0 in 16 bits, which Pillow does not turn over; {_AGAIN}")
-    # tifffile writes bool arrays so: True is 1, and 1 is shown black.
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and image.mode == "1" and "tifffile" in str(tags.get(_SOFTWARE)):
-        raise DataError(f"{path}: a bool array saved by tifffile, which shows what is True black; {_AGAIN}")
-    if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path}: {image.n_frames} pictures in one file; a mask is one, {_AGAIN}")
-    kind = image.format
-    try:
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-    except Exception as error:
-        raise DataError(f"{path}: damaged picture: {error or type(error).__name__}; replace or remove it") from error
-    image.format = kind
-    return image
 
 
 def _of_palette(image: Image, who: str) -> np.ndarray:

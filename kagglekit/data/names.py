@@ -7,7 +7,8 @@ They are compared composed.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +35,30 @@ def lookup(values: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value
     """The values of those of `names` that `values` holds, by the names as they are asked for."""
     keys = by_name(values)
     return {name: values[keys[composed(name)]] for name in names if composed(name) in keys}
+
+
+def paired(pictures: Sequence[Path], others: Sequence[Path]) -> tuple[dict[Path, Path], dict[Path, list[Path]]]:
+    """(picture -> the file beside it, picture -> files of which any may be meant) by name, or by name without ending.
+
+    A file of the picture's own name is its own. One of another ending is, where no other file or picture is called so.
+    """
+    same = {composed(path.name): path for path in others}
+    exact = {path: same[composed(path.name)] for path in pictures if composed(path.name) in same}
+    taken, free, rivals = set(exact.values()), defaultdict(list), Counter()
+    for path in others:
+        if path not in taken:
+            free[composed(path.stem)].append(path)
+    rivals.update(composed(path.stem) for path in pictures if path not in exact)
+    found, doubtful = dict(exact), {}
+    for path in pictures:
+        stem = composed(path.stem)
+        if path in exact or stem not in free:
+            continue
+        if len(free[stem]) == rivals[stem] == 1:
+            found[path] = free[stem][0]
+        else:
+            doubtful[path] = free[stem]
+    return found, doubtful
 
 
 def find(folder: Path, name: str) -> Path:

@@ -246,6 +246,11 @@ def without_associated_alpha(pixels: np.ndarray, picture: Picture) -> np.ndarray
     return np.asarray(Image.frombytes("RGBA", size, np.ascontiguousarray(pixels).tobytes(), "raw", "RGBa"))
 
 
+def is_lossy(picture: Picture) -> bool:
+    """May its codec have changed values?"""
+    return picture.page.compression in MAKES_RGB or "JP" in _name(picture.page.compression).upper()
+
+
 def unusual(picture: Picture) -> list[str]:
     """What a person should know of how the colours of a picture are read."""
     notes = []

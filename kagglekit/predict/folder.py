@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from kagglekit import progress
 from kagglekit.data.images import SUFFIXES, list_pictures, read_picture, write_png
 from kagglekit.data.intake import as_rgb
+from kagglekit.data.names import composed
 from kagglekit.data.resize import input_size, resize_image
 from kagglekit.data.slides import Slide
+from kagglekit.data.strangers import strangers
 from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.files import write_text
 from kagglekit.plugins import Registry
@@ -49,10 +51,11 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
         )
     if out is not None and out.resolve() == images.resolve():
         raise UsageError(f"--out {out}: is the folder of the pictures, which masks would overwrite; name another")
-    files = list_pictures(images)
+    files, unread = list_pictures(images), [path.name + "/" * path.is_dir() for path in strangers(images)]
     if not files:
-        raise DataError(f"{images}: no pictures (of {', '.join(sorted(SUFFIXES))}) in it")
-    stems = Counter(f.stem for f in files)
+        also = f"; it holds {', '.join(unread[:5])}" if unread else ""
+        raise DataError(f"{images}: no pictures (of {', '.join(sorted(SUFFIXES))}) in it{also}")
+    names = output_names(files)
     loaded = load(registry, folder)
     out = out or folder / "predictions" / images.resolve().name
     skipped: list[str] = []
@@ -62,14 +65,32 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
     write = write_large if loaded.tiling else write_usual
     predicted = 0
     for path, save in progress.track(write(loaded, files, skipped), len(files), "predicting"):
-        name = path.name if stems[path.stem] > 1 else path.stem
-        mask, sure, share = save(out, name)
+        mask, sure, share = save(out, names[path])
         rows.writerow([path.name, mask, f"{sure:.6f}", *(f"{s:.6f}" for s in share)])
         predicted += 1
     if not predicted:
         raise DataError(f"{images}: none of {len(files)} files is a readable picture; the first: {skipped[0]}")
     write_text(out / "index.csv", table.getvalue())
-    return {"folder": str(out), "predicted": predicted, "skipped": skipped}
+    return {"folder": str(out), "predicted": predicted, "skipped": skipped, "unread": unread}
+
+
+def output_names(files: Sequence[Path]) -> dict[Path, str]:
+    """Picture -> the name that its mask gets: its own without ending, with it where two would be alike.
+
+    Alike are names that differ in capitals or in how letters are composed: some disks hold one of them alone.
+    """
+
+    def key(name: str) -> str:
+        return composed(name).casefold()
+
+    stems = Counter(key(path.stem) for path in files)
+    names = {path: path.stem if stems[key(path.stem)] == 1 else path.name for path in files}
+    twins = Counter(key(name) for name in names.values())
+    for path, name in names.items():
+        if twins[key(name)] > 1:
+            others = ", ".join(other.name for other in files if key(names[other]) == key(name) and other != path)
+            raise DataError(f"{path}: its mask would be called like that of {others}; rename one of them")
+    return names
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle  # for the name of an error alone
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,13 +35,11 @@ def read(path: Path) -> tuple[State, str]:
 
             return load_file(path), ""
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # whose own text is advice to run what the file holds
-        raise RecipeError(
-            f"encoder weights {path}: not a file of plain weights: it is damaged, or holds whole Python objects; save "
-            "the state_dict of the network"
-        ) from error
     except Exception as error:
-        raise RecipeError(f"encoder weights {path}: not a file of plain weights: {_first_line(error)}") from error
+        told = _first_line(error)
+        if type(error).__name__ == "UnpicklingError":  # whose own text is advice to run what the file holds
+            told = "it is damaged, or holds whole Python objects; save the state_dict of the network"
+        raise RecipeError(f"encoder weights {path}: not a file of plain weights: {told}") from error
     where = []
     while isinstance(found, Mapping):
         inner = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping)), None)

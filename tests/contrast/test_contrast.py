@@ -239,3 +239,23 @@ def test_deep_pictures_without_windows_are_refused_by_the_command_in_one_line(tm
     done = kk(tmp_path, "run", "contrast", "--data", tmp_path / "d", "--fidelity", "demo", "--without", "multi-window")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "uint16 pixels and the recipe does not say which range of values to show" in done.stderr
+
+
+def test_masks_and_pictures_of_one_stem_stay_apart_by_their_endings_or_are_named(tmp_path):
+    root, mask = folder(tmp_path / "d", count=4), np.full((40, 48), 255, np.uint8)
+    mask[:9] = 0
+    save(root / "train/images/p0.tif", np.full((40, 48), 300, np.uint16))  # beside p0.png, with a mask of its own
+    save(root / "train/masks/p0.tif", mask)
+    save(root / "train/images/p1.tif", np.full((40, 48), 300, np.uint16))  # beside p1.png, without
+    save(root / "train/masks/p2.tif", mask)  # a second mask for p2.png
+    data = read(root)
+    names = ("p0.png", "p0.tif", "p1.png", "p2.png", "p3.png")
+    assert {s.id: s.label.name for s in data.train} == {name: name for name in names}
+    told = {p.sample: p.rule for p in data.problems}
+    assert told == {"p1.tif": "picture without mask", "p2": "mask without picture"}
+    (root / "train/masks/p3.png").rename(root / "train/masks/p3.bmp")
+    save(root / "train/masks/p3.tif", mask)
+    data = read(root)
+    assert "p3.png" not in {s.id for s in data.train}
+    told = {p.sample: p for p in data.problems}
+    assert told["p3.png"].rule == "mask is in doubt" and "p3.bmp, p3.tif" in told["p3.png"].detail

@@ -63,6 +63,8 @@ READ = {
     "32 bits": ("m.tif", MASK.astype(np.int32) * 255, {}),
     "float": ("m.tif", MASK.astype(np.float32), {}),
     "white is 0": ("m.tif", 255 - MASK * 255, {"photometric": "miniswhite"}),
+    "white is 0 in 16 bits": ("m.tif", 65535 - MASK.astype(np.uint16) * 65535, {"photometric": "miniswhite"}),
+    "inks": ("m.tif", Image.fromarray(np.dstack([MASK * 255] * 3)).convert("CMYK"), {}),
 }
 
 
@@ -122,9 +124,8 @@ REFUSED = {
     "below zero": ("m.tif", MASK.astype(np.float32) - 1, {}, "values from -1 to 0"),
     "no number": ("m.tif", np.where(MASK, np.nan, 0).astype(np.float32), {}, "values from 0 to nan"),
     "bool by tifffile": ("m.tif", MASK.astype(bool), {}, "a bool array saved by tifffile"),
-    "white is 0 in 16 bits": ("m.tif", MASK.astype(np.uint16), {"photometric": "miniswhite"}, "white is 0 in 16 bits"),
+    "white is 0 in 16 bits": ("m.tif", MASK.astype(np.uint16), {"photometric": "miniswhite"}, "none of them black"),
     "two pages": ("m.tif", np.stack([MASK, MASK]), {"photometric": "minisblack"}, "2 pictures in one file"),
-    "CMYK": ("m.tif", Image.new("CMYK", SIZE[::-1]), {}, "CMYK pixels are no mask"),
     "another size": ("m.png", MASK[:-1], {}, r"39x56 pixels \(height x width\); expected 40x56"),
 }
 

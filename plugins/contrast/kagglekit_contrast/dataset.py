@@ -12,7 +12,7 @@ from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionFormat
 from kagglekit.data import rle
 from kagglekit.data.images import list_pictures, read_picture
 from kagglekit.data.mask_files import read_binary
-from kagglekit.data.names import composed
+from kagglekit.data.names import paired
 from kagglekit.data.rows import read_rows, require_ids, write_rows
 from kagglekit_contrast import LAYOUT
 
@@ -81,20 +81,17 @@ def read(root: Path) -> Pictures:
         if not (root / part).is_dir():
             raise DataError(f"{root}: {part} is missing; expected\n{LAYOUT}")
     problems: list[Problem] = []
-    masks = _by_stem(root / "train" / "masks")
+    pictures, masks = list_pictures(root / "train" / "images"), list_pictures(root / "train" / "masks")
+    partners = _partners(pictures, masks, "mask", problems)
     lowest, train, test = 0.0, [], []
-    for path in list_pictures(root / "train" / "images"):
-        if composed(path.stem) not in masks:
-            problems.append(Problem(path.name, "picture without mask", "it is not used"))
-        elif (found := _look(path, problems, skip=True)) is not None:
+    for path in pictures:
+        if path in partners and (found := _look(path, problems, skip=True)) is not None:
             lowest = min(lowest, found[1])
-            train.append(Sample(path.name, path, found[0], masks.pop(composed(path.stem))))
+            train.append(Sample(path.name, path, found[0], partners[path]))
     for path in list_pictures(root / "test" / "images"):
         found = _look(path, problems, skip=False) or ((1, 1), 0)
         lowest = min(lowest, found[1])
         test.append(Sample(path.name, path, found[0]))
-    for stem, path in sorted(masks.items()):
-        problems.append(Problem(stem, "mask without picture", f"{path} belongs to no picture", skip=False))
     if not train:
         raise DataError(f"{root}: no picture with a mask; expected\n{LAYOUT}")
     answers = _answers(root / "answers", test, problems)
@@ -103,23 +100,31 @@ def read(root: Path) -> Pictures:
     return Pictures(train, test, answers, problems, files, MaskCsv([s.id for s in test]), 1, depth)
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    return {composed(path.stem): path for path in list_pictures(folder)}
-
-
 def _answers(folder: Path, test: list[Sample], problems: list[Problem]) -> dict[str, Path]:
     """The masks of the test pictures, where there are any; what does not match is listed."""
     if not folder.is_dir():
         return {}
-    truths, answers = _by_stem(folder), {}
-    for sample in test:
-        if (path := truths.pop(composed(sample.image.stem), None)) is not None:
-            answers[sample.id] = path
-        else:
-            problems.append(Problem(sample.id, "no answer", f"{folder} leaves it out; it is not scored", skip=False))
-    for stem, path in sorted(truths.items()):
-        problems.append(Problem(stem, "answer without picture", f"{path} belongs to no test picture", skip=False))
-    return answers
+    partners = _partners([s.image for s in test], list_pictures(folder), "answer", problems)
+    return {s.id: partners[s.image] for s in test if s.image in partners}
+
+
+def _partners(pictures: list[Path], files: list[Path], what: str, problems: list[Problem]) -> dict[Path, Path]:
+    """The file of each picture; what has none, more than one, or no picture is listed."""
+    found, doubtful = paired(pictures, files)
+    lacks = {"mask": "picture without mask", "answer": "no answer"}[what]
+    unused = {"mask": "it is not used", "answer": "it is not scored"}[what]
+    for path in pictures:
+        if path in doubtful:
+            names = ", ".join(file.name for file in doubtful[path])
+            detail = f"{names} could belong to it or to a picture of the same name; {unused}, name it {path.name}"
+            problems.append(Problem(path.name, f"{what} is in doubt", detail, skip=what == "mask"))
+        elif path not in found:
+            problems.append(Problem(path.name, lacks, unused, skip=what == "mask"))
+    known = {*found.values(), *(file for files in doubtful.values() for file in files)}
+    for path in files:
+        if path not in known:
+            problems.append(Problem(path.stem, f"{what} without picture", f"{path} belongs to no picture", skip=False))
+    return found
 
 
 def _look(path: Path, problems: list[Problem], skip: bool) -> tuple[tuple[int, int], float] | None:
