@@ -116,27 +116,28 @@ def kk_dataset(root):
     """The folder as samples; pictures of one region are a group, which no split divides."""
     from craters_submission import PngZip
 
+    from kagglekit.data.names import find
+
     root = Path(root)
     try:
         parts = json.loads((root / "split.json").read_text(encoding="utf-8"))
         names = {part: list(map(str, parts[part])) for part in ("train", "test")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{root}: split.json cannot be used ({error}); expected\n{LAYOUT}") from None
+    masks = {name: find(root / "masks", name) for name in names["train"]}
     problems = [
-        Problem(name, "picture without mask", "it is not used")
-        for name in names["train"]
-        if not (root / "masks" / name).exists()
+        Problem(name, "picture without mask", "it is not used") for name, mask in masks.items() if not mask.exists()
     ]
     skipped = {problem.sample for problem in problems}
     train = [
-        Sample(name, root / "pictures" / name, SIZE, root / "masks" / name, group=name.partition("-")[0])
+        Sample(name, find(root / "pictures", name), SIZE, masks[name], group=name.partition("-")[0])
         for name in names["train"]
         if name not in skipped
     ]
-    test = [Sample(name, root / "pictures" / name, SIZE) for name in names["test"]]
+    test = [Sample(name, find(root / "pictures", name), SIZE) for name in names["test"]]
     if not train or not test:
         raise DataError(f"{root}: {len(train)} training and {len(test)} test pictures; expected\n{LAYOUT}")
-    answers = {s.id: root / "answers" / s.id for s in test if (root / "answers" / s.id).exists()}
+    answers = {s.id: find(root / "answers", s.id) for s in test if find(root / "answers", s.id).exists()}
     return Craters(root, train, test, answers, problems, PngZip(names["test"]))
 
 

@@ -15,6 +15,32 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+MOST_POINTS = 1_000_000  # of a polygon; a mask of pixels at random, traced, has a quarter as many
+MOST_PASSINGS = 10_000_000  # of rows of pixels by an outline
+MOST_PAIRS = 30_000_000_000  # of edges; PIL compares those that lean with all others
+
+
+def too_much(points: np.ndarray, size: tuple[int, int]) -> str:
+    """Why filling a polygon `[N, 2]` of (x, y) would take more than seconds, or ""; no outline of an object comes near.
+
+    What PIL's time grows with is bounded: rows that edges pass, and pairs of edges.
+    """
+    import numpy as np
+
+    if len(points) > MOST_POINTS:
+        return f"{len(points):,} points; an outline has at most {MOST_POINTS:,}"
+    if len(points) * size[0] <= MOST_PASSINGS:
+        return ""
+    corners = points.astype(np.int64)
+    rows = corners[:, 1].clip(-1, size[0])
+    passings = int(np.abs(rows - np.roll(rows, 1)).sum())
+    steps = corners != np.roll(corners, 1, 0)
+    pairs = int(np.count_nonzero(steps[:, 1])) * int(np.count_nonzero(steps.all(1)))
+    if passings <= MOST_PASSINGS and pairs <= MOST_PAIRS:
+        return ""
+    return f"{len(points):,} points that pass rows of pixels {passings:,} times, which is no outline"
+
+
 def fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """uint8 `[H, W]` mask of the polygon `[N, 2]` of (x, y); all zero for fewer than three points."""
     import numpy as np

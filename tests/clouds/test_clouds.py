@@ -226,3 +226,21 @@ def test_rows_that_do_not_decode_are_all_listed_with_picture_and_class(made, tmp
     assert (
         len(faults) == 2 and faults[0].startswith("b0.jpg: Flower: run 2") and faults[1].startswith("b2.jpg: Gravel: ")
     )
+
+
+def test_korean_names_are_compared_composed(tmp_path):
+    import unicodedata
+
+    root = folder(tmp_path / "d", train=5, test=2)
+    for file in ("train.csv", "sample_submission.csv"):
+        path = root / file
+        path.write_text(
+            path.read_text().replace("a0.jpg", "\uba38.jpg").replace("b0.jpg", "\ub9ac.jpg"), encoding="utf-8"
+        )
+    answers = (root / "answers.csv").read_text().replace("b0.jpg", unicodedata.normalize("NFD", "\ub9ac.jpg"))
+    (root / "answers.csv").write_text(answers, encoding="utf-8")
+    for old, new in (("train_images/a0.jpg", "\uba38.jpg"), ("test_images/b0.jpg", "\ub9ac.jpg")):
+        (root / old).rename((root / old).with_name(unicodedata.normalize("NFD", new)))
+    data = read(root, Settings())
+    assert data.problems == [] and len(data.train) == 5 and set(data.answers) == {"\ub9ac.jpg", "b1.jpg"}
+    assert all(data.read_image(s).shape == (*SIZE, 3) for s in (*data.train, *data.test))

@@ -61,6 +61,35 @@ def test_thousands_of_random_polygons_are_drawn_as_pycocotools_draws_them():
     assert drawn_pixels > 1_000_000
 
 
+@settings(max_examples=100, deadline=None)
+@given(polygons, sizes)
+def test_polygons_reckoned_in_parts_are_those_reckoned_at_once(segmentation, size):
+    whole = outline.polygons_to_mask(segmentation, size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outline, "_CHUNK", 7)
+        assert np.array_equal(outline.polygons_to_mask(segmentation, size), whole)
+
+
+def test_corners_far_outside_take_no_memory_and_give_the_pixels_of_pycocotools():
+    import tracemalloc
+
+    few = [(-900 if i % 2 else 900, 0.3 * i) for i in range(60)]
+    flat = [value for point in few for value in point]
+    merged = theirs.decode(theirs.merge(theirs.frPyObjects([flat], 40, 50)))
+    assert np.array_equal(outline.polygons_to_mask([flat], (40, 50)), merged)
+    far = [value for i in range(300) for value in ((-99_000 if i % 2 else 99_000), 300 * (i % 7))]
+    tracemalloc.start()
+    outline.polygons_to_mask([far], (512, 512))
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+
+
+def test_a_polygon_that_crosses_the_picture_without_end_is_refused():
+    zigzag = np.tile([0, 0, 512, 512], 50_000).tolist()
+    with pytest.raises(DataError, match=r"a polygon of 100,000 points passes columns 51,200,000 times, .* no outline"):
+        coco.annotation_mask([zigzag], (512, 512))
+
+
 @settings(max_examples=200, deadline=None)
 @given(polygons, sizes)
 def test_several_polygons_are_the_union_of_each_alone(segmentation, size):

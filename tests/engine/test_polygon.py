@@ -315,3 +315,14 @@ def test_a_small_region_beside_a_far_large_one_joins_after_it():
     cv2.circle(mask, (240, 100), 30, 1, -1)
     again = polygon.fill(polygon.trace(mask), mask.shape)
     assert (again >= mask).all()
+
+
+def test_a_polygon_that_would_take_minutes_to_fill_is_told_and_no_outline_is():
+    rng, size = np.random.default_rng(0), (512, 512)
+    for count, reason in ((100_000, "pass rows of pixels"), (1_000_001, "an outline has at most 1,000,000")):
+        assert reason in polygon.too_much(rng.integers(0, 512, (count, 2)).astype(np.int16), size)
+    leaning = np.stack([np.arange(400_000) % 512, np.arange(400_000) % 2], 1)
+    assert "400,000 points" in polygon.too_much(leaning, size)
+    ring = 256 + 200 * np.stack([np.cos(np.linspace(0, 6, 900_000)), np.sin(np.linspace(0, 6, 900_000))], 1)
+    assert polygon.too_much(ring, size) == "" and polygon.too_much(ring[:0], size) == ""
+    assert polygon.too_much(polygon.trace((rng.random((256, 256)) < 0.5).astype(np.uint8)), size) == ""

@@ -166,6 +166,14 @@ def test_nesting_without_end_is_a_fault_of_the_file(tmp_path, text):
             read()
 
 
+def test_a_polygon_that_would_take_minutes_to_fill_is_a_fault_of_its_entry(tmp_path):
+    corners = np.random.default_rng(0).integers(0, 512, (100_000, 2))
+    entries = [{"file_name": "a.jpg", "polygon1": [{"x": int(x), "y": int(y)} for x, y in corners]}]
+    path = written(tmp_path, {"annotations": entries})
+    ((name, points, fault),) = read_labels(path)
+    assert (name, points) == ("a.jpg", None) and "entry 0: 100,000 points that pass rows of pixels" in fault
+
+
 def test_half_a_character_is_named_with_its_place(tmp_path):
     path = written(tmp_path, b'{"annotations": [{"file_name": "\\ud800.jpg", "polygon1": []}]}')
     with pytest.raises(DataError, match=r"line 1, column 33: .ud800 is half of a character"):

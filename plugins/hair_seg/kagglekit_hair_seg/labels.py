@@ -18,7 +18,9 @@ import numpy as np
 
 from kagglekit import DataError
 from kagglekit.data import json_text
+from kagglekit.data.polygon import too_much
 from kagglekit.types import Track, untracked
+from kagglekit_hair_seg import SIZE
 
 _EXPECTED = 'an object with a list "annotations"'
 _UNKNOWN = re.compile(r"Object contains unknown field `(.+)`$", re.DOTALL)
@@ -72,7 +74,9 @@ def read_labels(
                 polygon = decoded.polygon1
                 if isinstance(polygon, str):
                     polygon = _from_text(polygon, points)
-                yield decoded.file_name, to_array(polygon), ""
+                array = to_array(polygon)
+                fault = too_much(array, SIZE)
+                yield decoded.file_name, None if fault else array, fault and f"entry {index}: {fault}"
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 yield _name_of(raw, index), None, f"entry {index}: {error}"
 

@@ -14,6 +14,7 @@ from kagglekit import DataError, SubmissionError, SubmissionFormat
 from kagglekit.data import polygon
 from kagglekit.errors import did_you_mean
 from kagglekit.files import write_bytes
+from kagglekit_hair_seg import SIZE
 from kagglekit_hair_seg.labels import Point, read_document, to_array
 
 NOTHING = np.zeros((3, 2), np.int32)  # how an empty prediction is written: three points at (0, 0)
@@ -110,6 +111,8 @@ class PolygonJson(SubmissionFormat):
                 raise SubmissionError(f"{path}: {name}: polygon1 has {len(points)} points; a polygon has at least 3")
             if points.min() < 0 or points.max() > 511:
                 raise SubmissionError(f"{path}: {name}: a point lies outside the picture (0..511)")
+            if fault := polygon.too_much(points, SIZE):
+                raise SubmissionError(f"{path}: {name}: polygon1: {fault}")
             rows[name] = points
         return rows
 
