@@ -1,7 +1,9 @@
 """Whole runs through `kk`, as a user types it: from files to a scored submission and a page."""
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +141,11 @@ def test_predict_masks_any_folder_of_pictures_of_any_size_and_lists_the_damaged(
     for name, size in (("square.png", (512, 512)), ("wide é.jpg", (300, 120)), ("tall.jpeg", (90, 401))):
         source.resize(size).save(pictures / name)
     (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    source.save(pictures / "square.jpg")  # of the stem of another picture
+    source.save(pictures / "moving.gif")
+    (pictures / "line.png").write_bytes(_line(9000))
+    (pictures / "more.jpg").mkdir()
+    (pictures / "IM000001").write_bytes(b"\0" * 128 + b"DICM")
     done = kk(
         home,
         "predict",
@@ -151,10 +158,44 @@ def test_predict_masks_any_folder_of_pictures_of_any_size_and_lists_the_damaged(
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["predicted"] == 3 and len(report["skipped"]) == 1 and "broken.jpg" in report["skipped"][0]
-    for name, size in (("square", (512, 512)), ("wide é", (300, 120)), ("tall", (90, 401))):
+    assert report["predicted"] == 5 and len(report["skipped"]) == 1 and "broken.jpg" in report["skipped"][0]
+    assert report["unread"] == ["IM000001", "more.jpg/", "moving.gif"]
+    sizes = {
+        "square.png": (512, 512),
+        "square.jpg": source.size,
+        "wide é": (300, 120),
+        "tall": (90, 401),
+        "line": (1, 9000),
+    }
+    for name, size in sizes.items():
         mask = Image.open(home / "masks" / f"{name}.png")
         assert mask.size == size and set(np.unique(np.array(mask))) <= {0, 255}
+
+
+def _line(pixels: int) -> bytes:
+    """A PNG one pixel wide."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((pixels, 1, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("file", ["checkpoint", "bundle"])
+def test_predict_refuses_weights_that_are_not_those_of_the_record(home, data, first, tmp_path, file):
+    run = tmp_path / "runs" / "hair-seg" / Path(first["folder"]).name
+    shutil.copytree(first["folder"], run)
+    weights = run / first["members"][-1]["file"]
+    damaged = bytearray(weights.read_bytes())
+    damaged[-100] ^= 1
+    weights.write_bytes(damaged)
+    target = run
+    if file == "bundle":
+        done = kk(home, "bundle", str(run), "--out", str(tmp_path / "b.kkbundle"))
+        target = tmp_path / "b.kkbundle"
+        assert done.returncode == 0, done.stderr
+    out = tmp_path / "masks"
+    done = kk(home, "predict", str(target), "--images", str(data / "task02_test" / "images"), "--out", str(out))
+    assert done.returncode == 1 and weights.name in done.stderr
+    assert "its weights are not those that the run wrote" in done.stderr and not out.exists()
 
 
 def test_predict_gives_the_masks_that_were_submitted(home, data, first):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -113,7 +113,7 @@ def load(registry: Registry, folder: Path) -> Loaded:
     recipe, _ = recipes.compose([(str(folder), recipes.load(folder / folders.RECIPE))])
     solution = resolve(recipe, registry)
     result = folders.read_json(folder / folders.RESULT)
-    chosen = [(Member(bundle.inside(folder, m["file"]), m["epoch"], m["fold"]), m["weight"]) for m in result["members"]]
+    chosen = [(_member(folder, m), m["weight"]) for m in result["members"]]
     pictures = result["pictures"]
     channels, depth = pictures["channels"], pictures["depth"]
     intake = solution.intake(channels, depth)
@@ -127,6 +127,10 @@ def load(registry: Registry, folder: Path) -> Loaded:
     process = restore(solution.postprocess(), result["postprocess"]["settings"])
     tiling = Tiling(**pictures["tiling"]) if pictures["tiling"] else None
     return Loaded(solution, predictor, process, intake, channels, depth, tiling)
+
+
+def _member(folder: Path, told: Mapping[str, Any]) -> Member:
+    return Member(bundle.inside(folder, told["file"]), told["epoch"], told["fold"], hash=told.get("hash", ""))
 
 
 Save = Callable[[Path, str], tuple[str, float, list[float]]]
