@@ -42,6 +42,7 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     elif png.is_plain(data):
         array = _read_png(path, _open(path, data), data)
     else:
+        _refuse_wrong_checksum(path, data)
         image = _open(path, data)
         if image.mode.startswith(_DEEP_MODES) or any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW):
             raise _too_deep(path, image.mode)
@@ -151,6 +152,7 @@ def read_as_shown(path: Path) -> np.ndarray:
     image = _open(path, data)
     if png.is_plain(data):
         return _read_png(path, image, data)
+    _refuse_wrong_checksum(path, data)
     modes = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
     return _decoded(path, image, modes.get(image.mode, image.mode))
 
@@ -257,7 +259,14 @@ def _as_depth(path: Path, array: np.ndarray, depth: Depth) -> np.ndarray:
 
 def open_image(path: Path) -> Image:
     """The header of a picture that PIL reads (no TIFF, no DICOM); raises DataError, also for too many pixels."""
-    return _open(path, _bytes(path))
+    data = _bytes(path)
+    _refuse_wrong_checksum(path, data)
+    return _open(path, data)
+
+
+def _refuse_wrong_checksum(path: Path, data: bytes) -> None:
+    if png.is_png(data) and png.is_damaged(data):
+        raise DataError(f"{path}: damaged picture: a checksum is wrong; replace or remove it")
 
 
 def _open(path: Path, data: bytes) -> Image:
@@ -265,8 +274,6 @@ def _open(path: Path, data: bytes) -> Image:
     from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile  # PIL knows these two once they are imported
     from PIL.WebPImagePlugin import WebPImageFile
 
-    if png.is_png(data) and not png.is_plain(data) and png.is_damaged(data):
-        raise DataError(f"{path}: damaged picture: a checksum is wrong; replace or remove it")
     formats = (*_FORMATS, WebPImageFile.format, Jpeg2KImageFile.format)
     Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit; PIL's lower one would call a large picture damaged
     try:

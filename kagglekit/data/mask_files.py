@@ -74,16 +74,19 @@ def binary_picture(image: Image, who: str) -> np.ndarray:
     import numpy as np
     from PIL import ImageOps
 
-    if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{who}: {image.n_frames} pictures in one file; a mask is one, {_AGAIN}")
-    if any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW) and not image.mode.startswith("I"):
+    kind = image.format
+    deep = any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW)
+    if deep and not image.mode.startswith("I"):
         raise DataError(f"{who}: {image.mode} pixels of 16 bits are no mask; {_AGAIN}")
-    lossless = image.format not in LOSSY
     try:
+        frames = getattr(image, "n_frames", 1)
         image.load()
         image = ImageOps.exif_transpose(image)
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise DataError(f"{who}: damaged picture: {error or type(error).__name__}; replace or remove it") from error
+    if frames > 1:
+        raise DataError(f"{who}: {frames} pictures in one file; a mask is one, {_AGAIN}")
+    lossless = kind not in LOSSY
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8)
     if image.mode in ("P", "PA"):

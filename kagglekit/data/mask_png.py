@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data import png
 from kagglekit.data.mask_files import binary_picture
 from kagglekit.errors import DataError
 from kagglekit.types import Size, Task
@@ -53,6 +54,8 @@ def decode(data: bytes, who: str, size: Size, task: Task, classes: int) -> np.nd
         image = Image.open(io.BytesIO(data))
         if image.format != "PNG":
             raise ValueError(f"it is a {image.format}")
+        if png.is_damaged(data):  # PIL does not compare checksums
+            raise ValueError("a checksum is wrong")
         array = np.asarray(image)  # a palette stays indices
         coloured = task == "binary" and image.mode == "P"  # where the colours say more than the indices
     except UnidentifiedImageError:

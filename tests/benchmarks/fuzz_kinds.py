@@ -182,4 +182,3 @@ PICTURES = {
     "dicom-ljpeg": Kind("a.dcm", dicom("1.2.840.10008.1.2.4.70", lambda p: _codec("ljpeg_encode")(p)), gray16),
     "dicom-rgb": Kind("a.dcm", dicom(pixels=colours), rgb),
 }
-KINDS = {**PICTURES}

@@ -57,13 +57,21 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(out)
 
 
+def all_kinds() -> dict:
+    """Pictures first, then all else."""
+    from tests.benchmarks.fuzz_kinds import PICTURES
+    from tests.benchmarks.fuzz_texts import TEXTS
+
+    return PICTURES | TEXTS
+
+
 def serve(kind: str, mutations: int, seed: int, begin: int) -> None:
     """Read mutation after mutation and print what came of each; the parent watches the clock."""
     from kagglekit.errors import KagglekitError
-    from tests.benchmarks.fuzz_kinds import KINDS
 
+    kinds = all_kinds()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    subject = KINDS[kind]
+    subject = kinds[kind]
     folder = Path(tempfile.mkdtemp())
     path = folder / subject.name
     valid = subject.write(path) or path.read_bytes()
@@ -109,10 +117,9 @@ def watch(kind: str, mutations: int, seed: int) -> tuple[Counter, float]:
 
 def main() -> int:
     """Fuzz the kinds asked for and print a table; 1 if a reader is at fault."""
-    from tests.benchmarks.fuzz_kinds import KINDS
-
+    kinds = all_kinds()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kinds", nargs="*", default=list(KINDS))
+    parser.add_argument("kinds", nargs="*", default=list(kinds))
     parser.add_argument("--mutations", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--serve")
@@ -125,7 +132,7 @@ def main() -> int:
     for kind in options.kinds:
         began = time.monotonic()
         counts, slowest = watch(kind, options.mutations, options.seed)
-        bad = any(counts[f] for f in FAULTS) or (KINDS[kind].checked and counts["other"])
+        bad = any(counts[f] for f in FAULTS) or (kinds[kind].checked and counts["other"])
         failed, total = failed or bool(bad), total + counts
         row = {"kind": kind, **counts, "slowest_s": round(slowest, 2), "s": round(time.monotonic() - began, 1)}
         print(("BAD " if bad else "ok  ") + json.dumps(row), flush=True)
