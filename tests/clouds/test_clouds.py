@@ -243,4 +243,4 @@ def test_korean_names_are_compared_composed(tmp_path):
         (root / old).rename((root / old).with_name(unicodedata.normalize("NFD", new)))
     data = read(root, Settings())
     assert data.problems == [] and len(data.train) == 5 and set(data.answers) == {"\ub9ac.jpg", "b1.jpg"}
-    assert all(data.read_image(s).shape == (*SIZE, 3) for s in (*data.train, *data.test))
+    assert all(data.read_image(s).shape == (1400, 2100, 3) for s in (*data.train, *data.test))
