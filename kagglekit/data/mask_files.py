@@ -94,36 +94,42 @@ def _opened(data: bytes, path: Path) -> Image:
     """The picture of a file, decoded, and turned as viewers show it."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    from kagglekit.data.images import MAX_PIXELS
-
     Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit
     try:
         image = Image.open(io.BytesIO(data))
+        if fault := _unusable(image):
+            raise DataError(f"{path}: {fault}")
+        kind = image.format
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+    except DataError:
+        raise
     except UnidentifiedImageError:
         raise DataError(f"{path}: not a picture that masks are read from; {_AGAIN}") from None
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise DataError(f"{path}: damaged picture: {error or type(error).__name__}; replace or remove it") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"{path}: {image.width}x{image.height} pixels are too many to decode at once")
-    deep = image.mode.startswith("I") or any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW)
-    if deep and image.mode.startswith(("RGB", "LA", "CMYK")):
-        raise DataError(f"{path}: {image.mode} pixels of 16 bits are no mask; {_AGAIN}")
-    tags = getattr(image, "tag_v2", {})
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and deep:
-        raise DataError(f"{path}: white is 0 in 16 bits, which Pillow does not turn over; {_AGAIN}")
-    # tifffile writes bool arrays so: True is 1, and 1 is shown black.
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and image.mode == "1" and "tifffile" in str(tags.get(_SOFTWARE)):
-        raise DataError(f"{path}: a bool array saved by tifffile, which shows what is True black; {_AGAIN}")
-    if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path}: {image.n_frames} pictures in one file; a mask is one, {_AGAIN}")
-    kind = image.format
-    try:
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-    except Exception as error:
-        raise DataError(f"{path}: damaged picture: {error or type(error).__name__}; replace or remove it") from error
     image.format = kind
     return image
+
+
+def _unusable(image: Image) -> str:
+    """Why a picture that is not decoded yet is no mask that can be read as it is shown, or ""."""
+    from kagglekit.data.images import MAX_PIXELS
+
+    if image.width * image.height > MAX_PIXELS:
+        return f"{image.width}x{image.height} pixels are too many to decode at once"
+    deep = image.mode.startswith("I") or any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW)
+    if deep and image.mode.startswith(("RGB", "LA", "CMYK")):
+        return f"{image.mode} pixels of 16 bits are no mask; {_AGAIN}"
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and deep:
+        return f"white is 0 in 16 bits, which Pillow does not turn over; {_AGAIN}"
+    # tifffile writes bool arrays so: True is 1, and 1 is shown black.
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and image.mode == "1" and "tifffile" in str(tags.get(_SOFTWARE)):
+        return f"a bool array saved by tifffile, which shows what is True black; {_AGAIN}"
+    if getattr(image, "n_frames", 1) > 1:
+        return f"{image.n_frames} pictures in one file; a mask is one, {_AGAIN}"
+    return ""
 
 
 def _of_palette(image: Image, who: str) -> np.ndarray:

@@ -99,7 +99,9 @@ def _reader(others: Counter) -> Callable[[msgspec.Raw], Entry]:
                 decoder = _decoder_of(met)
             else:
                 if met:
-                    others.update(key for at, key in enumerate(met[:_MOST]) if getattr(decoded, f"other{at}") != _NONE)
+                    others.update(
+                        k for at, k in enumerate(met[:_MOST]) if getattr(decoded, f"other{at}", _NONE) != _NONE
+                    )
                 return decoded
 
     return read
@@ -107,8 +109,13 @@ def _reader(others: Counter) -> Callable[[msgspec.Raw], Entry]:
 
 def _decoder_of(met: list[str]) -> msgspec.json.Decoder:
     """For entries with the other keys that were met, and no more of them; for any where there are too many."""
-    fields = [(f"other{at}", msgspec.Raw, msgspec.field(default=_NONE, name=key)) for at, key in enumerate(met[:_MOST])]
-    strict = len(met) <= _MOST
+    # msgspec gives a field whose name has a zero byte no value.
+    fields = [
+        (f"other{at}", msgspec.Raw, msgspec.field(default=_NONE, name=key))
+        for at, key in enumerate(met[:_MOST])
+        if "\0" not in key
+    ]
+    strict = len(fields) == len(met)
     kind = msgspec.defstruct("EntryWithOthers", fields, bases=(Entry,), forbid_unknown_fields=strict, gc=False)
     return msgspec.json.Decoder(kind)
 
