@@ -129,6 +129,8 @@ def _records(path: Path, header: tuple[str, str], error: type[KagglekitError]) -
                 line = reader.line_num + 1
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
+    except OSError as fault:
+        raise error(f"{path}: cannot be read: {fault.strerror}") from None
     except UnicodeDecodeError:
         raise error(f"{path}: {_not_utf8(path)}") from None
     except csv.Error as fault:

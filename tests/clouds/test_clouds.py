@@ -9,7 +9,7 @@ from kagglekit import DataError, SubmissionError
 from kagglekit.data.folds import split
 from kagglekit.metrics import MeanDice
 from kagglekit.predict.submission import check_file, score_file
-from kagglekit_clouds import CLASSES, SIZE, SUBMITTED, Settings
+from kagglekit_clouds import CLASSES, SUBMITTED, Settings
 from kagglekit_clouds.dataset import read
 from tests.clouds import independent_score
 from tests.clouds.worlds import folder, picture, table, write_rows
@@ -243,4 +243,4 @@ def test_korean_names_are_compared_composed(tmp_path):
         (root / old).rename((root / old).with_name(unicodedata.normalize("NFD", new)))
     data = read(root, Settings())
     assert data.problems == [] and len(data.train) == 5 and set(data.answers) == {"\ub9ac.jpg", "b1.jpg"}
-    assert all(data.read_image(s).shape == (*SIZE, 3) for s in (*data.train, *data.test))
+    assert all(data.read_image(s).shape == (1400, 2100, 3) for s in (*data.train, *data.test))

@@ -120,6 +120,11 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path):
         read_rows(tmp_path / "nothing.csv", HEADER, error=DataError)
 
 
+def test_a_folder_instead_of_a_file_is_refused_by_name(tmp_path):
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        read_rows(tmp_path, HEADER, DataError)
+
+
 def test_the_expected_ids_in_any_order_are_accepted(tmp_path):
     rows = {"b": "", "a": "1 2"}
     require_ids(tmp_path / "x.csv", rows, ["a", "b"])

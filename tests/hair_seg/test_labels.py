@@ -151,6 +151,14 @@ def test_other_keys_are_counted_and_files_without_any_count_none(tmp_path):
     assert len(list(read_labels(written(tmp_path, {"annotations": entries}), others=others))) == 5
     assert others == {"polygon2": 2, "id": 1}
     assert not list(read_labels(written(tmp_path, {"annotations": []}), others=others)) and len(others) == 2
+    for key in ("a\0b", "a\nb", 'a"b', "a\\b"):
+        odd = [plain | {key: 1}, plain | {"polygon2": 1}, plain]
+        read = read_labels(written(tmp_path, {"annotations": odd}), others=others)
+        assert all(points is not None for _, points, _ in read)
+    assert others["polygon2"] == 2  # beside a key that cannot be counted the others cannot be met
+    strange = Counter()
+    path = written(tmp_path, {"annotations": [plain | {"": 1, "\u00e9": 2, "a.b": 3, "polygon1 ": 4}] * 2})
+    assert len(list(read_labels(path, others=strange))) == 2 and set(strange.values()) == {2} and len(strange) == 4
     many = [plain | {f"key `{n}`": n} for n in range(100)]
     assert all(
         points is not None for _, points, _ in read_labels(written(tmp_path, {"annotations": many}), others=others)

@@ -23,7 +23,8 @@ from kagglekit.types import Track, untracked
 from kagglekit_hair_seg import SIZE
 
 _EXPECTED = 'an object with a list "annotations"'
-_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
+_NO_FIELD = re.compile(r'[\x00-\x1f"\\]')  # in a key: msgspec takes no such field, or gives it no value
 _NONE = msgspec.Raw()  # the value of a key that an entry does not have
 _MOST = 32  # other keys that are counted each by itself
 _WORDS = {"None": "null", "True": "true", "False": "false"}
@@ -99,7 +100,9 @@ def _reader(others: Counter) -> Callable[[msgspec.Raw], Entry]:
                 decoder = _decoder_of(met)
             else:
                 if met:
-                    others.update(key for at, key in enumerate(met[:_MOST]) if getattr(decoded, f"other{at}") != _NONE)
+                    others.update(
+                        k for at, k in enumerate(met[:_MOST]) if getattr(decoded, f"other{at}", _NONE) != _NONE
+                    )
                 return decoded
 
     return read
@@ -107,8 +110,12 @@ def _reader(others: Counter) -> Callable[[msgspec.Raw], Entry]:
 
 def _decoder_of(met: list[str]) -> msgspec.json.Decoder:
     """For entries with the other keys that were met, and no more of them; for any where there are too many."""
-    fields = [(f"other{at}", msgspec.Raw, msgspec.field(default=_NONE, name=key)) for at, key in enumerate(met[:_MOST])]
-    strict = len(met) <= _MOST
+    fields = [
+        (f"other{at}", msgspec.Raw, msgspec.field(default=_NONE, name=key))
+        for at, key in enumerate(met[:_MOST])
+        if not _NO_FIELD.search(key)
+    ]
+    strict = len(fields) == len(met)
     kind = msgspec.defstruct("EntryWithOthers", fields, bases=(Entry,), forbid_unknown_fields=strict, gc=False)
     return msgspec.json.Decoder(kind)
 
