@@ -15,7 +15,9 @@ from kagglekit.pipeline import Request, execute
 from kagglekit.plugins import blaming
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
 from kagglekit.runs.identity import code_version, identity, manifest, source_hashes, training_identity
+from kagglekit.runs.kinds import KnownResult, WholeValidated
 from kagglekit.runs.ledger import Ledger
 from kagglekit.samples import is_drawn
 from kagglekit.trainings import take_over
@@ -39,7 +41,7 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
         request.seen["run"] = folder.name
         ledger = Ledger(folders.home())
         if request.only_validation and (folder / folders.VALIDATED).exists():
-            return folder, folders.read_json(folder / folders.VALIDATED), False
+            return folder, records.read(folder / folders.VALIDATED, WholeValidated), False
         if folders.is_done(folder):
             result = known_result(request, dataset, folder)
             ledger.record(folder)  # a run killed right after its result was written is not in it yet
@@ -67,7 +69,7 @@ def known_result(request: Request, dataset: Dataset, folder: Path) -> dict[str, 
     """The result of a finished run; its submission is scored now if the truth of the test part came since."""
     from kagglekit.predict.submission import score_file
 
-    result = folders.read_json(folder / folders.RESULT)
+    result = records.read(folder / folders.RESULT, KnownResult, "--again runs it anew")
     if dataset.answers and (result["test"] or {}).get("count") != len(dataset.answers):
         test = score_file(folder / result["submission"]["file"], dataset, request.solution.competition.metric)
         result["test"] = dataclasses.asdict(test) if test else None

@@ -79,6 +79,21 @@ class Result(TypedDict):
     counts: NotRequired[dict[str, int]]
 
 
+class ShownScore(TypedDict):
+    """A score with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ShownResult(Result):
+    """A result whose scores are shown with their intervals."""
+
+    validation: ShownScore | None
+    test: ShownScore | None
+
+
 class MemberRow(TypedDict):
     """A checkpoint that predicts."""
 
@@ -107,6 +122,27 @@ class SubmissionRow(TypedDict):
     """The submission in the folder of a run."""
 
     file: str
+
+
+class KnownResult(Result):
+    """A result that `kk run` gives again."""
+
+    validation: WholeScore
+    test: WholeScore | None
+    submission: SubmissionRow
+    title: str
+    weights: str
+    also: NotRequired[dict[str, dict[str, float | None]]]
+
+
+class ValidationIndex(TypedDict):
+    """What the kept probabilities of a fold are of."""
+
+    samples: list[str]
+    classes: list[list[list[float]] | None]
+    shapes: list[list[int]]
+    members: list[str]
+    views: list[str] | None
 
 
 class PostprocessRow(TypedDict):

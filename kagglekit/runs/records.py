@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from kagglekit import progress
 from kagglekit.errors import KagglekitError, RunError
 from kagglekit.runs import folder as folders
-from kagglekit.runs.kinds import Manifest, Predicting, Result, Validated
+from kagglekit.runs.kinds import Fold, Manifest, Predicting, Result, Validated
 
 Kind = TypeVar("Kind")
 
@@ -54,6 +54,11 @@ def result(folder: Path) -> Result:
     if "total" not in found["seconds"]:
         raise RunError(f"{folder / folders.RESULT}: damaged: seconds: total is missing; run it again with --again")
     return found
+
+
+def folds(folder: Path) -> dict[str, Fold]:
+    """The samples on both sides of each split; raises RunError."""
+    return read(folder / folders.FOLDS, dict[str, Fold])
 
 
 def predicting(folder: Path) -> Predicting:

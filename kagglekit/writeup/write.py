@@ -13,7 +13,8 @@ from kagglekit.errors import RunError, UsageError
 from kagglekit.files import write_bytes, write_text
 from kagglekit.plugins import Registry
 from kagglekit.report.run_page import duration_text, page_environment, score_text, setting_text
-from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.kinds import Writeup
 from kagglekit.writeup.facts import gather, stale
 from kagglekit.writeup.pictures import Picture, pictures_of
 from kagglekit.writeup.words import WORDS
@@ -46,7 +47,7 @@ def write_up(registry: Registry, folder: Path, lang: str = "en", out: Path | Non
     out = out or folder / "writeup"
     facts = gather(registry, folder)
     pictures = pictures_of(folder / "report.html")
-    notes = (folder / NOTES).read_text(encoding="utf-8") if (folder / NOTES).is_file() else ""
+    notes = records.text_of(folder / NOTES) if (folder / NOTES).is_file() else ""
     found = list(sections(facts, WORDS[lang], pictures))
     title = WORDS[lang]["solution"].format(**_headline(facts))
     out.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,8 @@ def check(registry: Registry, folder: Path) -> list[str]:
     """What the write-up of a run says and its record no longer does; raises RunError where there is no write-up."""
     if not (folder / FACTS).is_file():
         raise RunError(f"run {folder.name} has no write-up; kk writeup {folder.name} makes one")
-    saved = folders.read_json(folder / FACTS)["facts"]
+    again = f"`kk writeup {folder.name}` makes it anew"
+    saved = records.read(folder / FACTS, Writeup, again)["facts"]
     return stale(saved, json.loads(json.dumps(gather(registry, folder))))
 
 

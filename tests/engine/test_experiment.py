@@ -13,6 +13,16 @@ from kagglekit.experiment import choose_folder, known_result
 from kagglekit.metrics import MeanIoU
 from kagglekit.pipeline import Request
 
+KNOWN = {
+    "title": "Toy",
+    "metric": "mean IoU",
+    "validation": {"value": 0.5, "low": 0.4, "high": 0.6, "count": 3},
+    "test": None,
+    "seconds": {"total": 1.0},
+    "weights": "none",
+    "submission": {"file": "s.json"},
+}
+
 
 def made(base: Path, *states: str) -> list[Path]:
     """Folders of one experiment: "done" or "cut short", the first without a number."""
@@ -91,8 +101,7 @@ def test_a_truth_that_came_later_is_used_to_score_the_submission_that_is_there(b
     from kagglekit.types import Score
 
     base.mkdir(parents=True)
-    result = {"test": None, "weights": "none", "submission": {"file": "s.json"}}
-    (base / "result.json").write_text(json.dumps(result))
+    (base / "result.json").write_text(json.dumps(KNOWN))
     asked = []
     monkeypatch.setattr(submission, "score_file", lambda path, *rest: asked.append(path) or Score(0.5, 0.4, 0.6, 2))
     dataset = SimpleNamespace(answers={"a": 1, "b": 2})
@@ -105,7 +114,7 @@ def test_a_truth_that_came_later_is_used_to_score_the_submission_that_is_there(b
 def test_a_result_that_began_with_fallback_weights_says_so(base, said):
     base.mkdir(parents=True)
     weights = "none: random initial weights (imagenet could not be fetched: no connection to the model hub)"
-    (base / "result.json").write_text(json.dumps({"test": None, "weights": weights}))
+    (base / "result.json").write_text(json.dumps(KNOWN | {"weights": weights}))
     known_result(request(), SimpleNamespace(answers={}), base)
     assert "--again tries once more" in said[0] and weights in said[0]
 
