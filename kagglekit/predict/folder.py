@@ -25,7 +25,7 @@ from kagglekit.predict.overlay import write_overlay
 from kagglekit.predict.postprocess import prepared, restore
 from kagglekit.predict.views import reweighted
 from kagglekit.protocols import Intake, Postprocess
-from kagglekit.runs import bundle
+from kagglekit.runs import bundle, records
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
 from kagglekit.types import Depth, Member, Task, Tiling
@@ -89,9 +89,10 @@ def load(registry: Registry, folder: Path) -> Loaded:
     """A run from its folder."""
     from kagglekit import recipe as recipes
 
+    records.check_run(folder)
     recipe, _ = recipes.compose([(str(folder), recipes.load(folder / folders.RECIPE))])
     solution = resolve(recipe, registry)
-    result = folders.read_json(folder / folders.RESULT)
+    result = records.predicting(folder)
     chosen = [(Member(bundle.inside(folder, m["file"]), m["epoch"], m["fold"]), m["weight"]) for m in result["members"]]
     pictures = result["pictures"]
     channels, depth = pictures["channels"], pictures["depth"]

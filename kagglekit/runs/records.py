@@ -43,9 +43,29 @@ def typed(found: Any, kind: type[Kind], who: object, advice: str = "") -> Kind:
 
 def manifest(folder: Path) -> Manifest:
     """The manifest of a run, whose competition is a plain name; raises RunError."""
-    found = read(folder / folders.MANIFEST, Manifest)
+    path = folder / folders.MANIFEST
+    found = folders.read_json(path)
     folders.competition_of(found)
-    return found
+    return typed(found, Manifest, path)
+
+
+def check_run(folder: Path) -> None:
+    """Raise RunError unless a finished run can be used: its records are whole, of one competition, and predict.
+
+    A recipe that was edited since is another matter: `kk reproduce` says so.
+    """
+    from kagglekit import recipe as recipes
+
+    said = manifest(folder)
+    result(folder)
+    if not predicting(folder)["members"]:
+        raise RunError(f"{folder / folders.RESULT}: damaged: members: nobody predicts; run it again with --again")
+    named = recipes.load(folder / folders.RECIPE).get("competition")
+    if named != said["competition"] or said.get("recipe", {}).get("competition", named) != named:
+        raise RunError(
+            f"{folder / folders.MANIFEST}: says competition {said['competition']}, {folders.RECIPE} beside it says "
+            f"{named}; the files are of two runs, so take the folder from where it was made once more"
+        )
 
 
 def result(folder: Path) -> Result:
@@ -76,16 +96,18 @@ def history(folder: Path) -> list[dict[str, float]]:
     path = folder / "history.csv"
     if not path.is_file():
         return []
-    rows = []
-    for line, row in enumerate(csv.DictReader(io.StringIO(text_of(path))), 2):
-        try:
+    rows, reader = [], csv.DictReader(io.StringIO(text_of(path)))
+    try:
+        for row in reader:
+            if None in row:
+                raise ValueError("more cells than columns")
             values = {name: float(cell) for name, cell in row.items() if cell not in (None, "")}
-            epoch = int(row["epoch"])
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise RunError(f"{path}: damaged: line {line}: {error}; run it again with --again") from error
-        if not math.isfinite(values.get("seconds", 0.0)):
-            raise RunError(f"{path}: damaged: line {line}: seconds: {row['seconds']} is no time; run it again")
-        rows.append({**values, "epoch": epoch} | ({"fold": int(values["fold"])} if "fold" in values else {}))
+            whole = {name: int(row[name]) for name in ("epoch", "fold") if name == "epoch" or row.get(name)}
+            if not math.isfinite(values.get("seconds", 0.0)):
+                raise ValueError(f"seconds: {row['seconds']} is no time")
+            rows.append(values | whole)
+    except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
+        raise RunError(f"{path}: damaged: line {reader.line_num}: {error}; run it again with --again") from error
     return rows
 
 

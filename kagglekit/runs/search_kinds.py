@@ -47,13 +47,20 @@ class AblationPlan(TypedDict):
 class StepRow(TypedDict):
     """A training of a trial."""
 
-    run: NotRequired[str]
+    run: NotRequired[str | None]
 
 
 class TrialRow(TypedDict):
     """A trial of a search."""
 
     steps: list[StepRow]
+
+
+class SearchRuns(TypedDict):
+    """The runs of a search."""
+
+    competition: str
+    trials: list[TrialRow]
 
 
 class WinnerRow(TypedDict):
@@ -84,16 +91,14 @@ class CostRow(TypedDict):
     share: float | None
 
 
-class SearchResult(TypedDict):
+class SearchResult(SearchRuns):
     """What a search found."""
 
     name: str
-    competition: str
     command: str
     winner: WinnerRow | None
     runner_up: RunnerUp | None
     cost: CostRow
-    trials: list[TrialRow]
     warnings: list[str]
 
 

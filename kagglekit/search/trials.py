@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kagglekit.errors import RunError
+from kagglekit.parsing import from_json
 from kagglekit.search.propose import Config
 from kagglekit.search.space import Space, contains
 from kagglekit.search.storage import RECORD
@@ -83,6 +84,11 @@ class Trials:
             self.connection.executescript(TABLES)
         except sqlite3.Error as error:
             raise RunError(f"{path}: {error}; check its rights and the free space, or choose another --name") from error
+        try:
+            self.configs(), self.climbs(0), list(self._read("1", ()))
+        except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+            self.connection.close()
+            raise RunError(f"{path}: damaged: {error}; move it away, or choose another --name") from error
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""
@@ -92,7 +98,7 @@ class Trials:
     def configs(self) -> list[Config]:
         """All proposals, in order."""
         rows = self.connection.execute("select number, params, origin from configs order by number")
-        return [Config(number, json.loads(params), origin) for number, params, origin in rows]
+        return [Config(number, from_json(params), origin) for number, params, origin in rows]
 
     def add_configs(self, configs: Iterable[Config]) -> None:
         """Enter proposals."""
@@ -157,7 +163,7 @@ class Trials:
             values,
         )
         for rung, number, repeat, status, score, seconds, detail in rows:
-            content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(detail).items()}
+            content = {k: tuple(v) if isinstance(v, list) else v for k, v in from_json(detail).items()}
             yield (rung, number, repeat), Outcome(status=status, score=score, seconds=seconds, **content)
 
 

@@ -210,7 +210,7 @@ def test_an_interrupted_program_leaves_with_130(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "waiting\n"
+    assert process.stderr.readline() == "waiting\n"
     import signal
 
     process.send_signal(signal.SIGINT)
