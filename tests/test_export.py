@@ -188,7 +188,7 @@ def test_what_cannot_be_exported_is_refused_or_left_out_with_a_reason(home):
     good, bad = ran(home), ran(home, "b" * 12, started="yesterday")
     records, faults = records_of([good, bad], strict=False)
     assert [one.name for one in records] == [f"toy/{'a' * 12}"] and len(faults) == 1 and "damaged" in faults[0]
-    with pytest.raises(RunError, match=f"run {'b' * 12}: damaged"):
+    with pytest.raises(RunError, match=rf"{'b' * 12}.manifest\.json: damaged: started"):
         records_of([good, bad], strict=True)
 
 

@@ -102,6 +102,32 @@ class SearchResult(SearchRuns):
     warnings: list[str]
 
 
+class KnownWinner(WinnerRow):
+    """The winner of a search that was done before."""
+
+    number: int
+    origin: str
+    score: float
+    recipe: str
+
+
+class KnownRunnerUp(RunnerUp):
+    """The second of a search that was done before."""
+
+    number: int
+    tie: bool
+
+
+class KnownSearch(SearchResult):
+    """The result of a search that was done before, as `kk tune` shows it again."""
+
+    title: str
+    metric: str
+    data: str
+    winner: KnownWinner | None
+    runner_up: KnownRunnerUp | None
+
+
 class SearchPlan(TypedDict):
     """What a search was asked."""
 

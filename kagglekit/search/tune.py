@@ -19,7 +19,7 @@ from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs import records
 from kagglekit.runs.identity import code_version, hardware
-from kagglekit.runs.search_kinds import SearchPlan, SearchResult
+from kagglekit.runs.search_kinds import KnownSearch, SearchPlan
 from kagglekit.search.estimate import windows
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.looks import after_training
@@ -133,7 +133,7 @@ def known(search: Search) -> dict[str, Any] | None:
     same = all(before[name] == now[name] for name in ("code", *FIXED, *LOOSE))
     if not same or not before.get("done"):
         return None
-    return records.read(search.folder / RESULT, SearchResult, ADVICE)
+    return records.read(search.folder / RESULT, KnownSearch, ADVICE)
 
 
 @contextmanager
