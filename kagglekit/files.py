@@ -51,15 +51,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def unfinished(path: Path, folder: bool = False) -> Iterator[Path]:
+def unfinished(path: Path, folder: bool = False, ours: bool = False) -> Iterator[Path]:
     """A new hidden file (or folder) beside `path` to be renamed to it; gone after the block if it was not.
 
     It is locked while the process lives, so that the next who writes in the same place can tell it from what a process
-    that was killed left there, and removes that.
+    that was killed left there, and removes that: files, and folders to be renamed to `path`, or all where the place is
+    `ours` alone.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tidy(path.parent)
+    tidy(path.parent, ours or path.name)
     temporary, lock = _begin(path, folder)
     try:
         yield temporary
@@ -88,14 +89,18 @@ def _begin(path: Path, folder: bool) -> tuple[Path, int | None]:
             os.close(lock)
 
 
-def tidy(folder: Path) -> None:
-    """Remove what processes that were killed left unfinished in `folder` itself; once in the life of a process."""
-    if fcntl is None or str(folder) in _tidied:
+def tidy(place: Path, folders: str | bool) -> None:
+    """Remove what processes that were killed left unfinished in `place` itself; once in the life of a process.
+
+    Of `folders` those that were to become one of that name, or all of them, or none.
+    """
+    if fcntl is None or str(place) in _tidied:
         return
-    _tidied.add(str(folder))
-    with suppress(OSError):  # a folder that cannot be listed is not ours to tidy
-        for path in folder.iterdir():
-            if PART.fullmatch(path.name):
+    _tidied.add(str(place))
+    with suppress(OSError):  # what cannot be listed is not ours to tidy
+        for path in place.iterdir():
+            wanted = folders is True or path.name[1:-14] == folders or not path.is_dir()
+            if PART.fullmatch(path.name) and wanted:
                 _remove_abandoned(path)
 
 

@@ -118,7 +118,7 @@ def unpack(path: Path) -> Path:
     if folders.is_done(target):
         return target
     try:
-        with unfinished(target, folder=True) as part:  # two may unpack one bundle at once
+        with unfinished(target, folder=True, ours=True) as part:  # two may unpack one bundle at once
             with zipfile.ZipFile(path) as archive:
                 for entry in checked(path, archive):
                     _extract(path, archive, entry, part)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kagglekit import progress
 from kagglekit.errors import RunError, UsageError
 from kagglekit.files import write_bytes, write_text
 from kagglekit.plugins import Registry
 from kagglekit.report.run_page import duration_text, page_environment, score_text, setting_text
+from kagglekit.runs import folder as folders
 from kagglekit.runs import records
 from kagglekit.runs.kinds import Writeup
 from kagglekit.writeup.facts import gather, stale
@@ -65,7 +67,12 @@ def write_up(registry: Registry, folder: Path, lang: str = "en", out: Path | Non
                 write_bytes(out / _file(section.key, number, place, picture), picture.content)
     write_text(out / "writeup.md", markdown(title, WORDS[lang], facts, found, notes))
     write_text(out / "writeup.ipynb", notebook(title, WORDS[lang], facts))
-    write_text(folder / FACTS, json.dumps({"lang": lang, "facts": facts}, indent=1) + "\n")
+    try:
+        write_text(folder / FACTS, json.dumps({"lang": lang, "facts": facts}, indent=1) + "\n")
+    except OSError as error:
+        if not folders.is_read_only(error):
+            raise
+        progress.say(f"note: {folder} cannot be written, so that `kk writeup --check` will not know this write-up")
     return {kind: str(out / f"writeup.{kind}") for kind in ("html", "md", "ipynb")}
 
 
