@@ -74,7 +74,6 @@ class Place:
     def leftovers(self) -> list[str]:
         """Files and folders that no command of ours may leave behind once one has ended well after the fault."""
         found = [p for part in ("runs", "cache") for p in (self.base / part).rglob("*") if p.name.endswith(LITTER)]
-        found += (self.base / "cache").glob("co-teaching-*")
         ours = [p for p in (self.base / "tmp").iterdir() if not p.name.startswith("torchinductor")]  # torch's own
         return sorted(str(p.relative_to(self.base)) for p in [*found, *ours])
 

@@ -19,6 +19,7 @@ from typing import Any
 from kagglekit import progress
 from kagglekit.cluster import worker_environment
 from kagglekit.errors import RunError, UsageError
+from kagglekit.files import unfinished
 from kagglekit.search.ladder import Task
 from kagglekit.search.local import Nobody, Schedule, Watcher
 from kagglekit.search.trial import Place
@@ -85,7 +86,7 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
     feed = make_feed(ladder, watcher or Nobody())
     where = {"data": str(place.data), "command": place.command, "environment": worker_environment(part.cpus)}
     trainable = tune.with_resources(tune.with_parameters(train, place=where), part.resources)
-    with tempfile.TemporaryDirectory(prefix="kagglekit-tune-") as scratch:
+    with unfinished(Path(tempfile.gettempdir()) / "kagglekit-tune", folder=True) as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -93,7 +94,7 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                name="ladder", storage_path=scratch, verbose=0,
+                name="ladder", storage_path=str(scratch), verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),  # `Feed` begins trials anew, Ray would at once
             ),
         )  # fmt: skip
