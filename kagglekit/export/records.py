@@ -79,7 +79,7 @@ def _of_search(search: Path) -> list[Path]:
     if not (search / folders.RESULT).is_file():
         raise RunError(f"search {search.name} has no result yet; go on with it by repeating its command")
     result = read(search / folders.RESULT, SearchRuns)
-    folders.competition_of(result)
+    folders.competition_of(result, search / folders.RESULT)
     names = [step["run"] for trial in result["trials"] for step in trial["steps"] if step.get("run")]
     below = folders.home() / result["competition"]
     found = [below / name for name in dict.fromkeys(names) if (below / name / folders.VALIDATED).is_file()]

@@ -55,8 +55,8 @@ def next_repeat(base: Path) -> Path:
     return base.with_name(f"{base.name}-{_number(base, existing[-1]) + 1}") if existing else base
 
 
-def competition_of(manifest: Mapping[str, Any]) -> str:
-    """The competition that a manifest names; raises RunError where that is no plain name of a folder.
+def competition_of(manifest: Mapping[str, Any], path: Path | None = None) -> str:
+    """The competition that a manifest (of `path`) names; raises RunError where that is no plain name of a folder.
 
     Manifests come with other people's bundles, and the name becomes part of paths.
     """
@@ -68,7 +68,9 @@ def competition_of(manifest: Mapping[str, Any]) -> str:
         or not name.isprintable()
         or name[:1] in ("", ".")
     ):
-        raise RunError(f"{MANIFEST}: competition {name!r} is no plain name; the record is damaged or was tampered with")
+        raise RunError(
+            f"{path or MANIFEST}: competition {name!r} is no plain name; the record is damaged or was tampered with"
+        )
     return name
 
 

@@ -45,7 +45,7 @@ def manifest(folder: Path) -> Manifest:
     """The manifest of a run, whose competition is a plain name; raises RunError."""
     path = folder / folders.MANIFEST
     found = folders.read_json(path)
-    folders.competition_of(found)
+    folders.competition_of(found, path)
     return typed(found, Manifest, path)
 
 
