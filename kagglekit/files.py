@@ -40,6 +40,21 @@ def write_with(path: Path, fill: Callable[[Path], None]) -> None:
         raise
 
 
+def write_database(path: Path, fill: Callable[[Path], None]) -> None:
+    """`write_with` for what keeps files of its own beside the one it writes, as SQLite does: it gets a folder of its own.
+
+    What an older database left beside `path` goes just before, for it would be played into the new one.
+    """
+    path = Path(path)
+    with unfinished(path, folder=True) as folder:
+        fill(folder / path.name)
+        with (folder / path.name).open("rb") as written:
+            os.fsync(written.fileno())
+        for suffix in ("-wal", "-shm", "-journal"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        (folder / path.name).replace(path)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all."""
     write_with(path, lambda temporary: temporary.write_bytes(data))

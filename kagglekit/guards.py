@@ -1,4 +1,4 @@
-"""What the loading of plugins is guarded with: nobody else prints on stdout, and Ctrl-C is told from what is raised."""
+"""What loading is guarded with: nobody else prints on stdout, and Ctrl-C is told from what plugins raise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+
+def loading(program: bool = Path(sys.argv[0]).stem == "kk") -> None:
+    """Until `loaded` let Ctrl-C end the program without a word: while modules load nobody could say one instead."""
+    if program and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def loaded() -> None:
+    """From here on Ctrl-C is answered by whoever is at work."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

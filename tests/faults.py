@@ -100,7 +100,7 @@ def strike(place: Place, verb: str, after: float | Callable[[], bool], number: i
         return "had ended already"
     os.killpg(process.pid, number) if number == signal.SIGKILL else process.send_signal(number)
     _, err = process.communicate(timeout=120)
-    if "Traceback" in err or "unexpected" in err:
+    if ("Traceback" in err and "/kagglekit/" in err) or "unexpected" in err:  # Python itself may be starting yet
         return f"SAID {err}"
     return f"{signal.Signals(number).name} after {time.monotonic() - started:.2f} s"
 
@@ -121,7 +121,9 @@ def results(place: Place, verb: str) -> dict[str, str]:
         [folder] = runs.glob("cleaning/*")
         found["findings"] = list(csv.reader((folder / "findings.csv").open()))
         found["decisions"] = [
-            x for x in (folder / "decisions.toml").read_text().splitlines() if not x.startswith("made")
+            x
+            for x in (folder / "decisions.toml").read_text().replace(str(place.base), "").splitlines()
+            if not x.startswith("made")
         ]
     elif verb == "bundle":
         [path] = runs.glob("hair-seg/*/*.kkbundle")
@@ -129,8 +131,8 @@ def results(place: Place, verb: str) -> dict[str, str]:
     elif verb == "writeup":
         found = {p.name: p.read_bytes() for p in runs.glob("hair-seg/*/writeup/**/*") if p.is_file()}
     elif verb == "tensorboard":
-        found = {str(p.relative_to(runs)): p.read_bytes() if p.suffix == ".json" else p.stat().st_size > 0
-                 for p in runs.glob("tensorboard/**/*") if p.is_file() and not p.name.startswith("events")}  # fmt: skip
+        logs = [p for p in runs.glob("tensorboard/**/*") if p.is_file()]
+        found = {f"{p.parent.name}/{p.name.split('.')[0]}": p.stat().st_size for p in logs}
     elif verb == "mlflow":
         with closing(sqlite3.connect(runs / "mlflow.db")) as store:
             found["metrics"] = store.execute(

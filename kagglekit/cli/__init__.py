@@ -17,6 +17,7 @@ import click
 
 from kagglekit import __version__
 from kagglekit.errors import KagglekitError, did_you_mean
+from kagglekit.guards import loaded
 
 # verb -> module below kagglekit.cli (the function has the verb's name), and the line that `kk --help` shows
 VERBS = {
@@ -96,6 +97,7 @@ def main() -> None:
     # Spinning less costs nothing measurable on a free machine. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
+        loaded()
         with streams(sys.argv[1:]):
             code = kk.main(prog_name="kk", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

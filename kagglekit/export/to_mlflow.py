@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.export.records import Record
-from kagglekit.files import write_with
+from kagglekit.files import write_database
 from kagglekit.locks import alone
 from kagglekit.runs import folder as folders
 
@@ -112,10 +112,8 @@ def _make_database(uri: str) -> None:
         store.engine.dispose()
         with contextlib.closing(sqlite3.connect(temporary)) as connection:  # all of it into the one file
             connection.execute("pragma journal_mode=delete")
-        for suffix in ("-wal", "-shm", "-journal"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
-    write_with(path, fill)
+    write_database(path, fill)
 
 
 def _is_half_made(path: Path) -> bool:

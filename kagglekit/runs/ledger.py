@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import KagglekitError, RunError
-from kagglekit.files import write_with
+from kagglekit.files import write_database
 from kagglekit.runs import folder as folders
 from kagglekit.runs import records
 from kagglekit.runs.kinds import Validated
@@ -101,10 +101,8 @@ class Ledger:
         def fill(temporary: Path) -> None:
             nonlocal found
             found = self._refill(temporary)
-            for suffix in ("-wal", "-shm"):  # what the damaged one did not finish would be played into the new one
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
-        write_with(self.path, fill)
+        write_database(self.path, fill)
         return found
 
     def _refill(self, path: Path) -> int:
