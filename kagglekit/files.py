@@ -41,7 +41,7 @@ def write_with(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def write_database(path: Path, fill: Callable[[Path], None]) -> None:
-    """`write_with` for what keeps files of its own beside the one it writes, as SQLite does: it gets a folder of its own.
+    """`write_with` for what keeps files of its own beside the one it writes, as SQLite does: it gets a folder for them.
 
     What an older database left beside `path` goes just before, for it would be played into the new one.
     """

@@ -131,8 +131,12 @@ def results(place: Place, verb: str) -> dict[str, str]:
     elif verb == "writeup":
         found = {p.name: p.read_bytes() for p in runs.glob("hair-seg/*/writeup/**/*") if p.is_file()}
     elif verb == "tensorboard":
-        logs = [p for p in runs.glob("tensorboard/**/*") if p.is_file()]
-        found = {f"{p.parent.name}/{p.name.split('.')[0]}": p.stat().st_size for p in logs}
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        [log] = runs.glob("tensorboard/hair-seg/*")
+        seen = EventAccumulator(str(log)).Reload()
+        found = {tag: [(one.step, one.value) for one in seen.Scalars(tag)] for tag in seen.Tags()["scalars"]}
+        found["images"] = sorted(seen.Tags()["images"])
     elif verb == "mlflow":
         with closing(sqlite3.connect(runs / "mlflow.db")) as store:
             found["metrics"] = store.execute(
@@ -200,6 +204,14 @@ def sample(folder: Path, count: int = 24) -> Path:
     subprocess.run([KK, "data", "sample", "hair-seg", folder / "data", "--count", str(count)], env=env, check=True,
                    capture_output=True)  # fmt: skip
     return folder / "data"
+
+
+def copy_of_run(place: Place, here: Place) -> None:
+    """The same finished run elsewhere, without what was made of it."""
+    shutil.copytree(place.base, here.base, dirs_exist_ok=True)
+    for path in [*here.base.glob("runs/hair-seg/*/writeup*"), *here.base.glob("runs/hair-seg/*/*.kkbundle"),
+                 *here.base.glob("runs/mlflow*"), *here.base.glob("runs/tensorboard")]:  # fmt: skip
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def struck(folder: Path, verb: str, place: Callable[[Path], Place], expected: dict[str, str], duration: float,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ NOT_DAMAGE = (
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 )
+PATIENCE = 60.0  # seconds that a writer waits for another
 UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
@@ -53,9 +55,9 @@ class Ledger:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         """A transaction on the ledger; raises sqlite3.DatabaseError for one that is not as we make it."""
-        connection = sqlite3.connect(self.path, timeout=60)
+        connection = sqlite3.connect(self.path, timeout=PATIENCE)
         try:
-            connection.execute("pragma journal_mode=wal")
+            _set_wal(connection)
             if _columns(connection) != COLUMNS:
                 raise sqlite3.DatabaseError("holds no table of runs")
             with connection:
@@ -107,7 +109,7 @@ class Ledger:
 
     def _refill(self, path: Path) -> int:
         """All runs, in one transaction: whoever looks, or is killed, finds the rows of before or those of now."""
-        connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
         try:
             connection.execute("begin immediate")  # before the folders are read: nobody enters a run in between
             rows = self._described()
@@ -192,6 +194,19 @@ def _kind(error: sqlite3.DatabaseError) -> int | None:
     """What SQLite calls it: the low byte of its code is the kind, the rest its detail; None for errors of our own."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Readers never wait for a writer. The first one to say so may meet writers, for whom SQLite does not wait then."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+            return
+        except sqlite3.OperationalError as error:
+            if _kind(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _columns(connection: sqlite3.Connection) -> tuple[str, ...]:

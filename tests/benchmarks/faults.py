@@ -50,18 +50,12 @@ def signals(top: Path, data: Path, kills: int, rng: random.Random, verbs: list[s
     """The blows."""
     expected, seconds, quiet = undisturbed(top, data)
     report, number = Report(), 0
-    fresh = top / "finished"
-    shutil.copytree(quiet, fresh)
-    for extra in ("writeup", "*.kkbundle", "writeup.json"):
-        for path in fresh.glob(f"runs/hair-seg/*/{extra}"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in (fresh / "runs").glob("mlflow*"):
-        path.unlink()
-    shutil.rmtree(fresh / "runs/tensorboard")
+    fresh = Place(top / "finished", data)
+    faults.copy_of_run(Place(quiet, data), fresh)
 
     def place(verb: str, folder: Path) -> Place:
         if verb in ON_A_RUN:
-            shutil.copytree(fresh, folder)
+            shutil.copytree(fresh.base, folder)
         return Place(folder, data, run_of(top))
 
     for verb in verbs:
@@ -81,7 +75,7 @@ def full_disk(top: Path, data: Path) -> Report:
     quiet = Place(top / "roomy", data)
     assert quiet.finish("run")[0] == 0
     expected = faults.results(quiet, "run")
-    for megabytes in (0.2, 1, 2, 4, 6, 9, 12):
+    for megabytes in (0.2, 3, 12, 25, 36, 38, 39, 40):
         folder = top / f"small-{megabytes}"
         folder.mkdir()
         mounted = mount(folder, megabytes)
