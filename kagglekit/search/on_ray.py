@@ -102,7 +102,7 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
             logging.getLogger(name).addFilter(in_a_line)
         tuner.fit()
     if not ladder.finished:
-        raise RunError("Ray ended before the search did; the same command goes on with it")
+        raise RunError(f"{feed.full or 'Ray ended before the search did'}; the same command goes on with it")
 
 
 def train(config: dict[str, Any], place: dict[str, Any]) -> None:
@@ -135,11 +135,14 @@ def make_feed(ladder: Schedule, watcher: Watcher):
             super().__init__(metric="score", mode="max")
             self.tasks: dict[str, Task] = {}
             self.since: dict[str, float] = {}
+            self.full = ""  # what is said of a full disk, with which nothing more can be tried
             self.deaths: Counter = Counter()  # of workers, by trial
             self.again: list[tuple[float, Task]] = []  # trials to begin anew, and not before when
 
         def suggest(self, trial_id: str):
             """A task, None to be asked again, or the end."""
+            if self.full:
+                return Searcher.FINISHED
             task = self.due() or ladder.next()
             if task is None:
                 return Searcher.FINISHED if ladder.finished else None
@@ -169,6 +172,9 @@ def make_feed(ladder: Schedule, watcher: Watcher):
                 progress.say(f"{task.name}: its worker died; it begins anew in {PAUSE * self.deaths[key]:.0f} s")
                 return
             outcome = ended(said, elapsed)
+            if outcome.full:
+                self.full = f"{task.name}: {outcome.error}"
+                return
             ladder.take(key, outcome)
             watcher.ended(key, outcome)
 
