@@ -4,6 +4,7 @@ Public names only; importing this loads no torch, numpy or pydantic.
 """
 
 from kagglekit.errors import DataError, KagglekitError, PluginError, RecipeError, RunError, SubmissionError
+from kagglekit.guards import loading as _loading
 from kagglekit.hookspecs import hookimpl
 from kagglekit.protocols import Dataset, Ensemble, Intake, Metric, Postprocess, SubmissionFormat
 from kagglekit.types import (
@@ -22,6 +23,7 @@ from kagglekit.types import (
     View,
 )
 
+_loading()
 __version__ = "0.1.0"
 __all__ = [
     "Box",

@@ -16,6 +16,8 @@ from kagglekit.errors import RunError, UsageError
 from kagglekit.plugins import Registry
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.kinds import ValidationIndex, WholeManifest, WholeResult
 from kagglekit.types import Member, Prediction, Sample
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def blend(
     out = folders.home() / solution.competition.id / "blends" / key
     out.mkdir(parents=True, exist_ok=True)
     result = _finish(parts, blends(weights=chosen), data, out)
-    singles = {part.folder.name: folders.read_json(part.folder / folders.RESULT) for part in parts}
+    singles = {part.folder.name: records.read(part.folder / folders.RESULT, WholeResult) for part in parts}
     result |= {
         "competition": solution.competition.id,
         "title": solution.competition.title,
@@ -131,7 +133,8 @@ def _part(registry: Registry, folder: Path, place: Path | None) -> Part:
     if not folders.is_done(folder):
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
     loaded = load(registry, folder)
-    manifest, result = folders.read_json(folder / folders.MANIFEST), folders.read_json(folder / folders.RESULT)
+    manifest = records.read(folder / folders.MANIFEST, WholeManifest)
+    result = records.read(folder / folders.RESULT, WholeResult)
     solution, place = loaded.solution, place or Path(manifest["data"])
     if loaded.tiling is not None:
         raise UsageError(f"run {folder.name}: pictures looked at by window cannot be blended yet")
@@ -147,7 +150,10 @@ def _part(registry: Registry, folder: Path, place: Path | None) -> Part:
     for part in data.splits:
         own = [(m, w) for m, w in members if m.fold == part.fold]
         by_fold[part.fold] = [(m, w / sum(w for _, w in own)) for m, w in own]
-    index = folders.read_json(folder / "validation" / f"fold-{data.splits[0].fold}" / "index.json")
+    [index, *_] = [
+        records.read(folder / "validation" / f"fold-{part.fold}" / "index.json", ValidationIndex)
+        for part in data.splits
+    ]
     views = {view["name"]: view["weight"] for view in result["views"]} if index.get("views") else None
     kept = ValidationProbs(folder / "validation", by_fold, loaded.predictor.ensemble, data.store, data.splits, views)
     return Part(folder, loaded, data, kept)

@@ -7,7 +7,6 @@ truth is at hand: another set, whatever its size. So every local score carries w
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 from kagglekit.errors import KagglekitError, UsageError, did_you_mean
 from kagglekit.plugins import Plugin, Registry
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.kinds import ShownResult
 from kagglekit.runs.ledger import Ledger
 from kagglekit.samples import was_drawn
 from kagglekit.types import Competition, Published
@@ -113,27 +114,11 @@ def _bundles() -> Iterator[tuple[Path, dict, dict]]:
 
 
 def _read(folder: Path) -> Iterator[tuple[Path, dict, dict]]:
-    """The record of a run; nothing for a damaged or an odd one, which must not hide the others."""
+    """The record of a run; a line for a damaged one, which must not hide the others."""
     try:
-        manifest, result = (folders.read_json(folder / name) for name in (folders.MANIFEST, folders.RESULT))
-        folders.competition_of(manifest)
-    except KagglekitError:
-        return
-    scores = [result.get(part) for part in ("validation", "test")]
-    counts, recipe = result.get("counts") or {}, manifest.get("recipe") or {}
-    texts = [manifest.get(key) for key in ("data", "data_fingerprint", "fidelity")]
-    sound = all(one is None or _is_score(one) for one in scores) and isinstance(recipe, Mapping)
-    sound = sound and isinstance(counts, Mapping) and all(map(_is_number, counts.values()))
-    if sound and all(text is None or isinstance(text, str) for text in texts):
-        yield folder, manifest, result
-
-
-def _is_score(one: Any) -> bool:
-    return isinstance(one, Mapping) and all(_is_number(one.get(key)) for key in ("value", "low", "high"))
-
-
-def _is_number(one: Any) -> bool:
-    return isinstance(one, int | float) and math.isfinite(one)
+        yield folder, records.manifest(folder), records.read(folder / folders.RESULT, ShownResult)
+    except (KagglekitError, OSError) as error:
+        records.pass_over(error)
 
 
 def named(registry: Registry, name: str) -> tuple[Competition, Published] | None:

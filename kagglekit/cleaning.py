@@ -20,7 +20,7 @@ from kagglekit.data.decisions import Decision, Decisions
 from kagglekit.data.findings import findings_of
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.errors import DataError, UsageError
-from kagglekit.files import write_bytes, write_text
+from kagglekit.files import spreadsheet_safe, write_bytes, write_text
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import TechniqueSpec, digest
 from kagglekit.runs import folder as folders
@@ -166,7 +166,7 @@ def table(found: Sequence[Finding], groups: Mapping[str, str]) -> str:
     writer.writerow(COLUMNS)
     for one in by_rule(found):
         row = one.sample, groups.get(one.sample, ""), one.rule, one.score, one.action, one.detail, " ".join(one.related)
-        writer.writerow(row)
+        writer.writerow(map(spreadsheet_safe, row))
     return stream.getvalue()
 
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from kagglekit import progress
 from kagglekit.errors import RunError, UsageError
+from kagglekit.files import printable
 from kagglekit.runs import folder as folders
 
 QUIET = {  # read by Ray when it is imported or started
@@ -22,6 +24,8 @@ QUIET = {  # read by Ray when it is imported or started
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
 }
+LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107  # bytes of the path of a Unix socket
+WITHOUT = "do without Ray: --local (of `kk run`: leave out --workers)"
 PATIENCE = 4.0  # seconds for an address to answer, and again for Ray to answer there
 GREETING = "import sys, ray; ray._raylet.GcsClient(address=sys.argv[1]).get_all_node_info()"
 
@@ -39,6 +43,8 @@ def check_workers(workers: int, address: str, batch_size: int) -> None:
         raise UsageError("--address is where workers train; give --workers 2 or more with it")
     if address:
         refuse_unreachable(address)
+    elif workers > 1:
+        refuse_temporary_folder()
 
 
 def refuse_unreachable(address: str) -> None:
@@ -70,6 +76,20 @@ def refuse_unreachable(address: str) -> None:
         raise RunError(f"--address {address}: what answers there is not a Ray cluster; {advice}")
 
 
+def refuse_temporary_folder() -> None:
+    """Raise UsageError where Ray of this machine could not make its sockets: their paths are short, and plain."""
+    name = next((one for one in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(one)), "")
+    place = os.environ.get(name, "/tmp")
+    session = f"{place}/ray/session_2000-01-01_00-00-00_000000_{os.getpid()}/sockets/plasma_store"
+    fault = ""
+    if not place.isascii():
+        fault = "holds other characters than ASCII"
+    elif len(os.fsencode(session)) > LONGEST_SOCKET:
+        fault = f"is {len(session) - LONGEST_SOCKET} characters too long for the sockets that Ray makes in it"
+    if fault and sys.platform != "win32":
+        raise UsageError(f"{name}={printable(place)}: {fault}; give a short one, as {name}=/tmp, or {WITHOUT}")
+
+
 @contextmanager
 def connected(address: str = "") -> Iterator[None]:
     """Inside the block Ray is there: the cluster at `address`, or one with the cores of this machine, ended after.
@@ -82,16 +102,31 @@ def connected(address: str = "") -> Iterator[None]:
 
     if address:
         refuse_unreachable(address)
-    own = {} if address else {"num_cpus": own_cores(), "include_dashboard": False}
-    try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
-    except Exception as error:  # Ray's own kinds, and plain ones from deep inside
-        where = f"the Ray cluster at {address} cannot be joined" if address else "Ray does not start on this machine"
-        raise RunError(f"{where}: {str(error).strip().splitlines()[0]}") from error
+    else:
+        refuse_temporary_folder()
+    _start(address)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(address: str) -> None:
+    """Join the cluster, or start Ray here: that is tried twice, for it waits half a minute for its own processes."""
+    import ray
+
+    own = {} if address else {"num_cpus": own_cores(), "include_dashboard": False}
+    where = f"the Ray cluster at {address} cannot be joined" if address else "Ray does not start on this machine"
+    for last in (True,) if address else (False, True):
+        try:
+            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
+            return
+        except Exception as error:  # Ray's own kinds, and plain ones from deep inside
+            ray.shutdown()
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if last:
+                raise RunError(f"{where}: {said}" + ("" if address else f"; tried twice; {WITHOUT}")) from error
+            progress.say(f"{where}: {said}; trying a second time")
 
 
 def nodes() -> list[dict[str, float]]:

@@ -35,12 +35,12 @@ class EntryPoint(NamedTuple):
 def entry_points(group: str) -> Iterator[EntryPoint]:
     """All entry points of `group`; of two distributions with one name the first on `sys.path` counts."""
     seen: set[str] = set()
-    for folder in dict.fromkeys(sys.path):
+    for folder in dict.fromkeys(entry for entry in sys.path if isinstance(entry, str)):
         try:
             names = sorted(
                 entry.name for entry in os.scandir(folder or ".") if entry.name.endswith((".dist-info", ".egg-info"))
             )
-        except OSError:
+        except (OSError, ValueError):  # not there, or no name that a folder can have
             continue
         for name in names:
             distribution, _, rest = name.removesuffix("-info").rpartition(".")[0].partition("-")
@@ -52,7 +52,8 @@ def entry_points(group: str) -> Iterator[EntryPoint]:
 
 def _read(path: Path, group: str, distribution: str, version: str) -> Iterator[EntryPoint]:
     try:
-        text = path.read_text(encoding="utf-8")
+        # Any package may have one that is no UTF-8: what it says to others must not end what is said to us.
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
     section = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from kagglekit.pipeline import Request, execute
 from kagglekit.plugins import blaming
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
 from kagglekit.runs.identity import code_version, identity, manifest, source_hashes, training_identity
+from kagglekit.runs.kinds import KnownResult, WholeValidated
 from kagglekit.runs.ledger import Ledger
 from kagglekit.samples import is_drawn
 from kagglekit.trainings import take_over
@@ -39,10 +42,11 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
         request.seen["run"] = folder.name
         ledger = Ledger(folders.home())
         if request.only_validation and (folder / folders.VALIDATED).exists():
-            return folder, folders.read_json(folder / folders.VALIDATED), False
+            return folder, records.read(folder / folders.VALIDATED, WholeValidated), False
         if folders.is_done(folder):
             result = known_result(request, dataset, folder)
-            ledger.record(folder)  # a run killed right after its result was written is not in it yet
+            # A run killed right after its result was written is not in it yet.
+            ledger.record(folder, needed=False)
             return folder, result, False
         folder.mkdir(parents=True, exist_ok=True)
         remove_unfinished(folder)
@@ -57,21 +61,38 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
                 progress.say(f"run {known} trained the same network; its checkpoints are taken over")
             folders.write_json(folder / folders.MANIFEST, {**record, **asked, "training": training})
         ledger.record(folder)
-        with progress.logged(folder / "log.txt"), blaming(solution.plugins):
-            result = execute(request, dataset, mark, folder, started)
+        try:
+            with progress.logged(folder / "log.txt"), blaming(solution.plugins):
+                result = execute(request, dataset, mark, folder, started)
+        except KagglekitError:
+            forget_refused(folder)
+            raise
         ledger.record(folder)
         return folder, result, True
+
+
+def forget_refused(folder: Path) -> None:
+    """Remove the folder of a run that was refused before it trained anything: there is nothing to go on with.
+
+    It would be listed as interrupted for ever, and what refused it was told.
+    """
+    if not any(folder.rglob("*.safetensors")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def known_result(request: Request, dataset: Dataset, folder: Path) -> dict[str, Any]:
     """The result of a finished run; its submission is scored now if the truth of the test part came since."""
     from kagglekit.predict.submission import score_file
 
-    result = folders.read_json(folder / folders.RESULT)
+    result = records.read(folder / folders.RESULT, KnownResult, "--again runs it anew")
     if dataset.answers and (result["test"] or {}).get("count") != len(dataset.answers):
         test = score_file(folder / result["submission"]["file"], dataset, request.solution.competition.metric)
         result["test"] = dataclasses.asdict(test) if test else None
-        folders.write_json(folder / folders.RESULT, result)
+        try:
+            folders.write_json(folder / folders.RESULT, result)
+        except OSError as error:
+            if not folders.is_read_only(error):
+                raise
         progress.say("the submission of this run is scored against a truth that was not there before")
     if "could not be fetched" in result["weights"]:
         progress.say(f"note: this run began with {result['weights']}; --again tries once more")

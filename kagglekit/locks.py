@@ -20,7 +20,8 @@ def alone(place: str, does: str) -> Iterator[None]:
 
     locks = cache() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"{hashlib.blake2b(place.encode(), digest_size=8).hexdigest()}.lock")
+    name = hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()  # paths hold any bytes
+    lock = FileLock(locks / f"{name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

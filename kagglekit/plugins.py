@@ -1,7 +1,8 @@
 """Finding plugins: entry points of the group `kagglekit`, each loaded behind a guard and verified before use.
 
-pluggy ignores a misspelled hook, never passes an argument that has a default, and leaves a plugin half registered when
-its verification fails; `verify` refuses all three before pluggy sees the plugin.
+pluggy ignores a misspelled hook, takes a misspelled argument that has a default for nothing (so that its default always
+counts; before 1.7 also of one that is spelled right), and leaves a plugin half registered when its verification fails;
+`verify` refuses all three before pluggy sees the plugin.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from types import ModuleType
 from kagglekit import hookspecs
 from kagglekit.entrypoints import entry_points
 from kagglekit.errors import KagglekitError, PluginError, UsageError, did_you_mean
+from kagglekit.guards import interrupts, printing_to_stderr
 from kagglekit.types import Competition
 
 GROUP = "kagglekit"
@@ -79,18 +81,29 @@ class Registry:
 
 
 def discover() -> Registry:
-    """Load every plugin that `KAGGLEKIT_PLUGINS` allows; a broken one is kept as `Broken` and stops nothing else."""
+    """Load every plugin that `KAGGLEKIT_PLUGINS` allows; a broken one is kept as `Broken` and stops nothing else.
+
+    Raises UsageError where that names a plugin that is not installed.
+    """
     wanted = os.environ.get("KAGGLEKIT_PLUGINS")
     names = None if wanted is None else {n.strip() for n in wanted.split(",") if n.strip()}
-    found = []
-    for point in sorted(entry_points(GROUP)):
-        if names is None or point.name in names:
-            found.append((point.name, f"{point.distribution} {point.version}", point.load))
-    return build(found)
+    points = sorted(entry_points(GROUP))
+    if unknown := sorted((names or set()) - {point.name for point in points}):
+        raise UsageError(
+            f"KAGGLEKIT_PLUGINS: no installed plugin is named {unknown[0]}"
+            f"{did_you_mean(unknown[0], {point.name for point in points})}"
+        )
+    chosen = [point for point in points if names is None or point.name in names]
+    return build((point.name, f"{point.distribution} {point.version}", point.load) for point in chosen)
 
 
 def build(found: Iterable[tuple[str, str, object]]) -> Registry:
     """A Registry from (name, source, loader) in the order given; tests call it with loaders of their own."""
+    with printing_to_stderr(), interrupts() as pressed:
+        return _build(found, pressed)
+
+
+def _build(found: Iterable[tuple[str, str, object]], pressed: list[bool]) -> Registry:
     plugins: dict[str, Plugin] = {}
     broken: dict[str, Broken] = {}
     competitions: dict[str, tuple[Plugin, Competition]] = {}
@@ -109,7 +122,9 @@ def build(found: Iterable[tuple[str, str, object]]) -> Registry:
             offered = list(_competitions(plugin)), list(_techniques(plugin))
             _refuse_clashes(plugin, offered[0], competitions, "competition")
             _refuse_clashes(plugin, offered[1], techniques, "technique")
-        except (Exception, SystemExit) as error:  # a plugin may do anything at import, even leave the program
+        except BaseException as error:  # a plugin may raise anything at import, even what ends programs
+            if pressed and isinstance(error, KeyboardInterrupt):
+                raise
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             broken[name] = Broken(name, source, reason, _traceback())
             continue
@@ -156,8 +171,8 @@ def verify(plugin: object) -> None:
                 continue
             if parameter.default is not parameter.empty:
                 raise PluginError(
-                    f"{name}(): argument {parameter.name} has a default, so it would never be passed; remove the "
-                    "default"
+                    f"{name}(): argument {parameter.name} has a default, so a misspelled name would count for it; "
+                    "remove the default"
                 )
             if parameter.name not in known:
                 raise PluginError(
@@ -243,7 +258,7 @@ def blaming(plugins: Iterable[Plugin], doing: str = "") -> Iterator[None]:
         yield
     except (KagglekitError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit() in a hook would end the command without a word
         guilty = blame(error, plugins)
         if guilty is None:
             raise

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from kagglekit.files import printable
+
 QUIET = 2.0  # seconds: what is done sooner is not worth a bar
 EVERY = 30.0  # seconds between two plain lines
 
@@ -32,10 +34,10 @@ class Console:
     def say(self, text: str) -> None:
         """One line of news."""
         if not self.quiet:
-            print(text, file=self.stream, flush=True)
+            print(printable(text), file=self.stream, flush=True)
         if self.log is not None:
             with self.log.open("a", encoding="utf-8") as log:
-                log.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+                log.write(f"{time.strftime('%H:%M:%S')} {printable(text)}\n")
 
     def track(self, items: Iterable[Any], total: int | None = None, description: str = "") -> Iterator[Any]:
         """Yield the same items, showing how far along they are."""

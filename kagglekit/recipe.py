@@ -12,18 +12,44 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from kagglekit.errors import RecipeError, did_you_mean
+from kagglekit.parsing import TOO_DEEP, from_json, from_toml, lone_surrogates
 from kagglekit.types import Competition
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Frozen(BaseModel):
-    """Frozen, unknown keys refused, no silent NaN."""
+    """Frozen, unknown keys refused, no silent NaN, no truth value taken for a number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        return refuse_truth_values(value, cls.model_fields[info.field_name].annotation)
+
+
+def refuse_truth_values(value: Any, wanted: Any) -> Any:
+    """The value; raises ValueError for true or false, in lists and tables too, where the type `wanted` names no bool.
+
+    Pydantic would take them for 1 and 0.
+    """
+    if any(word in str(wanted) for word in ("bool", "Any", __name__)):  # what is defined here looks after itself
+        return value
+    level = [value]
+    while level:
+        if any(isinstance(one, bool) for one in level):
+            raise ValueError("true and false are no numbers and no text")
+        level = [
+            inner
+            for one in level
+            if isinstance(one, Mapping | list | tuple)
+            for inner in (one.values() if isinstance(one, Mapping) else one)
+        ]
+    return value
 
 
 class Fidelity(Frozen):
@@ -95,11 +121,9 @@ def digest(value: Any) -> str:
 
 def load(path: Path) -> dict[str, Any]:
     """The layer that a .toml or .json recipe file makes; raises RecipeError with the place of a syntax error."""
-    import tomllib
-
     try:
         text = Path(path).read_text(encoding="utf-8")
-        layer = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
+        layer = from_json(text) if Path(path).suffix == ".json" else from_toml(text)
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {path}: cannot be read: {error}; give a .toml or .json file") from error
     except ValueError as error:
@@ -122,15 +146,22 @@ def flatten(layer: Mapping[str, Any]) -> dict[str, Any]:
 
 def parse_override(text: str) -> tuple[str, Any]:
     """`key=value` from the command line; the value is read as TOML where it is TOML, else as text."""
-    import tomllib
-
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"-o {text}: expected key=value, for example -o lr=3e-4")
     try:
-        return key.strip(), tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
+        found = from_toml(f"v = {value}")
+    except ValueError as error:
+        if TOO_DEEP in str(error):
+            raise RecipeError(f"-o {key.strip()}: its value {TOO_DEEP}") from None
         return key.strip(), value.strip()
+    try:  # within brackets there is room for one value and no more: no further line, no comment
+        [one] = from_toml(f"v = [{value}]")["v"]
+    except ValueError:
+        one = None
+    if repr(found) != repr({"v": one}):  # by their texts, for NaN is unlike itself
+        raise RecipeError(f"-o {text!r}: holds more than one value; give each setting an -o of its own")
+    return key.strip(), one
 
 
 def compose(
@@ -169,6 +200,8 @@ def layers_of(competition: Competition, preset: str) -> list[tuple[str, Mapping[
 
 def validate(tree: Mapping[str, Any]) -> Recipe:
     """A Recipe from nested values; raises RecipeError that names the key, the fault and the value."""
+    if odd := lone_surrogates(dict(tree)):
+        raise RecipeError(f"recipe: {odd!r} is no text: it holds half of a character, or bytes that are no UTF-8")
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:

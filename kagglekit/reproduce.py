@@ -19,7 +19,9 @@ from kagglekit.pipeline import Request, folds_of
 from kagglekit.plugins import Registry
 from kagglekit.recipe import validate
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
 from kagglekit.runs.identity import hardware, source_hashes, versions
+from kagglekit.runs.kinds import Manifest, Result, WholeManifest, WholeResult, WholeValidated
 from kagglekit.solution import Solution, resolve
 
 SEEDS = 3  # fewest runs that a band can be made of
@@ -68,9 +70,9 @@ class Claim:
     """What a finished run says of itself."""
 
     folder: Path
-    manifest: Mapping[str, Any]
-    result: Mapping[str, Any]
-    validated: Mapping[str, Any]
+    manifest: WholeManifest
+    result: WholeResult
+    validated: WholeValidated
 
     @property
     def score(self) -> float:
@@ -82,12 +84,15 @@ def claim_of(folder: Path) -> Claim:
     """The claim of a finished run; raises RunError for one that is not finished, or too old to be checked."""
     if not folders.is_done(folder):
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
-    found = [folders.read_json(folder / name) for name in (folders.MANIFEST, folders.RESULT, folders.VALIDATED)]
-    if "recipe" not in found[0] or not (folder / folders.FOLDS).exists():
+    if "recipe" not in records.manifest(folder) or not (folder / folders.FOLDS).exists():
         raise RunError(
             f"run {folder.name} was made by an older version, which kept too little to be checked; run it anew"
         )
-    return Claim(folder, *found)
+    kinds = {folders.MANIFEST: WholeManifest, folders.RESULT: WholeResult, folders.VALIDATED: WholeValidated}
+    claim = Claim(folder, *(records.read(folder / name, kind) for name, kind in kinds.items()))
+    if len(claim.validated["pictures"]) != len(claim.validated["scores"]):
+        raise RunError(f"{folder / folders.VALIDATED}: damaged: not one score for each picture; run it anew")
+    return claim
 
 
 def reproduce(registry: Registry, folder: Path, place: Path | None = None, exact: bool = True) -> Verdict:
@@ -120,11 +125,12 @@ def differences(claim: Claim, solution: Solution, place: Path) -> Iterator[Diffe
     yield from recipe_differences(claim)
     dataset = solution.dataset(place)
     now = hash_tree(place, dataset.files, folders.cache(), progress.track)
-    yield from _named("data", folders.read_hashes(claim.folder / folders.DATA), now, "file")
+    shown = {folders.shown_name(name): content for name, content in now.items()}
+    yield from _named("data", folders.read_hashes(claim.folder / folders.DATA), shown, "file")
     from kagglekit.data.fingerprint import root_of
 
     folds = folds_of(prepare(solution, dataset, root_of(now), test=False))
-    yield from fold_differences(folders.read_json(claim.folder / folders.FOLDS), folds)
+    yield from fold_differences(records.folds(claim.folder), folds)
     yield from _named("code", folders.read_hashes(claim.folder / folders.CODE), source_hashes(solution), "source")
     then, here = claim.manifest["versions"], versions()
     for name in sorted(then.keys() | here.keys()):
@@ -196,7 +202,7 @@ def _again(claim: Claim, solution: Solution, place: Path, found: Sequence[Differ
         folder, result, _ = run(
             Request(solution, place, claim.manifest.get("fidelity", ""), "kk reproduce", again=True)
         )
-    now = folders.read_json(folder / folders.VALIDATED)
+    now = records.read(folder / folders.VALIDATED, WholeValidated)
     verdict = Verdict(True, "", found, claim.score, result["validation"]["value"], run=folder.name)
     if now["members"] == claim.validated["members"]:
         if verdict.reached != claim.score:
@@ -247,13 +253,13 @@ def seed_scores(claim: Claim) -> dict[int, float]:
     """Validation scores, by seed, of finished runs that differ from a run in nothing but the seed."""
     wanted = {**claim.manifest["recipe"], "seed": None}
     scores = {}
-    for path in claim.folder.parent.glob(f"*/{folders.MANIFEST}"):
-        if not folders.is_done(path.parent):
-            continue
-        manifest = folders.read_json(path)
+    done = (p for p in claim.folder.parent.glob(f"*/{folders.MANIFEST}") if folders.is_done(p.parent))
+    for path, manifest in records.sound(done, Manifest):
         same = {**manifest.get("recipe", {}), "seed": None} == wanted
-        if same and manifest["data_fingerprint"] == claim.manifest["data_fingerprint"]:
-            scores[manifest["recipe"]["seed"]] = folders.read_json(path.parent / folders.RESULT)["validation"]["value"]
+        if same and manifest.get("data_fingerprint") == claim.manifest["data_fingerprint"]:
+            for _, result in records.sound([path.with_name(folders.RESULT)], Result):
+                if result["validation"]:
+                    scores[manifest["recipe"].get("seed", 0)] = result["validation"]["value"]
     return dict(sorted(scores.items()))
 
 

@@ -237,12 +237,16 @@ def make_technique(kind: type, settings: Mapping[str, Any]) -> Any:
 def _typed(kind: type, settings: Mapping[str, Any], who: str) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
-    from kagglekit.recipe import explain
+    from kagglekit.recipe import explain, refuse_truth_values
 
-    known = [field.name for field in dataclasses.fields(kind) if field.init]
+    known = {field.name: field.type for field in dataclasses.fields(kind) if field.init}
     for key, value in settings.items():
         if key not in known:
             raise RecipeError(f"{who}.{key} is not a setting{did_you_mean(key, known)}")
+        try:
+            refuse_truth_values(value, known[key])
+        except ValueError as error:
+            raise RecipeError(f"{who}: {key}: {error} (got {value!r})") from error
         if isinstance(value, float) and not math.isfinite(value):
             raise RecipeError(f"{who}: {key}: Input should be a finite number (got {value})")
     try:

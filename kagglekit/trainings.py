@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from kagglekit.data.prepare import EVERYTHING
 from kagglekit.errors import KagglekitError
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.kinds import Trained, WholeValidated
 from kagglekit.train.checkpoint import epoch_path
 from kagglekit.types import Member
 
@@ -36,14 +38,14 @@ def take_over(folder: Path, training: str) -> str:
     for path in sorted(folder.parent.glob(f"*/{folders.MANIFEST}")):
         donor = path.parent
         try:
-            if donor == folder or folders.read_json(path).get("training") != training:
+            if donor == folder or records.manifest(donor).get("training") != training:
                 continue
             if not (donor / folders.VALIDATED).exists():
                 continue
-            record = folders.read_json(donor / folders.VALIDATED)
+            record = records.read(donor / folders.VALIDATED, WholeValidated)
             for member in members_of(donor, record["history"], 0):
                 _link(member.path, folder / member.path.relative_to(donor))
-        except (KagglekitError, OSError, KeyError, TypeError):  # damaged, or going away now: not this run's matter
+        except (KagglekitError, OSError):  # damaged, or going away now: not this run's matter
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
             continue
         seen = {name: value for name, value in record.get("seen", {}).items() if name not in ("run", "trained")}
@@ -59,9 +61,9 @@ def taken_over(folder: Path) -> Training | None:
     if not path.exists():
         return None
     try:
-        found = Training(**folders.read_json(path))
+        found = Training(**{name: records.read(path, Trained)[name] for name in Training._fields})
         members_of(folder, found.history, 0)
-    except (KagglekitError, OSError, KeyError, TypeError):  # damaged, or incomplete: it trains itself
+    except (KagglekitError, OSError):  # damaged, or incomplete: it trains itself
         return None
     return found
 

@@ -5,7 +5,11 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from kagglekit import Competition, Dataset, Sample, hookimpl
 from kagglekit import plugins as plugins_module
@@ -137,6 +141,28 @@ def kk(tmp_path: Path, *arguments: str, **changes: str) -> subprocess.CompletedP
         text=True,
         timeout=400,
     )
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Inside the block nothing below `folder` can be written; skips the test where that cannot be had."""
+    if os.geteuid():
+        paths = [p for p in (folder, *folder.rglob("*")) if p.is_dir()]
+        for path in paths:
+            path.chmod(0o555)
+        try:
+            yield
+        finally:
+            for path in paths:
+                path.chmod(0o755)
+        return
+    mounts = (["mount", "--bind", folder, folder], ["mount", "-o", "remount,ro,bind", folder])  # root writes anywhere
+    if any(subprocess.run(mount, capture_output=True).returncode for mount in mounts):
+        pytest.skip("nothing can be made read-only here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def write_plugin(folder: Path, name: str, source: str, version: str = "1.0", module_name: str = "") -> Path:

@@ -3,6 +3,8 @@
 import io
 import json
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -14,17 +16,22 @@ from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.plugins import discover
 from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
-from tests.helpers import run_folder
+from tests.helpers import ROOT, run_folder
 from tests.search.world import at_hand
 
 
 @pytest.fixture
 def finished(tmp_path) -> Path:
     """A run folder with made-up weights of two members."""
-    folder = run_folder(tmp_path, "toy", "0" * 12)
+    folder = run_folder(tmp_path, "0" * 12)
     result = folders.read_json(folder / folders.RESULT)
     result["members"] = [{"file": f"checkpoints/epoch-00{i}.safetensors", "epoch": i, "fold": 0, "weight": 0.5}
                          for i in range(2)]  # fmt: skip
+    result |= {
+        "views": [{"name": "identity", "weight": 1.0}],
+        "pictures": {"channels": 3, "depth": "uint8", "tiling": None},
+        "postprocess": {"name": "Plain", "settings": {}},
+    }
     folders.write_json(folder / folders.RESULT, result)
     (folder / folders.RECIPE).write_text('competition = "toy"\n')
     (folder / "checkpoints").mkdir(exist_ok=True)
@@ -208,6 +215,59 @@ def test_a_record_whose_competition_is_no_plain_name_is_refused(finished, tmp_pa
     with pytest.raises(DataError, match=r"its record is damaged: .*is no plain name"):
         bundle.unpack(path)
     assert not list((folders.home() / "bundles").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"members": []}, "members: nobody predicts"),
+        ({"members": [{"file": "a\0b", "epoch": 0, "fold": 0, "weight": 1.0}]}, "is no file of this run"),
+        ({"members": [{"file": "a" * 5000, "epoch": 0, "fold": 0, "weight": 1.0}]}, "is no file of this run"),
+        (
+            {"members": [{"file": 7, "epoch": 0, "fold": 0, "weight": 1.0}]},
+            r"members\[0\]\.file: expected str, got int",
+        ),
+        ({"members": "all"}, "members: expected array, got str"),
+        ({"views": [{}]}, r"views\[0\]: object missing required field name"),
+        ({"pictures": None}, "pictures: expected object, got null"),
+        ({"pictures": {"channels": True, "depth": "uint8", "tiling": None}}, "channels: expected int, got bool"),
+        ({"seconds": {}}, "seconds: total is missing"),
+        ({"validation": {"value": "0.5"}}, "validation.value: expected float, got str"),
+        ({"deep": json.loads("[" * 900 + "]" * 900)}, "nested more than 64 levels"),
+    ],
+)
+def test_a_record_of_wrong_types_is_refused_with_its_key(finished, tmp_path, changes, fault):
+    path = tmp_path / "bad.kkbundle"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (folders.RECIPE, folders.MANIFEST, "checkpoints/epoch-000.safetensors"):
+            archive.write(finished / name, name)
+        archive.writestr(folders.RESULT, json.dumps(folders.read_json(finished / folders.RESULT) | changes))
+    with pytest.raises(DataError, match=rf"bad\.kkbundle: its record is damaged: .*{fault}"):
+        bundle.unpack(path)
+    assert not list((folders.home() / "bundles").glob("*"))
+
+
+def test_a_record_of_another_competition_than_its_recipe_is_refused(finished, tmp_path):
+    path = tmp_path / "bad.kkbundle"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (folders.RECIPE, folders.RESULT):
+            archive.write(finished / name, name)
+        manifest = folders.read_json(finished / folders.MANIFEST) | {"competition": "other"}
+        archive.writestr(folders.MANIFEST, json.dumps(manifest))
+    with pytest.raises(DataError, match=r"manifest\.json: says competition other, recipe\.toml beside it says toy"):
+        bundle.unpack(path)
+
+
+def test_what_a_killed_process_left_is_gone_when_a_bundle_is_unpacked_or_packed_next(finished, tmp_path):
+    path = bundle.pack(finished, tmp_path / "one.kkbundle")
+    kill = "import os, sys; from pathlib import Path; from kagglekit.files import unfinished\n"
+    kill += "with unfinished(Path(sys.argv[1]), folder=sys.argv[2] == 'folder'):\n    os.kill(os.getpid(), 9)\n"
+    for place, kind in ((folders.home() / "bundles" / "x", "folder"), (tmp_path / "two" / "two.kkbundle", "file")):
+        subprocess.run([sys.executable, "-c", kill, str(place), kind], cwd=ROOT, check=False)
+        assert len(list(place.parent.glob(".*.part"))) == 1
+    assert folders.is_done(bundle.unpack(path))
+    bundle.pack(finished, tmp_path / "two" / "two.kkbundle")
+    assert list(tmp_path.rglob("*.part")) == [] and list(folders.home().rglob("*.part")) == []
 
 
 @pytest.mark.parametrize("kept", [folders.MANIFEST, folders.RESULT])

@@ -23,6 +23,7 @@ from kagglekit.export import to_mlflow, to_tensorboard
 from kagglekit.export.records import _curves, chosen, record_of, records_of
 from kagglekit.pipeline import name_of, write_history
 from kagglekit.recipe import compose
+from kagglekit.runs.records import history as history_of
 from kagglekit.types import untracked
 from tests.helpers import run_folder
 
@@ -106,7 +107,7 @@ def test_times_of_folds_rise_over_the_whole_run_and_end_with_its_last_epoch(seco
     ]
     with tempfile.TemporaryDirectory() as place:
         write_history(Path(place), rows)
-        curves = _curves(Path(place) / "history.csv", START)
+        curves = _curves(history_of(Path(place)), START)
     times = [time for fold in range(len(seconds)) for _, _, time in curves[f"fold-{fold}/lr"]]
     assert times == sorted(times) and times[-1] == pytest.approx(START + sum(map(sum, seconds)))
     assert len(times) == sum(map(len, seconds))
@@ -125,7 +126,7 @@ def test_curves_are_those_that_the_run_wrote_down_to_the_last_bit(rows):
     with tempfile.TemporaryDirectory() as place:
         history = [{"epoch": epoch, **row} for epoch, row in enumerate(rows)]
         write_history(Path(place), history)
-        curves = _curves(Path(place) / "history.csv", START)
+        curves = _curves(history_of(Path(place)), START)
     for name in ("train_loss", "valid_loss", "lr"):
         points = [(row["epoch"], row[name]) for row in history if row[name] is not None]
         assert [point[:2] for point in curves.get(name, [])] == points
@@ -187,7 +188,7 @@ def test_what_cannot_be_exported_is_refused_or_left_out_with_a_reason(home):
     good, bad = ran(home), ran(home, "b" * 12, started="yesterday")
     records, faults = records_of([good, bad], strict=False)
     assert [one.name for one in records] == [f"toy/{'a' * 12}"] and len(faults) == 1 and "damaged" in faults[0]
-    with pytest.raises(RunError, match=f"run {'b' * 12}: damaged"):
+    with pytest.raises(RunError, match=rf"{'b' * 12}.manifest\.json: damaged: started"):
         records_of([good, bad], strict=True)
 
 

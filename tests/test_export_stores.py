@@ -1,8 +1,10 @@
 """Stores that several people share: nobody's run is lost, nothing is written elsewhere, no secret is shown."""
 
+import errno
 import json
 import os
-import time
+import shutil
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import Mock
@@ -12,10 +14,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kagglekit import files
 from kagglekit.cli import kk
 from kagglekit.errors import RunError, UsageError
 from kagglekit.export import to_mlflow, to_tensorboard
 from kagglekit.export.records import chosen, record_of, records_of
+from kagglekit.files import unfinished
 from kagglekit.runs import folder as folders
 from kagglekit.types import untracked
 from tests.helpers import kk as kk_process
@@ -142,14 +146,61 @@ def test_a_log_that_came_while_another_persons_was_written_stays(home, tmp_path,
     assert sorted(keys) == sorted(record_of(one).key for one in (ada, bob))
 
 
-def test_what_killed_exports_left_is_removed_when_nobody_can_be_at_it_any_more(tmp_path):
-    old, young, foreign = (tmp_path / f".{name}.part" for name in ("logs.0123abcd", "logs.0123abce", "mine.0123abcd"))
-    for folder in (old, young, foreign):
+def test_what_killed_exports_left_is_removed_when_nobody_can_be_at_it_any_more(home, tmp_path):
+    pytest.importorskip("tensorboard")
+    left, foreign = (tmp_path / f".{name}.part" for name in ("logs.0123abcd", "mine.0123abcd"))
+    for folder in (left, foreign):
         folder.mkdir()
-    for folder in (old, foreign):
-        os.utime(folder, (time.time() - 2 * 24 * 3600,) * 2)
-    assert to_tensorboard._workplace(tmp_path / "logs") == tmp_path
-    assert not old.exists() and young.exists() and foreign.exists()
+    with unfinished(tmp_path / "logs", folder=True) as young:  # of a process that lives
+        files._tidied.clear()
+        assert to_tensorboard.export([record_of(ran(home))], tmp_path / "logs", untracked) == 1
+        assert not left.exists() and young.exists() and foreign.exists()
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "runs") == [".mine.0123abcd.part", "logs"]
+
+
+def test_a_disk_that_is_full_is_named_and_tensorboard_prints_no_traceback(home, tmp_path, monkeypatch, capfd):
+    pytest.importorskip("tensorboard")
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RecordWriter, "write", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        to_tensorboard.export([record_of(ran(home))], tmp_path / "logs", untracked)
+    assert caught.value.filename == str(tmp_path) and "Traceback" not in capfd.readouterr().err
+    assert list(tmp_path.rglob("*.part")) == [] and not (tmp_path / "logs" / "toy").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["empty", "some tables", "half way", "another's"])
+def test_a_database_that_mlflow_did_not_end_making_is_made_anew(home, tmp_path, state):
+    pytest.importorskip("mlflow")
+    store = tmp_path / f"{state}.db"  # MLflow keeps what it opened by name
+    uri = to_mlflow.store_of(str(store))
+    if state in ("some tables", "half way"):
+        made = tmp_path / f"made of {state}.db"
+        to_mlflow.export([], to_mlflow.store_of(str(made)), untracked)
+        shutil.copy(made, store)
+        with sqlite3.connect(store) as connection:
+            if state == "some tables":
+                connection.execute("drop table alembic_version")
+            else:  # in the middle of its steps: the number of an early one, the tables of the last
+                connection.execute("update alembic_version set version_num = '451aebb31d03'")
+        connection.close()
+    elif state == "empty":
+        store.touch()
+    else:
+        with sqlite3.connect(store) as connection:
+            connection.execute("create table mine (a)")
+        connection.close()
+    record = record_of(ran(home))
+    assert [to_mlflow.export([record], uri, untracked) for _ in range(2)] == [1, 0]
+    assert [p.name for p in tmp_path.iterdir() if "part" in p.name or "journal" in p.name] == []
+    if state == "another's":
+        with sqlite3.connect(store) as connection:
+            assert connection.execute("select count(*) from mine").fetchone() == (0,)
+        connection.close()
 
 
 def test_logs_are_begun_within_their_folder_where_nothing_can_be_written_beside_it(tmp_path, monkeypatch):

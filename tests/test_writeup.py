@@ -9,11 +9,13 @@ import pytest
 from kagglekit.errors import RunError, UsageError
 from kagglekit.plugins import discover
 from kagglekit.runs import folder as folders
+from kagglekit.runs.ledger import Ledger
 from kagglekit.writeup.facts import gather, stale
 from kagglekit.writeup.pictures import pictures_of
 from kagglekit.writeup.words import WORDS
 from kagglekit.writeup.write import check, write_up
 from tests.browser import faults, look_at, open_browser
+from tests.helpers import read_only
 from tests.report.test_run_page import HOSTILE, Page
 from tests.search.world import at_hand
 from tests.test_reproduce import edit, trained
@@ -127,6 +129,60 @@ def test_an_ablation_on_the_same_data_says_what_techniques_are_worth(run, tmp_pa
     (effect,) = result["effects"]
     assert f"{effect['left_out']['value']:+.4f}" in text and result["name"] in text
     assert "within noise" in Page(page).text or "helps" in Page(page).text or "hurts" in Page(page).text
+
+
+DAMAGE = ["{}", "[]", '{"name": ', '{"a":' * 3000, '{"effects": 5, "seeds": "x"}', b"\xff"]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=range(len(DAMAGE)))
+def test_damaged_folders_of_somebody_else_are_named_and_passed_over(run, capsys, damage):
+    damage = damage if isinstance(damage, bytes) else damage.encode()
+    for place, names in {
+        "ablations/theirs": ("ablation.json", folders.RESULT),
+        "searches/theirs": ("search.json", folders.RESULT),
+        f"{run.parent.name}/{'f' * 12}": (folders.MANIFEST, folders.RESULT),
+    }.items():
+        (folders.home() / place).mkdir(parents=True)
+        for name in names:
+            (folders.home() / place / name).write_bytes(damage)
+    written(run)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.endswith("(passed over)")]
+    for name in ("ablations/theirs/ablation.json", "searches/theirs/result.json", f"{'f' * 12}/manifest.json"):
+        assert [name in line for line in lines].count(True) == 1
+    from kagglekit.claims import offers
+
+    capsys.readouterr()
+    assert [one["competition"] for one in offers(discover())] == ["discs"]
+    assert Ledger(folders.home()).rebuild() == 1
+    assert "f/manifest.json: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "text", "fault"), [
+    ("notes.md", b"\xbe\xc8\xb3\xe7", r"notes\.md: is no UTF-8 text .*; save it as UTF-8"),
+    ("result.json", b"{}", r"result\.json: damaged: object missing required field"),
+    ("manifest.json", b"{}", r"manifest\.json: competition None is no plain name"),
+    ("validated.json", b"[]", r"validated\.json: damaged: holds list"),
+])  # fmt: skip
+def test_damage_of_the_run_itself_is_a_sentence(run, name, text, fault):
+    (run / name).write_bytes(text)
+    with pytest.raises(RunError, match=fault):
+        write_up(discover(), run)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "", '{"lang": "en", "facts": []}', "[" * 3000])
+def test_a_damaged_write_up_says_how_to_make_it_anew(run, text):
+    (run / "writeup.json").write_text(text)
+    with pytest.raises(RunError, match=r"writeup\.json: damaged: "):
+        check(discover(), run)
+
+
+def test_a_write_up_of_a_run_that_cannot_be_written_goes_elsewhere(run, tmp_path, capsys):
+    with read_only(folders.home()):
+        paths = write_up(discover(), run, "en", tmp_path / "out")
+        assert "cannot be written, so that `kk writeup --check` will not know" in capsys.readouterr().err
+        assert Path(paths["html"]).stat().st_size > 1000
+        with pytest.raises(OSError):
+            write_up(discover(), run, "en")
 
 
 def test_a_run_without_a_write_up_or_not_finished_says_so(run):

@@ -6,14 +6,18 @@ failed, 2 asked wrongly, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import click
 
 from kagglekit import __version__
 from kagglekit.errors import KagglekitError, did_you_mean
+from kagglekit.guards import loaded
 
 # verb -> module below kagglekit.cli (the function has the verb's name), and the line that `kk --help` shows
 VERBS = {
@@ -42,6 +46,9 @@ VERBS = {
     "check": ("check", "Check that a plugin keeps every law of the conformance kit."),
     "doctor": ("doctor", "Show versions, devices, memory, weights at hand, broken plugins."),
 }
+# what writes below the runs or the cache
+WORKING = ("eda", "run", "tune", "ablate", "clean", "blend", "predict", "reproduce", "compare", "data", "runs", "board",
+           "export")  # fmt: skip
 
 
 class LazyGroup(click.Group):
@@ -71,11 +78,16 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kk")
-def kk():
+@click.pass_context
+def kk(ctx):
     """Run, tune, take apart and write up solutions of image-segmentation competitions.
 
     Start with `kk list`, then `kk run ID`: without data a competition draws its own.
     """
+    if ctx.invoked_subcommand in WORKING:
+        from kagglekit.runs.folder import check_places
+
+        check_places()
 
 
 def main() -> None:
@@ -85,7 +97,9 @@ def main() -> None:
     # Spinning less costs nothing measurable on a free machine. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
-        code = kk.main(prog_name="kk", standalone_mode=False)
+        loaded()
+        with streams(sys.argv[1:]):
+            code = kk.main(prog_name="kk", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -101,8 +115,7 @@ def main() -> None:
         sys.stderr.close()  # the reader of a pipe left: nothing to say, nobody to say it to
         sys.exit(1)
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        fail(f"{place}{error.strerror or error}; check the folder, its rights and the free space", 1)
+        fail(f"{disk_words(error)}; check the folder, its rights and the free space", 1)
     except Exception as error:
         fail_unexpectedly(error)
 
@@ -116,11 +129,45 @@ def fail_unexpectedly(error: Exception) -> None:
     )
 
 
+@contextmanager
+def streams(arguments: list[str]) -> Iterator[None]:
+    """Let every name of a file be printed; with --json keep stdout for the document, whoever prints what meanwhile."""
+    from kagglekit.cli.common import apart_for_json
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    apart = "--json" in arguments and not {"-h", "--help"} & {*arguments}
+    with apart_for_json() if apart else nullcontext():
+        yield
+
+
+def disk_words(error: OSError) -> str:
+    """What the disk says, and of which file or folder; where it does not say which, the fullest that we write to."""
+    said = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename}: {said}"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return said
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    from kagglekit.runs.folder import cache, home
+
+    places = [Path(place).absolute() for place in (home(), cache(), tempfile.gettempdir())]
+    there = [next(one for one in (place, *place.parents) if one.is_dir()) for place in places]
+    fullest = min(there, key=lambda place: shutil.disk_usage(place).free)
+    return f"{fullest}: {said}"
+
+
 def fail(message: str, code: int) -> None:
     """Print the message (and, when tracing, the traceback) and leave."""
+    from kagglekit.files import printable
+
     if os.environ.get("KAGGLEKIT_TRACE") and code != 130:
         import traceback
 
         traceback.print_exc()
-    print(f"kk: {message}", file=sys.stderr)
+    print(f"kk: {printable(message)}", file=sys.stderr)
     sys.exit(code)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -125,8 +127,36 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 
+_document: TextIO | None = None  # where the one JSON document goes, once it is kept apart from what is printed
+
+
+@contextmanager
+def apart_for_json() -> Iterator[None]:
+    """Inside the block what this process and its children print on stdout goes to stderr, but for `print_json`."""
+    global _document
+    try:
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # a process without one of the two
+        yield
+        return
+    try:
+        with open(os.dup(kept), "w", encoding="utf-8", newline="") as _document:  # noqa: PTH123 - of a descriptor
+            yield
+    finally:
+        _document = None
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     import json
 
-    click.echo(json.dumps(value, indent=1, default=str))
+    text = json.dumps(value, indent=1, default=str)
+    if _document is None:
+        click.echo(text)
+        return
+    _document.write(f"{text}\n")
+    _document.flush()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from kagglekit.errors import DataError, did_you_mean
+from kagglekit.files import printable
+from kagglekit.parsing import from_toml
 
 Action = Literal["keep", "drop", "relabel"]
 ACTIONS = get_args(Action)
 HEADER = ("competition", "data", "made", "command")
 FIELDS = ("sample", "action", "rule", "why", "who", "mask")
+ESCAPE = re.compile(r"\\x([89a-f][0-9a-f]|5c)")
 EXPLAINED = """\
 # What is to happen with labels. Edit the actions, then use this file.
 {use}# keep: use the label, whatever a rule says. drop: do not train on it. relabel: train on another mask, and name it:
@@ -54,7 +58,7 @@ class Decisions:
         """Text that `read` reads back to equal decisions."""
         import tomli_w
 
-        head = {name: getattr(self, name) for name in HEADER if getattr(self, name)}
+        head = {name: printable(getattr(self, name)) for name in HEADER if getattr(self, name)}
         use = f"#   {self.use}\n" if self.use else ""
         return "\n".join([EXPLAINED.format(use=use) + tomli_w.dumps(head), tables(self.decisions)]).rstrip("\n") + "\n"
 
@@ -70,7 +74,7 @@ class Decisions:
         """
         state = hashlib.blake2b(digest_size=8)
         for d in sorted(self.decisions, key=lambda d: d.sample):
-            state.update(f"{d.sample}\0{d.action}\0".encode())
+            state.update(f"{d.sample}\0{d.action}\0".encode("utf-8", "surrogatepass"))
             if d.action == "relabel":
                 state.update(b"signed\0" if d.who else b"")
                 state.update(_bytes(self.path, d.sample, self.path.parent / d.mask))
@@ -86,17 +90,25 @@ def tables(decisions: Iterable[Decision]) -> str:
     """The TOML text of some decisions, which may stand at the end of a file of others."""
     import tomli_w
 
-    rows = [{name: getattr(d, name) for name in FIELDS if getattr(d, name)} for d in decisions]
+    rows = [{name: _escaped(getattr(d, name)) for name in FIELDS if getattr(d, name)} for d in decisions]
     return "\n".join(f"[[decision]]\n{tomli_w.dumps(row)}" for row in rows)
+
+
+def _escaped(text: str) -> str:
+    """Text that TOML takes: bytes of a file's name that are no UTF-8 as `\\xb0`; `_unescaped` takes it back."""
+    text = text.replace("\\x", "\\x5cx")
+    return "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
+
+
+def _unescaped(text: str) -> str:
+    return ESCAPE.sub(lambda found: "\\" if found[1] == "5c" else chr(0xDC00 + int(found[1], 16)), text)
 
 
 def read(path: Path) -> Decisions:
     """The decisions of a TOML file; raises DataError naming the file, the fault and what to do."""
-    import tomllib
-
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = from_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"decisions {path}: no such file; `kk clean ID --data DIR` writes one") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -121,7 +133,7 @@ def read(path: Path) -> Decisions:
 def _decision(path: Path, number: int, row: Mapping[str, Any]) -> Decision:
     who = f"decisions {path}: decision {number}" + (f" ({row['sample']})" if row.get("sample") else "")
     _refuse_unknown(who, row, FIELDS, required=("sample", "action"))
-    one = Decision(**row)
+    one = Decision(**{name: _unescaped(value) for name, value in row.items()})
     if one.action not in ACTIONS:
         raise DataError(f"{who}: action {one.action!r} is not one of {', '.join(ACTIONS)}")
     if bool(one.mask) != (one.action == "relabel"):

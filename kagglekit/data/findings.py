@@ -49,8 +49,10 @@ def _place(solution: Solution, mark: str) -> Path:
 
 
 def _read(path: Path) -> list[Finding] | None:
-    """What was kept; None where there is nothing of use."""
+    """What was kept; None where there is nothing of use: it is found anew."""
+    import msgspec
+
     try:
-        return [Finding(**one | {"related": tuple(one["related"])}) for one in json.loads(path.read_text("utf-8"))]
-    except (OSError, ValueError, TypeError, KeyError):
+        return msgspec.convert(json.loads(path.read_bytes()), list[Finding], strict=True)
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError):
         return None

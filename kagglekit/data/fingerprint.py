@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from kagglekit.files import write_text
 from kagglekit.types import Track, untracked
 
 CHUNK = 1 << 20
+HASH = re.compile("[0-9a-f]{32}")
 
 
 def fingerprint(root: Path, files: Iterable[Path], cache: Path | None = None, track: Track = untracked) -> str:
@@ -28,7 +30,7 @@ def root_of(tree: Mapping[str, str]) -> str:
     """16 hex digits over names and the hashes of their contents."""
     state = hashlib.blake2b(digest_size=8)
     for name, content in sorted(tree.items()):
-        state.update(f"{name}\0{content}\n".encode())
+        state.update(f"{name}\0{content}\n".encode("utf-8", "surrogateescape"))  # names hold any bytes
     return state.hexdigest()
 
 
@@ -60,7 +62,7 @@ def hash_file(path: Path) -> str:
 
 
 def _name(root: Path) -> str:
-    return hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(os.fsencode(root.resolve()), digest_size=8).hexdigest()
 
 
 class _Memory:
@@ -71,9 +73,12 @@ class _Memory:
         self.seen: dict[str, list] = {}
         self.dirty = False
         if path and path.exists():
-            try:
-                self.seen = json.loads(path.read_text())
-            except ValueError:
+            import msgspec
+
+            try:  # somebody else's, or half of one: it is made anew
+                found = msgspec.convert(json.loads(path.read_bytes()), dict[str, tuple[int, int, str]])
+                self.seen = {name: list(one) for name, one in found.items() if HASH.fullmatch(one[2])}
+            except (OSError, ValueError, RecursionError, msgspec.ValidationError):
                 self.seen = {}
 
     def hash(self, path: Path) -> str:

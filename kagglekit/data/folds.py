@@ -99,5 +99,5 @@ def subset(samples: Sequence[Sample], fraction: float, seed: int) -> list[Sample
 
 def keyed(seed: int, purpose: str, name: str) -> float:
     """A number in [0, 1) that depends on its arguments alone."""
-    digest = hashlib.blake2b(f"{seed}\0{purpose}\0{name}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}\0{purpose}\0{name}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

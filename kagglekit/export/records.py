@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,10 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import KagglekitError, RunError, UsageError
+from kagglekit.files import printable
 from kagglekit.recipe import digest
 from kagglekit.reproduce import flat
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.kinds import Validated
 from kagglekit.runs.ledger import Ledger
+from kagglekit.runs.records import read
+from kagglekit.runs.search_kinds import SearchRuns
 from kagglekit.samples import was_drawn
 from kagglekit.trainings import name_of
 
@@ -75,7 +78,8 @@ def _of_search(search: Path) -> list[Path]:
     """The runs that a search's trials left, each once."""
     if not (search / folders.RESULT).is_file():
         raise RunError(f"search {search.name} has no result yet; go on with it by repeating its command")
-    result = folders.read_json(search / folders.RESULT)
+    result = read(search / folders.RESULT, SearchRuns)
+    folders.competition_of(result, search / folders.RESULT)
     names = [step["run"] for trial in result["trials"] for step in trial["steps"] if step.get("run")]
     below = folders.home() / result["competition"]
     found = [below / name for name in dict.fromkeys(names) if (below / name / folders.VALIDATED).is_file()]
@@ -86,15 +90,17 @@ def _of_search(search: Path) -> list[Path]:
 
 def record_of(folder: Path) -> Record:
     """What a run's files say; raises RunError for one that is neither finished nor a finished trial."""
-    manifest = folders.read_json(folder / folders.MANIFEST)
-    competition = folders.competition_of(manifest)
+    manifest = records.manifest(folder)
+    competition = manifest["competition"]
     done = folders.is_done(folder)
     if not done and not (folder / folders.VALIDATED).is_file():
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
-    result = folders.read_json(folder / (folders.RESULT if done else folders.VALIDATED))
-    started = datetime.fromisoformat(manifest["started"].replace("Z", "+00:00")).timestamp()
-    seconds = result["seconds"]
-    total = seconds["total"] if "total" in seconds else sum(seconds.values())
+    result = records.result(folder) if done else read(folder / folders.VALIDATED, Validated)
+    try:
+        started = datetime.fromisoformat(manifest["started"].replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise RunError(f"{folder / folders.MANIFEST}: damaged: started: {error}; run it anew with --again") from error
+    seconds, total = result["seconds"], records.seconds_of(result)
     final = _scores(result) | {f"seconds/{part}": float(value) for part, value in seconds.items()}
     final["seconds/total"] = float(total)
     if not all(map(math.isfinite, final.values())):
@@ -112,9 +118,9 @@ def record_of(folder: Path) -> Record:
         "code": manifest.get("code") or "",
         "command": manifest.get("command") or "",
     }
-    tags = {key: str(value) for key, value in tags.items()}
-    params = flat(manifest.get("recipe") or {})
-    curves = _curves(folder / "history.csv", started)
+    tags = {key: printable(value) for key, value in tags.items()}
+    params = {k: printable(v) if isinstance(v, str) else v for k, v in flat(manifest.get("recipe") or {}).items()}
+    curves = _curves(records.history(folder), started)
     return Record(folder, f"{competition}/{folder.name}", params, curves, final, tags, started, started + total)
 
 
@@ -128,35 +134,27 @@ def _scores(result: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _curves(path: Path, started: float) -> dict[str, list[tuple[int, float, float]]]:
+def _curves(history: list[dict[str, float]], started: float) -> dict[str, list[tuple[int, float, float]]]:
     """The columns of a history by name; with several folds, which are trained one after another, `fold-N/name`."""
     curves: dict[str, list[tuple[int, float, float]]] = {}
-    if not path.is_file():
-        return curves
     clock = started
-    for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
-        try:
-            epoch = int(row["epoch"])
-            clock += float(row.get("seconds") or 0)
-            values = {k: float(v) for k, v in row.items() if k not in AXES and v not in (None, "")}
-            prefix = f"{name_of(int(row['fold']))}/" if row.get("fold") else ""
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{path}: damaged: {error}") from error
-        for name, value in values.items():
-            if math.isfinite(value):
-                curves.setdefault(prefix + name, []).append((epoch, value, clock))
+    for row in history:
+        clock += row.get("seconds", 0.0)
+        prefix = f"{name_of(row['fold'])}/" if "fold" in row else ""
+        for name, value in row.items():
+            if name not in AXES and math.isfinite(value):
+                curves.setdefault(prefix + name, []).append((row["epoch"], value, clock))
     return curves
 
 
 def records_of(paths: Iterable[Path], strict: bool) -> tuple[list[Record], list[str]]:
     """Records, and what is wrong with the runs that have none; with `strict` the first fault is raised instead."""
-    records, faults = [], []
+    found, faults = [], []
     for path in paths:
         try:
-            records.append(record_of(path))
-        except (KagglekitError, LookupError, ValueError, TypeError, AttributeError, OverflowError, csv.Error) as error:
-            fault = error if isinstance(error, KagglekitError) else RunError(f"run {path.name}: damaged: {error!r}")
+            found.append(record_of(path))
+        except KagglekitError as error:
             if strict:
-                raise fault from error
-            faults.append(str(fault))
-    return records, faults
+                raise
+            faults.append(str(error))
+    return found, faults

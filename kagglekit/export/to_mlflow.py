@@ -8,12 +8,14 @@ import logging
 import os
 import re
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.export.records import Record
+from kagglekit.files import write_database
 from kagglekit.locks import alone
 from kagglekit.runs import folder as folders
 
@@ -69,6 +71,7 @@ def export(records: list[Record], uri: str, track) -> int:
     _check_file(uri)
     try:
         with alone(uri, f"writes to {shown(uri)}"):  # two that make a database break each other's
+            _make_database(uri)
             client = MlflowClient(tracking_uri=uri)
             return sum(_write(client, one) for one in track(records, len(records), "writing runs"))
     except KagglekitError:
@@ -91,6 +94,56 @@ def _check_file(uri: str) -> None:
             connection.execute("select count(*) from sqlite_master").fetchone()
     except (sqlite3.Error, OSError) as error:
         raise RunError(f"{uri}: {error}; check the folder and its rights, or name another one with -o") from error
+
+
+def _make_database(uri: str) -> None:
+    """Let MLflow make a new database beside its place, and move it there whole.
+
+    It makes tables in many steps, and one that was killed in between can never be used again. A database that no run
+    was ever written to is made anew if it is such a one.
+    """
+    path = _database(uri)
+    if path is None or (path.exists() and not _is_half_made(path)):
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    def fill(temporary: Path) -> None:
+        store = SqlAlchemyStore(f"sqlite:///{temporary}", "./mlruns")
+        store.engine.dispose()
+        with contextlib.closing(sqlite3.connect(temporary)) as connection:  # all of it into the one file
+            connection.execute("pragma journal_mode=delete")
+
+    write_database(path, fill)
+
+
+def _is_half_made(path: Path) -> bool:
+    """Is it empty, or did MLflow not end making it? Only of one without any run can that be said."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+        known = "runs" not in tables or not connection.execute("select count(*) from runs").fetchone()[0]
+        ours = {"experiments", "runs", "alembic_version"}
+        return known and (not tables or (bool(tables & ours) and not _opens(path)))
+
+
+def _opens(path: Path) -> bool:
+    """Does MLflow open it? Asked of a copy, because opening goes on with what was begun."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.db"
+        with contextlib.closing(sqlite3.connect(path)) as one, contextlib.closing(sqlite3.connect(copy)) as other:
+            one.backup(other)
+        try:
+            SqlAlchemyStore(f"sqlite:///{copy}", folder).engine.dispose()
+        except Exception:  # every step of making it has errors of its own
+            return False
+    return True
+
+
+def _database(uri: str) -> Path | None:
+    """The file of a database of SQLite."""
+    plain = uri.startswith("sqlite:///") and "?" not in uri and "#" not in uri and "%" not in uri
+    return Path(uri.removeprefix("sqlite:///")) if plain else None
 
 
 def _write(client: Any, record: Record) -> bool:

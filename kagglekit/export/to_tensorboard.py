@@ -5,20 +5,18 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
-import secrets
 import shutil
-import time
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 from kagglekit.errors import UsageError
 from kagglekit.export.records import Record
-from kagglekit.files import write_text
+from kagglekit.files import unfinished, write_text
+from kagglekit.parsing import from_json
 
 MARK = "kagglekit.json"  # in each log folder, written last: what it was made of
 PICTURES = 12  # at most, of one run
-STALE = 24 * 3600  # seconds after which nobody writes an unfinished log any more
 
 
 def export(records: list[Record], out: Path, track) -> int:
@@ -36,15 +34,12 @@ def export(records: list[Record], out: Path, track) -> int:
     for record in track(records, len(records), "writing logs"):
         if _mark_in(_target(Path(out), record)) == _mark(record):
             continue
-        part = place / _part_name(Path(out), secrets.token_hex(4))
-        part.mkdir()
-        try:
+        with unfinished(place / Path(out).resolve().name, folder=True) as part:
             _fill(SummaryWriter, record, part)
             write_text(part / MARK, json.dumps(_mark(record)) + "\n")
             # Asked again: another person's run may have taken the name in the meantime.
-            _put(part, _target(Path(out), record), place / _part_name(Path(out), secrets.token_hex(4)), record)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            with unfinished(place / Path(out).resolve().name, folder=True) as old:
+                _put(part, _target(Path(out), record), old / "log", record)
         written += 1
     return written
 
@@ -61,7 +56,7 @@ def _target(out: Path, record: Record) -> Path:
 def _mark_in(folder: Path) -> dict[str, str] | None:
     """What a log folder was made of, None where there is none; raises UsageError for a folder of something else."""
     try:
-        found = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        found = from_json((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = None
     if not isinstance(found, dict):
@@ -92,26 +87,32 @@ def _put(part: Path, target: Path, old: Path, record: Record) -> None:
 def _workplace(out: Path) -> Path:
     """Where logs are written before they are whole: beside `out`, because TensorBoard also reads hidden folders in it.
 
-    Within `out` where that is a disk of its own or its parent is not ours to write. What killed processes left is
-    removed.
+    Within `out` where that is a disk of its own or its parent is not ours to write.
     """
     out.mkdir(parents=True, exist_ok=True)
     real = out.resolve()
     beside = real.stat().st_dev == real.parent.stat().st_dev and os.access(real.parent, os.W_OK | os.X_OK)
-    place = real.parent if beside else real
-    for left in place.iterdir():
-        ours = re.fullmatch(_part_name(out, "[0-9a-f]{8}", re.escape), left.name)
-        with suppress(FileNotFoundError):  # another export may be tidying too
-            if ours and left.stat().st_mtime < time.time() - STALE:
-                shutil.rmtree(left, ignore_errors=True)
-    return place
-
-
-def _part_name(out: Path, mark: str, quote=str) -> str:
-    return quote(f".{out.resolve().name}.") + mark + quote(".part")
+    return real.parent if beside else real
 
 
 def _fill(make_writer, record: Record, folder: Path) -> None:
+    """Write the log of a run into a folder; raises OSError, also for what the writer's thread meets."""
+    faults: list[BaseException] = []
+    shown, threading.excepthook = threading.excepthook, lambda fault: faults.append(fault.exc_value)
+    try:
+        _log(make_writer, record, folder)
+    except OSError as error:
+        faults.append(error)
+    finally:
+        threading.excepthook = shown
+    # TensorBoard writes in a thread that ends with a traceback where the disk is full, and closes as if all were well.
+    for fault in faults:
+        if not isinstance(fault, OSError):
+            raise fault
+        raise OSError(fault.errno, fault.strerror or str(fault), str(folder.parent)) from fault
+
+
+def _log(make_writer, record: Record, folder: Path) -> None:
     settings = {key: _plain(value) for key, value in (record.params | _facts(record)).items()}
     with make_writer(str(folder)) as writer:
         for name, points in record.curves.items():

@@ -19,7 +19,7 @@ from kagglekit.data.resize import input_size, resize_image
 from kagglekit.data.slides import Slide
 from kagglekit.data.strangers import strangers
 from kagglekit.errors import DataError, RunError, UsageError
-from kagglekit.files import write_text
+from kagglekit.files import spreadsheet_safe, write_text
 from kagglekit.plugins import Registry
 from kagglekit.predict.infer import Predictor, predict_all
 from kagglekit.predict.large import look_at_slide, save_large
@@ -27,7 +27,7 @@ from kagglekit.predict.overlay import write_overlay
 from kagglekit.predict.postprocess import prepared, restore
 from kagglekit.predict.views import reweighted
 from kagglekit.protocols import Intake, Postprocess
-from kagglekit.runs import bundle
+from kagglekit.runs import bundle, records
 from kagglekit.runs import folder as folders
 from kagglekit.solution import Solution, resolve
 from kagglekit.types import Depth, Member, Task, Tiling
@@ -66,7 +66,8 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
     predicted = 0
     for path, save in progress.track(write(loaded, files, skipped), len(files), "predicting"):
         mask, sure, share = save(out, names[path])
-        rows.writerow([path.name, mask, f"{sure:.6f}", *(f"{s:.6f}" for s in share)])
+        named = map(spreadsheet_safe, (path.name, mask))
+        rows.writerow([*named, f"{sure:.6f}", *(f"{s:.6f}" for s in share)])
         predicted += 1
     if not predicted:
         raise DataError(f"{images}: none of {len(files)} files is a readable picture; the first: {skipped[0]}")
@@ -110,9 +111,10 @@ def load(registry: Registry, folder: Path) -> Loaded:
     """A run from its folder."""
     from kagglekit import recipe as recipes
 
+    records.check_run(folder)
     recipe, _ = recipes.compose([(str(folder), recipes.load(folder / folders.RECIPE))])
     solution = resolve(recipe, registry)
-    result = folders.read_json(folder / folders.RESULT)
+    result = records.predicting(folder)
     chosen = [(_member(folder, m), m["weight"]) for m in result["members"]]
     pictures = result["pictures"]
     channels, depth = pictures["channels"], pictures["depth"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from kagglekit.data.loader import without_gradients
+from kagglekit.errors import RunError
 from kagglekit.predict.ensemble import weighted_mean
 from kagglekit.protocols import Ensemble, Intake
 from kagglekit.train.checkpoint import read_member
@@ -53,7 +54,14 @@ class Predictor:
         for member, _ in chosen:
             body = copy.deepcopy(fresh)  # several times as fast as building another
             weights, metadata = read_member(member)
-            body.load_state_dict(weights)
+            try:
+                body.load_state_dict(weights)
+            except RuntimeError as error:  # torch lists every tensor
+                first = str(error).strip().splitlines()[1:2] or [str(error)]
+                raise RunError(
+                    f"checkpoint {member.path}: is of another network than the recipe describes ({first[0].strip()}); "
+                    "take recipe and checkpoints of one run"
+                ) from error
             # Which normalisation fits depends on the weights that training began with, not on the network's name.
             body.normalisation = metadata["normalisation"]
             self.networks.append(prepare(body, intake, self.device).eval())

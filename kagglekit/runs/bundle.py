@@ -7,17 +7,18 @@ folder named by the content.
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from kagglekit import progress
-from kagglekit.errors import DataError, RunError, UsageError
-from kagglekit.files import write_text, write_with
+from kagglekit.errors import DataError, RecipeError, RunError, UsageError
+from kagglekit.files import printable, unfinished, write_text, write_with
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
 
 SUFFIX = ".kkbundle"
 KEPT = (folders.RECIPE, folders.MANIFEST, folders.RESULT, folders.VALIDATED, folders.FOLDS, folders.DATA, folders.CODE,
@@ -39,11 +40,13 @@ def pack(folder: Path, out: Path | None = None) -> Path:
     out = out or folder / f"{folder.parent.name}-{folder.name}{SUFFIX}"
     if out.is_dir():
         out = out / f"{folder.parent.name}-{folder.name}{SUFFIX}"
-    members = folders.read_json(folder / folders.RESULT)["members"]
+    members = records.predicting(folder)["members"]
     names = [name for name in KEPT if (folder / name).is_file()] + [member["file"] for member in members]
-    missing = [name for name in names if not (folder / name).is_file()]
+    missing = [name for name in names if not _is_file(folder / name)]
     if missing:
         raise RunError(f"run {folder.name}: {missing[0]} is gone; run it again with --again")
+    for member in members:
+        inside(folder, member["file"])
 
     def fill(temporary: Path) -> None:
         # Weights do not get smaller by compression, and storing them keeps packing as fast as the disk.
@@ -77,12 +80,20 @@ def _masks_of(path: Path) -> dict[str, Path]:
 
 def attached(folder: Path) -> Iterator[tuple[str, Path]]:
     """(technique.setting, file) of the settings of techniques that name a file of text."""
-    recipe = folders.read_json(folder / folders.MANIFEST).get("recipe", {})
+    recipe = records.manifest(folder).get("recipe", {})
     for spec in recipe.get("techniques", []):
         for key, value in spec.get("settings", {}).items():
             path = Path(value) if isinstance(value, str) and value else None
-            if path is not None and path.suffix in (".toml", ".json", ".csv", ".txt") and path.is_file():
+            if path is not None and path.suffix in (".toml", ".json", ".csv", ".txt") and _is_file(path):
                 yield f"{spec['name']}.{key}", path
+
+
+def _is_file(path: Path) -> bool:
+    """Is it a file? Names in records may hold what no name of a file can."""
+    try:
+        return path.is_file()
+    except (ValueError, OSError):
+        return False
 
 
 def is_bundle(name: str | Path) -> bool:
@@ -106,21 +117,23 @@ def unpack(path: Path) -> Path:
     target = folders.home() / folders.BUNDLES / hash_file(path)[:12]
     if folders.is_done(target):
         return target
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")  # two may unpack one bundle at once
     try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in checked(path, archive):
-                _extract(path, archive, entry, part)
-        _check_contents(path, part)
-        _point_at_attached(part, target)
-        with suppress(OSError):  # somebody else was quicker
-            part.rename(target)
+        with unfinished(target, folder=True, ours=True) as part:  # two may unpack one bundle at once
+            with zipfile.ZipFile(path) as archive:
+                for entry in checked(path, archive):
+                    _extract(path, archive, entry, part)
+            _check_contents(path, part)
+            _point_at_attached(part, target)
+            with suppress(OSError):  # somebody else was quicker
+                part.rename(target)
         if not folders.is_done(target):
             raise RunError(f"{target}: stands in the way and is no run; remove it")
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: is damaged, or no bundle: {error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path}: is damaged, or no bundle: {printable(error)}") from error
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(target)  # a full disk does not say where
+        raise
     return target
 
 
@@ -173,19 +186,23 @@ def _check_contents(path: Path, part: Path) -> None:
         for name in (folders.RECIPE, folders.MANIFEST, folders.RESULT):
             if not (part / name).is_file():
                 raise DataError(f"{path}: has no {name}; it is no bundle of a run (`kk bundle RUN` makes one)")
-        folders.competition_of(folders.read_json(part / folders.MANIFEST))
-        members = folders.read_json(part / folders.RESULT)["members"]
-        for member in members:
+        records.check_run(part)
+        for member in records.predicting(part)["members"]:
             inside(part, member["file"])
-    except (KeyError, TypeError, RunError) as error:
-        raise DataError(f"{path}: its record is damaged: {error}") from error
+    except (RunError, RecipeError) as error:
+        said = printable(error).replace(f"{part}/", "")
+        raise DataError(f"{path}: its record is damaged: {said}") from error
 
 
 def inside(folder: Path, name: str) -> Path:
     """`folder/name`, a file that lies in it; raises RunError otherwise."""
-    found = (folder / name).resolve()
-    if not found.is_relative_to(folder.resolve()) or not found.is_file():
-        raise RunError(f"run {folder.name}: {name} is no file of this run")
+    try:
+        found = (folder / name).resolve()
+        lies = found.is_relative_to(folder.resolve()) and found.is_file()
+    except (ValueError, OSError):  # a name with a NUL, or one that is too long
+        lies = False
+    if not lies:
+        raise RunError(f"run {folder.name}: {printable(name)!r} is no file of this run")
     return found
 
 
@@ -196,7 +213,7 @@ def _point_at_attached(part: Path, target: Path) -> None:
         return
     from kagglekit.recipe import validate
 
-    manifest = folders.read_json(part / folders.MANIFEST)
+    manifest = records.manifest(part)
     for spec in manifest["recipe"].get("techniques", []):
         for key in spec.get("settings", {}):
             if name := extra.get(f"{spec['name']}.{key}"):

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import RunError, UsageError, did_you_mean
-from kagglekit.files import write_text
+from kagglekit.files import printable, write_text
+from kagglekit.parsing import from_json
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 RESULT, MANIFEST, RECIPE = "result.json", "manifest.json", "recipe.toml"
 DATA, CODE = "data.txt", "code.txt"  # hash and name of each file that a run read, and of each source it ran
 FOLDS = "folds.json"
 VALIDATED = "validated.json"  # of a trial: trained and validated, the test part left for later
+HASH = re.compile("[0-9a-f]{16,64}")
 BUNDLES = "bundles"  # where bundles are unpacked, below the runs
 
 
@@ -48,8 +55,8 @@ def next_repeat(base: Path) -> Path:
     return base.with_name(f"{base.name}-{_number(base, existing[-1]) + 1}") if existing else base
 
 
-def competition_of(manifest: Mapping[str, Any]) -> str:
-    """The competition that a manifest names; raises RunError where that is no plain name of a folder.
+def competition_of(manifest: Mapping[str, Any], path: Path | None = None) -> str:
+    """The competition that a manifest (of `path`) names; raises RunError where that is no plain name of a folder.
 
     Manifests come with other people's bundles, and the name becomes part of paths.
     """
@@ -61,18 +68,22 @@ def competition_of(manifest: Mapping[str, Any]) -> str:
         or not name.isprintable()
         or name[:1] in ("", ".")
     ):
-        raise RunError(f"{MANIFEST}: competition {name!r} is no plain name; the record is damaged or was tampered with")
+        raise RunError(
+            f"{path or MANIFEST}: competition {name!r} is no plain name; the record is damaged or was tampered with"
+        )
     return name
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; raises RunError for a missing or damaged file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path.parent}: has no {path.name}; it is not a run, or it never started") from None
     except ValueError as error:
         raise RunError(f"{path}: damaged: {error}") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not isinstance(found, dict):
         raise RunError(f"{path}: damaged: holds {type(found).__name__}, not an object")
     return found
@@ -85,16 +96,30 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_hashes(path: Path, hashes: Mapping[str, str]) -> None:
     """A line "hash  name" per file, as checksum tools write it."""
-    write_text(path, "".join(f"{content}  {name}\n" for name, content in sorted(hashes.items())))
+    lines = (f"{content}  {shown_name(name)}\n" for name, content in sorted(hashes.items()))
+    write_text(path, "".join(lines))
+
+
+def shown_name(name: str) -> str:
+    """The name of a file as lists of hashes have it: one line of UTF-8, whatever bytes it holds."""
+    return printable(name).replace("\n", "\\n")
 
 
 def read_hashes(path: Path) -> dict[str, str]:
-    """Name -> hash; raises RunError for a missing file."""
+    """Shown name -> hash; raises RunError for a missing or damaged file."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise RunError(f"{path.parent}: has no {path.name}; it was made by an older version") from None
-    return {name: content for content, _, name in (line.partition("  ") for line in lines)}
+    except ValueError as error:
+        raise RunError(f"{path}: damaged: is no UTF-8 text: {error}; run it anew with --again") from error
+    found = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        content, gap, name = line.partition("  ")
+        if line and not (gap and name and HASH.fullmatch(content)):
+            raise RunError(f"{path}: damaged: line {number} is no hash with a name; run it anew with --again")
+        found |= {name: content} if line else {}
+    return found
 
 
 def is_done(folder: Path) -> bool:
@@ -106,12 +131,18 @@ def is_running(folder: Path) -> bool:
     """Does a living process hold the experiment of this run?"""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(_lock_path(folder))
+    path = _lock_path(folder)
+    if not path.exists():
+        return False
     try:
-        with lock.acquire(timeout=0):
+        with FileLock(path).acquire(timeout=0):
             return False
     except Timeout:
         return True
+    except OSError as error:
+        if not is_read_only(error):
+            raise
+        return False  # nobody can write where we cannot
 
 
 def _lock_path(folder: Path) -> Path:
@@ -119,25 +150,58 @@ def _lock_path(folder: Path) -> Path:
     return folder.parent / f".{base}.lock"
 
 
+def is_read_only(error: OSError) -> bool:
+    """Does the error say that a folder can be read but not written?"""
+    return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def check_places() -> None:
+    """Raise UsageError where runs, cache or samples can never lie, before any work is done."""
+    for variable, place in (("RUNS", home()), ("CACHE", cache()), ("SAMPLES", os.environ.get("KAGGLEKIT_SAMPLES"))):
+        absolute = Path(place or ".").absolute()
+        for one in (absolute, *absolute.parents):
+            if one.is_dir():
+                break
+            if one.exists() or one.is_symlink():
+                kind = "a file" if one.exists() else "a link to nothing"
+                raise UsageError(f"{one}: is {kind} where a folder belongs; name another one with KAGGLEKIT_{variable}")
+
+
 @contextmanager
 def held(base: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the experiment of `base`; waits, saying for whom, while another living process does."""
+    """Hold the experiment of `base`; waits, saying for whom, while another living process does.
+
+    Where nothing can be written, an experiment with a result is not held: there is nothing to do but read it.
+    """
+    lock, note = _lock_path(base), base.parent / f".{base.name.split('-')[0]}.holder"
+    try:
+        base.parent.mkdir(parents=True, exist_ok=True)
+        lock = _acquired(lock, note, say)
+    except OSError as error:
+        if not is_read_only(error) or not any(is_done(one) for one in repeats(base)):
+            raise
+        lock = None  # a result that is known is read without
+    try:
+        if lock:
+            note.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        if lock:
+            note.unlink(missing_ok=True)
+            lock.release()
+
+
+def _acquired(path: Path, note: Path, say: Callable[[str], None]) -> FileLock:
     from filelock import FileLock, Timeout
 
-    base.parent.mkdir(parents=True, exist_ok=True)
-    lock, note = FileLock(_lock_path(base)), base.parent / f".{base.name.split('-')[0]}.holder"
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        holder = note.read_text() if note.exists() else "another process"
+        holder = note.read_text(errors="replace") if note.exists() else "another process"
         say(f"{holder} is at this experiment; waiting for its result (Ctrl-C leaves it undisturbed)")
         lock.acquire()
-    try:
-        note.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        yield
-    finally:
-        note.unlink(missing_ok=True)
-        lock.release()
+    return lock
 
 
 def find(name: str, root: Path | None = None) -> Path:

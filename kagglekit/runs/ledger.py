@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import KagglekitError, RunError
+from kagglekit.files import write_database
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.kinds import Validated
+from kagglekit.runs.records import pass_over
 
 COLUMNS = (
     "run",
@@ -36,6 +41,8 @@ NOT_DAMAGE = (
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 )
+PATIENCE = 60.0  # seconds that a writer waits for another
+UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 class Ledger:
@@ -47,41 +54,105 @@ class Ledger:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=60)
+        """A transaction on the ledger; raises sqlite3.DatabaseError for one that is not as we make it."""
+        connection = sqlite3.connect(self.path, timeout=PATIENCE)
         try:
-            connection.execute("pragma journal_mode=wal")
-            names = ", ".join(f"{c} primary key" if c == "run" else c for c in COLUMNS)
-            connection.execute(f"create table if not exists runs ({names})")
+            _set_wal(connection)
+            if _columns(connection) != COLUMNS:
+                raise sqlite3.DatabaseError("holds no table of runs")
             with connection:
                 yield connection
         finally:
             connection.close()
 
-    def record(self, folder: Path) -> None:
-        """Enter the run of `folder` as its files describe it now; a damaged ledger is rebuilt."""
+    def record(self, folder: Path, needed: bool = True) -> None:
+        """Enter the run of `folder` as its files describe it now; a ledger that is damaged or emptied is rebuilt.
+
+        Raises RunError where nothing can be written, unless that is not `needed`.
+        """
         try:
-            self._insert([describe(folder)])
+            row = describe(folder)
+            if not self.path.exists():
+                self.rebuild()
+            with self._open() as connection:
+                _insert(connection, [row])
         except sqlite3.DatabaseError as error:
-            self._mend(error)
+            if needed or _kind(error) not in UNWRITABLE:
+                self._mend(error)
 
     def rebuild(self) -> int:
-        """Make the ledger anew from the run folders; returns how many it found."""
-        for suffix in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        """Make the ledger anew from the run folders; returns how many it found.
+
+        The old one goes only when the new one is whole. Raises RunError where there is no room for it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            try:
+                return self._refill(self.path)
+            except sqlite3.DatabaseError as error:
+                if _kind(error) in NOT_DAMAGE:
+                    raise
+            return self._replace()
+        except sqlite3.DatabaseError as error:
+            raise self._fault(error) from error
+
+    def _replace(self) -> int:
+        """A new file in the place of a damaged one."""
+        found = 0
+
+        def fill(temporary: Path) -> None:
+            nonlocal found
+            found = self._refill(temporary)
+
+        write_database(self.path, fill)
+        return found
+
+    def _refill(self, path: Path) -> int:
+        """All runs, in one transaction: whoever looks, or is killed, finds the rows of before or those of now."""
+        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        try:
+            connection.execute("begin immediate")  # before the folders are read: nobody enters a run in between
+            rows = self._described()
+            connection.execute("drop table if exists runs")
+            names = ", ".join(f"{c} primary key" if c == "run" else c for c in COLUMNS)
+            connection.execute(f"create table runs ({names})")
+            _insert(connection, rows)
+            connection.execute("commit")
+        finally:
+            connection.close()
+        return len(rows)
+
+    def _described(self) -> list[dict[str, Any]]:
+        """The rows that the folders give; a run whose files are damaged is named and passed over."""
         rows = []
         for path in sorted(self.root.glob(f"*/*/{folders.MANIFEST}")):
             try:
                 rows.append(describe(path.parent))
-            except (KagglekitError, LookupError, TypeError, AttributeError):
-                continue  # a folder of something else, or a run whose files are damaged
-        self._insert(rows)
-        return len(rows)
+            except (KagglekitError, OSError) as error:
+                pass_over(error)
+        return rows
 
     def rows(self, competition: str | None = None) -> list[dict[str, Any]]:
-        """All runs, the newest first. Runs that died are listed as interrupted."""
+        """All runs, the newest first. Runs that died are listed as interrupted.
+
+        Where the ledger can be neither read nor made the folders are read instead: they are the truth.
+        """
         if not self.root.exists():
             return []
+        try:
+            found = self._read()
+        except (sqlite3.DatabaseError, OSError, RunError) as error:
+            if self.path.is_dir():
+                raise self._fault(error) from error
+            found = sorted(self._described(), key=lambda row: row["run"])
+            found.sort(key=lambda row: row["started"], reverse=True)
+        rows = [r for r in found if competition in (None, r["competition"]) and (self.root / r["path"]).exists()]
+        for row in rows:
+            if row["status"] == "running" and not folders.is_running(self.root / row["path"]):
+                row["status"] = "interrupted"
+        return rows
+
+    def _read(self, again: bool = False) -> list[dict[str, Any]]:
         if not self.path.exists():
             self.rebuild()
         try:
@@ -90,14 +161,14 @@ class Ledger:
                     f"select {', '.join(COLUMNS)} from runs order by started desc, run"
                 ).fetchall()
         except sqlite3.DatabaseError as error:
+            if again:
+                raise
             self._mend(error)
-            return self.rows(competition)
-        rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
-        rows = [r for r in rows if competition in (None, r["competition"]) and (self.root / r["path"]).exists()]
-        for row in rows:
-            if row["status"] == "running" and not folders.is_running(self.root / row["path"]):
-                row["status"] = "interrupted"
-        return rows
+            return self._read(again=True)
+        if not found and not again and any(self.root.glob(f"*/*/{folders.MANIFEST}")):  # somebody emptied it
+            self.rebuild()
+            return self._read(again=True)
+        return [dict(zip(COLUMNS, row, strict=True)) for row in found]
 
     def paths(self, *states: str) -> list[Path]:
         """The folders of the runs in one of these states, the newest first.
@@ -109,21 +180,47 @@ class Ledger:
         return [path for path in found if path.parent.name != folders.BUNDLES]
 
     def _mend(self, error: sqlite3.DatabaseError) -> None:
-        if error.sqlite_errorcode & 0xFF in NOT_DAMAGE:  # the low byte is the kind, the rest its detail
-            raise RunError(f"{self.path}: {error}; check its rights, the free space and who else uses it") from error
+        if _kind(error) in NOT_DAMAGE:
+            raise self._fault(error) from error
         self.rebuild()
 
-    def _insert(self, rows: list[dict[str, Any]]) -> None:
-        with self._open() as connection:
-            marks = ", ".join("?" * len(COLUMNS))
-            connection.executemany(
-                f"insert or replace into runs values ({marks})", [[row[c] for c in COLUMNS] for row in rows]
-            )
+    def _fault(self, error: Exception) -> RunError:
+        if isinstance(error, RunError):
+            return error
+        return RunError(f"{self.path}: {error}; check its rights, the free space and who else uses it")
+
+
+def _kind(error: sqlite3.DatabaseError) -> int | None:
+    """What SQLite calls it: the low byte of its code is the kind, the rest its detail; None for errors of our own."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Readers never wait for a writer. The first one to say so may meet writers, for whom SQLite does not wait then."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+            return
+        except sqlite3.OperationalError as error:
+            if _kind(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
+
+
+def _columns(connection: sqlite3.Connection) -> tuple[str, ...]:
+    return tuple(name for _, name, *_ in connection.execute("pragma table_info(runs)"))
+
+
+def _insert(connection: sqlite3.Connection, rows: list[dict[str, Any]]) -> None:
+    marks = ", ".join("?" * len(COLUMNS))
+    connection.executemany(f"insert or replace into runs values ({marks})", [[row[c] for c in COLUMNS] for row in rows])
 
 
 def describe(folder: Path) -> dict[str, Any]:
     """The ledger row of a run folder; raises RunError for a folder that is no run."""
-    manifest = folders.read_json(folder / folders.MANIFEST)
+    manifest = records.manifest(folder)
     row = dict.fromkeys(COLUMNS) | {
         "run": f"{manifest['competition']}/{folder.name}",
         "competition": manifest["competition"],
@@ -133,24 +230,15 @@ def describe(folder: Path) -> dict[str, Any]:
         "started": manifest["started"],
         "path": f"{folder.parent.name}/{folder.name}",
     }
-    if not folders.is_done(folder) and (folder / folders.VALIDATED).exists():
-        trial = folders.read_json(folder / folders.VALIDATED)
-        score = trial["validation"]
-        row |= {
-            "status": "trial",
-            **{"score": score["value"], "low": score["low"], "high": score["high"], "metric": trial["metric"]},
-            "seconds": sum(trial["seconds"].values()),
-        }
-    if folders.is_done(folder):
-        result = folders.read_json(folder / folders.RESULT)
-        score = result["validation"] or {"value": None, "low": None, "high": None}
-        row |= {
-            "status": "done",
-            "score": score["value"],
-            "low": score["low"],
-            "high": score["high"],
-            "metric": result["metric"],
-            "test_score": (result["test"] or {}).get("value"),
-            "seconds": result["seconds"]["total"],
-        }
-    return row
+    done = folders.is_done(folder)
+    if not done and not (folder / folders.VALIDATED).exists():
+        return row
+    found = records.result(folder) if done else records.read(folder / folders.VALIDATED, Validated)
+    score = found["validation"] or {}
+    return row | {
+        "status": "done" if done else "trial",
+        **{name: score.get(key) for name, key in (("score", "value"), ("low", "low"), ("high", "high"))},
+        "metric": found["metric"],
+        "test_score": (found.get("test") or {}).get("value") if done else None,
+        "seconds": records.seconds_of(found),
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kagglekit.errors import RunError
 from kagglekit.search.ladder import Task
 from kagglekit.search.trials import Key, Outcome
 
@@ -63,7 +64,10 @@ def objective_at(place: Place) -> Objective:
 
     def objective(task: Task, report: Callable[[dict[str, Any]], None]) -> Outcome:
         with progress.console(progress.Console(quiet=True)):
-            return run_trial(task, place, report)
+            outcome = run_trial(task, place, report)
+        if outcome.full:
+            raise RunError(f"{task.name}: {outcome.error}; the same command goes on once there is room")
+        return outcome
 
     return objective
 

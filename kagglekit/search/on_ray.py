@@ -19,6 +19,7 @@ from typing import Any
 from kagglekit import progress
 from kagglekit.cluster import worker_environment
 from kagglekit.errors import RunError, UsageError
+from kagglekit.files import unfinished
 from kagglekit.search.ladder import Task
 from kagglekit.search.local import Nobody, Schedule, Watcher
 from kagglekit.search.trial import Place
@@ -85,7 +86,7 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
     feed = make_feed(ladder, watcher or Nobody())
     where = {"data": str(place.data), "command": place.command, "environment": worker_environment(part.cpus)}
     trainable = tune.with_resources(tune.with_parameters(train, place=where), part.resources)
-    with tempfile.TemporaryDirectory(prefix="kagglekit-tune-") as scratch:
+    with unfinished(Path(tempfile.gettempdir()) / "kagglekit-tune", folder=True) as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -93,7 +94,7 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                name="ladder", storage_path=scratch, verbose=0,
+                name="ladder", storage_path=str(scratch), verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),  # `Feed` begins trials anew, Ray would at once
             ),
         )  # fmt: skip
@@ -101,7 +102,7 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
             logging.getLogger(name).addFilter(in_a_line)
         tuner.fit()
     if not ladder.finished:
-        raise RunError("Ray ended before the search did; the same command goes on with it")
+        raise RunError(f"{feed.full or 'Ray ended before the search did'}; the same command goes on with it")
 
 
 def train(config: dict[str, Any], place: dict[str, Any]) -> None:
@@ -134,11 +135,14 @@ def make_feed(ladder: Schedule, watcher: Watcher):
             super().__init__(metric="score", mode="max")
             self.tasks: dict[str, Task] = {}
             self.since: dict[str, float] = {}
+            self.full = ""  # what is said of a full disk, with which nothing more can be tried
             self.deaths: Counter = Counter()  # of workers, by trial
             self.again: list[tuple[float, Task]] = []  # trials to begin anew, and not before when
 
         def suggest(self, trial_id: str):
             """A task, None to be asked again, or the end."""
+            if self.full:
+                return Searcher.FINISHED
             task = self.due() or ladder.next()
             if task is None:
                 return Searcher.FINISHED if ladder.finished else None
@@ -168,6 +172,9 @@ def make_feed(ladder: Schedule, watcher: Watcher):
                 progress.say(f"{task.name}: its worker died; it begins anew in {PAUSE * self.deaths[key]:.0f} s")
                 return
             outcome = ended(said, elapsed)
+            if outcome.full:
+                self.full = f"{task.name}: {outcome.error}"
+                return
             ladder.take(key, outcome)
             watcher.ended(key, outcome)
 

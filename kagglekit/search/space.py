@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit import recipe as recipes
 from kagglekit.errors import PluginError, RecipeError, UsageError, did_you_mean
+from kagglekit.parsing import from_toml
 from kagglekit.plugins import Registry
 from kagglekit.recipe import Recipe
 from kagglekit.solution import Solution, resolve
@@ -47,19 +49,21 @@ def read_space(path: Path, space: Space) -> Space:
 
     Raises UsageError for a file that cannot be read and RecipeError for a line that is no distribution.
     """
-    import tomllib
-
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = from_toml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"--space {path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise RecipeError(f"--space {path}: not valid TOML: {error}") from error
+    if not isinstance(content.get("replace", False), bool):
+        raise RecipeError(f"--space {path}: replace: expected true or false; got {content['replace']!r}")
     changed = {} if content.get("replace") else dict(space)
     drop = content.get("drop", [])
     for key in drop if isinstance(drop, list) else [drop]:
+        if not isinstance(key, str):
+            raise RecipeError(f"--space {path}: drop: expected a list of settings' names; got {key!r}")
         if key not in changed:
-            raise RecipeError(f"--space {path}: drop: {key} is not searched{did_you_mean(str(key), changed)}")
+            raise RecipeError(f"--space {path}: drop: {key} is not searched{did_you_mean(key, changed)}")
         del changed[key]
     for key, value in _dotted(content).items():
         changed[key] = parse_distribution(value, f"--space {path}: {key}")
@@ -88,6 +92,7 @@ def parse_distribution(value: Any, who: str) -> BaseDistribution:
         if isinstance(value, list) and value:
             return CategoricalDistribution(value)
         if isinstance(value, Mapping) and {"low", "high"} <= value.keys() <= {"low", "high", "log", "step"}:
+            _refuse_odd(value)
             whole = all(type(value[name]) is int for name in ("low", "high"))
             kind = IntDistribution if whole else FloatDistribution
             if not value["low"] < value["high"]:
@@ -96,6 +101,15 @@ def parse_distribution(value: Any, who: str) -> BaseDistribution:
     except (TypeError, ValueError) as error:
         raise RecipeError(f"{who}: {error}") from error
     raise RecipeError(f"{who}: expected {FORMS}; got {value!r}")
+
+
+def _refuse_odd(value: Mapping[str, Any]) -> None:
+    for name in ("low", "high", "step"):
+        one = value.get(name, 1)
+        if isinstance(one, bool) or not isinstance(one, int | float) or not math.isfinite(one):
+            raise ValueError(f"{name} = {one!r} is no number")
+    if not isinstance(value.get("log", False), bool):
+        raise ValueError(f"log = {value['log']!r}: expected true or false")
 
 
 def check_space(space: Space, recipe: Recipe, registry: Registry) -> None:

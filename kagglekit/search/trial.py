@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -73,7 +75,7 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
         except Exception as error:
             if not is_out_of_memory(error):
                 said = str(error) if isinstance(error, KagglekitError) else f"{type(error).__name__}: {error}"
-                return ended("failed", said)
+                return replace(ended("failed", said), full=is_full_disk(error))
             if recipe["batch_size"] < 2:
                 return ended("failed", "out of memory even with one picture at a time")
             recipe |= {"batch_size": recipe["batch_size"] // 2, "accumulate": recipe["accumulate"] * 2}
@@ -183,6 +185,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     named = type(error).__name__ in ("OutOfMemoryError", "MemoryError")
     return named or ("memory" in text and ("alloc" in text or "out of" in text))
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Does the error, or what caused it, say that a disk is full?"""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    if any(words in str(error) for words in (os.strerror(errno.ENOSPC), "disk is full")):  # as other kinds say it
+        return True
+    return error.__cause__ is not None and is_full_disk(error.__cause__)
 
 
 def _free_memory() -> None:

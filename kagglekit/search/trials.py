@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from kagglekit.errors import RunError
+from kagglekit.parsing import from_json
 from kagglekit.search.propose import Config
-from kagglekit.search.space import Space, contains
+from kagglekit.search.space import Params, Space, contains
 from kagglekit.search.storage import RECORD
 
 Status = Literal["done", "pruned", "failed"]
@@ -38,7 +40,8 @@ class Outcome:
     `looks`: the same of settings after training that are not the recipe's, which may be the better ones; their score,
     pictures and params.
     `train` and `after` are the seconds of training and of judging those. `wall` is all the time that the trial took,
-    `overhead` what its executor added to that, both in seconds.
+    `overhead` what its executor added to that, both in seconds. `full`: the disk was full, so that the failure says
+    nothing of the settings; executors end the search instead of entering it.
     """
 
     status: Status
@@ -59,6 +62,7 @@ class Outcome:
     shared: bool = False
     wall: float = 0.0
     overhead: float | None = None
+    full: bool = False
 
     def light(self) -> Outcome:
         """The same without what only reports need."""
@@ -83,20 +87,38 @@ class Trials:
             self.connection.executescript(TABLES)
         except sqlite3.Error as error:
             raise RunError(f"{path}: {error}; check its rights and the free space, or choose another --name") from error
+        try:
+            self.configs(), self.climbs(0), list(self._read("1", ()))
+        except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+            self.connection.close()
+            raise RunError(f"{path}: damaged: {error}; move it away, or choose another --name") from error
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""
-        self.connection.execute("pragma wal_checkpoint(truncate)")
+        with suppress(sqlite3.Error):  # a full disk: it is written when the record is opened next
+            self.connection.execute("pragma wal_checkpoint(truncate)")
         self.connection.close()
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """A transaction; raises RunError where it cannot be written."""
+        try:
+            with self.connection:
+                yield
+        except sqlite3.Error as error:
+            path = Path(self.folder) / RECORD
+            raise RunError(
+                f"{path}: {error}; check its rights and the free space, then the same command goes on"
+            ) from error
 
     def configs(self) -> list[Config]:
         """All proposals, in order."""
         rows = self.connection.execute("select number, params, origin from configs order by number")
-        return [Config(number, json.loads(params), origin) for number, params, origin in rows]
+        return [Config(number, _typed(from_json(params), Params), origin) for number, params, origin in rows]
 
     def add_configs(self, configs: Iterable[Config]) -> None:
         """Enter proposals."""
-        with self.connection:
+        with self._change():
             self.connection.executemany(
                 "insert into configs values (?, ?, ?)", [(c.number, json.dumps(c.params), c.origin) for c in configs]
             )
@@ -108,7 +130,7 @@ class Trials:
 
     def add_climbs(self, rung: int, climbing: Mapping[int, str]) -> None:
         """Enter promotions to `rung`."""
-        with self.connection:
+        with self._change():
             self.connection.executemany(
                 "insert or ignore into climbs values (?, ?, ?)", [(rung, n, why) for n, why in climbing.items()]
             )
@@ -117,7 +139,7 @@ class Trials:
         """Enter how a trial ended."""
         detail = asdict(outcome)
         status, score, seconds = (detail.pop(name) for name in ("status", "score", "seconds"))
-        with self.connection:
+        with self._change():
             self.connection.execute(
                 "insert or replace into trials values (?, ?, ?, ?, 0, ?, ?, ?, ?)",
                 (*key, self.code, status, score, seconds, json.dumps(detail)),
@@ -140,7 +162,7 @@ class Trials:
 
     def retire(self, numbers: Iterable[int]) -> None:
         """Take configurations out of the search; their trials remain as stale."""
-        with self.connection:
+        with self._change():
             for number in numbers:
                 self.connection.execute("update trials set stale = 1 where number = ?", (number,))
                 self.connection.execute("delete from climbs where number = ?", (number,))
@@ -148,7 +170,7 @@ class Trials:
 
     def forget_climbs(self) -> None:
         """Promotions that rested on trials which no longer count."""
-        with self.connection:
+        with self._change():
             self.connection.execute("delete from climbs")
 
     def _read(self, where: str, values: tuple) -> Iterable[tuple[Key, Outcome]]:
@@ -157,8 +179,15 @@ class Trials:
             values,
         )
         for rung, number, repeat, status, score, seconds, detail in rows:
-            content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(detail).items()}
-            yield (rung, number, repeat), Outcome(status=status, score=score, seconds=seconds, **content)
+            known = {"status": status, "score": score, "seconds": seconds}
+            yield (rung, number, repeat), _typed({**from_json(detail), **known}, Outcome)
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    """JSON-like values as `kind`; raises ValueError for others."""
+    import msgspec
+
+    return msgspec.convert(value, kind)
 
 
 def retire_outside(trials: Trials, space: Space, prior: bool) -> list[int]:

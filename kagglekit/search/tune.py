@@ -17,7 +17,9 @@ from kagglekit.files import write_text
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
 from kagglekit.runs.identity import code_version, hardware
+from kagglekit.runs.search_kinds import KnownSearch, SearchPlan
 from kagglekit.search.estimate import windows
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.looks import after_training
@@ -30,6 +32,7 @@ from kagglekit.search.trials import Trials, retire_outside
 from kagglekit.solution import Solution, resolve
 
 FIXED = ("competition", "recipe", "rungs", "seed", "prior", "warm", "data")  # may not differ on a resume
+ADVICE = "remove the folder of the search, or choose another --name"
 LOOSE = {"space": "space", "trials": "trials", "promote": "promote", "controls": "controls", "repeats": "seeds"}
 Executor = Callable[[Ladder, Place], None]
 
@@ -126,9 +129,11 @@ def known(search: Search) -> dict[str, Any] | None:
     path = search.folder / SEARCH
     if not path.exists():
         return None
-    before, now = folders.read_json(path), contents(search, code_version(search.solution))
+    before, now = records.read(path, SearchPlan, ADVICE), contents(search, code_version(search.solution))
     same = all(before[name] == now[name] for name in ("code", *FIXED, *LOOSE))
-    return folders.read_json(search.folder / RESULT) if same and before.get("done") else None
+    if not same or not before.get("done"):
+        return None
+    return records.read(search.folder / RESULT, KnownSearch, ADVICE)
 
 
 @contextmanager
@@ -171,7 +176,7 @@ def contents(search: Search, code: str) -> dict[str, Any]:
 def claim(search: Search, code: str) -> dict[str, Any] | None:
     """Write what the search is, or compare it with what lies there, which is returned; UsageError where they differ."""
     content, path, name = contents(search, code), search.folder / SEARCH, search.plan.name
-    before = folders.read_json(path) if path.exists() else None
+    before = records.read(path, SearchPlan, ADVICE) if path.exists() else None
     if before is None:
         if search.resume:
             raise UsageError(f"--resume: there is no search {name}; leave --resume out to begin")

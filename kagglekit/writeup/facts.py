@@ -10,6 +10,9 @@ from typing import Any
 from kagglekit.plugins import Registry
 from kagglekit.reproduce import SEEDS, Claim, band_of, claim_of, seed_scores
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.kinds import WrittenResult
+from kagglekit.runs.search_kinds import AblationPlan, AblationResult, SearchResult
 
 ABLATIONS, SEARCHES = "ablations", "searches"
 SHOWN = ("cpu", "cores", "memory_gib", "device", "gpus", "platform")
@@ -18,7 +21,7 @@ SHOWN = ("cpu", "cores", "memory_gib", "device", "gpus", "platform")
 def gather(registry: Registry, folder: Path) -> dict[str, Any]:
     """JSON-like facts of a finished run; each number beside the id of the record that it is from. Raises RunError."""
     claim = claim_of(folder)
-    manifest, result = claim.manifest, claim.result
+    manifest, result = claim.manifest, records.read(folder / folders.RESULT, WrittenResult)
     _, competition = registry.competition(manifest["competition"])
     return {
         "run": folder.name,
@@ -78,17 +81,20 @@ def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
     for group in ("fidelity", "loss", "settings"):
         lines |= {f"{group}.{key}": value for key, value in recipe.get(group, {}).items()}
     for spec in recipe.get("techniques", []):
-        lines[f"techniques.{spec['name']}"] = ", ".join(f"{k}={v}" for k, v in spec["settings"].items()) or "on"
+        lines[f"techniques.{spec['name']}"] = ", ".join(f"{k}={v}" for k, v in spec.get("settings", {}).items()) or "on"
     return lines
 
 
 def _ablation(claim: Claim) -> dict[str, Any] | None:
     """The ablation with most seeds on the same data and competition; None if there is none."""
     found = []
-    for path in (folders.home() / ABLATIONS).glob(f"*/{folders.RESULT}"):
-        result, asked = folders.read_json(path), folders.read_json(path.parent / "ablation.json")
-        if result["effects"] and asked["data"] == claim.manifest["data_fingerprint"]:
-            found.append((result["seeds"], result))
+    plans = sorted((folders.home() / ABLATIONS).glob("*/ablation.json"))
+    ended = (path for path in plans if (path.parent / folders.RESULT).exists())
+    for path, asked in records.sound(ended, AblationPlan):
+        if asked["data"] != claim.manifest["data_fingerprint"]:
+            continue
+        for _, result in records.sound([path.with_name(folders.RESULT)], AblationResult):
+            found += [(result["seeds"], result)] if result["effects"] else []
     if not found:
         return None
     _, best = max(found, key=lambda pair: pair[0])
@@ -107,9 +113,9 @@ def _ablation(claim: Claim) -> dict[str, Any] | None:
 
 def _search(claim: Claim) -> dict[str, Any] | None:
     """The search that this run won; None if it won none."""
-    for path in (folders.home() / SEARCHES).glob(f"*/{folders.RESULT}"):
-        result = folders.read_json(path)
-        winner = result.get("winner")
+    ended = sorted((folders.home() / SEARCHES).glob(f"*/{folders.RESULT}"))
+    for _, result in records.sound(ended, SearchResult):
+        winner = result["winner"]
         if winner and winner["run"].split("-")[0] == claim.folder.name.split("-")[0]:
             return {
                 "id": result["name"], "command": result["command"], "cost": result["cost"],
@@ -121,7 +127,7 @@ def _search(claim: Claim) -> dict[str, Any] | None:
 
 def _commands(claim: Claim) -> list[str]:
     """What a reader types: the run itself, and the check."""
-    command = claim.result["command"] or f"kk run {claim.manifest['competition']}"
+    command = claim.result.get("command") or f"kk run {claim.manifest['competition']}"
     return [command, f"kk reproduce {claim.folder.name} --data {shlex.quote('DIR')}"]
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kagglekit import progress
 from kagglekit.errors import RunError, UsageError
 from kagglekit.files import write_bytes, write_text
 from kagglekit.plugins import Registry
 from kagglekit.report.run_page import duration_text, page_environment, score_text, setting_text
 from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.kinds import Writeup
 from kagglekit.writeup.facts import gather, stale
 from kagglekit.writeup.pictures import Picture, pictures_of
 from kagglekit.writeup.words import WORDS
@@ -46,7 +49,7 @@ def write_up(registry: Registry, folder: Path, lang: str = "en", out: Path | Non
     out = out or folder / "writeup"
     facts = gather(registry, folder)
     pictures = pictures_of(folder / "report.html")
-    notes = (folder / NOTES).read_text(encoding="utf-8") if (folder / NOTES).is_file() else ""
+    notes = records.text_of(folder / NOTES) if (folder / NOTES).is_file() else ""
     found = list(sections(facts, WORDS[lang], pictures))
     title = WORDS[lang]["solution"].format(**_headline(facts))
     out.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,12 @@ def write_up(registry: Registry, folder: Path, lang: str = "en", out: Path | Non
                 write_bytes(out / _file(section.key, number, place, picture), picture.content)
     write_text(out / "writeup.md", markdown(title, WORDS[lang], facts, found, notes))
     write_text(out / "writeup.ipynb", notebook(title, WORDS[lang], facts))
-    write_text(folder / FACTS, json.dumps({"lang": lang, "facts": facts}, indent=1) + "\n")
+    try:
+        write_text(folder / FACTS, json.dumps({"lang": lang, "facts": facts}, indent=1) + "\n")
+    except OSError as error:
+        if not folders.is_read_only(error):
+            raise
+        progress.say(f"note: {folder} cannot be written, so that `kk writeup --check` will not know this write-up")
     return {kind: str(out / f"writeup.{kind}") for kind in ("html", "md", "ipynb")}
 
 
@@ -72,7 +80,8 @@ def check(registry: Registry, folder: Path) -> list[str]:
     """What the write-up of a run says and its record no longer does; raises RunError where there is no write-up."""
     if not (folder / FACTS).is_file():
         raise RunError(f"run {folder.name} has no write-up; kk writeup {folder.name} makes one")
-    saved = folders.read_json(folder / FACTS)["facts"]
+    again = f"`kk writeup {folder.name}` makes it anew"
+    saved = records.read(folder / FACTS, Writeup, again)["facts"]
     return stale(saved, json.loads(json.dumps(gather(registry, folder))))
 
 

@@ -1,6 +1,8 @@
 """What `kk` says when something is wrong: one message, the right exit code, never a traceback."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +15,7 @@ from kagglekit.errors import DataError, KagglekitError, PluginError, RecipeError
 from kagglekit.plugins import discover
 from tests.helpers import environment, run_folder, write_plugin
 from tests.helpers import kk as program
+from tests.search.world import path_of
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +203,72 @@ def test_a_broken_plugin_costs_one_line_on_stderr_and_nothing_else(tmp_path):
     assert done.returncode == 0 and f"  BROKEN {line}" in done.stdout
 
 
+LOUD = "import os\nprint('a word', flush=True)\nos.write(1, b'another\\n')\n"
+
+
+def test_with_json_nothing_but_the_document_is_on_stdout_whatever_plugins_print(tmp_path):
+    place = write_plugin(tmp_path / "site", "kk-loud", LOUD)
+    for arguments in (("list", "--json"), ("plugins", "--json"), ("doctor", "--json")):
+        done = program(tmp_path, *arguments, PYTHONPATH=path_of(place), KAGGLEKIT_PLUGINS="kk-loud")
+        assert done.returncode == 0 and json.loads(done.stdout), done.stderr
+        assert "a word" in done.stderr and "another" in done.stderr
+
+
+@pytest.mark.parametrize("raised", ["KeyboardInterrupt", "GeneratorExit", "BaseException('x')", "SystemExit(0)"])
+def test_a_plugin_that_raises_what_ends_programs_ends_nothing(tmp_path, raised):
+    place = write_plugin(tmp_path / "site", "kk-ends", f"raise {raised}\n")
+    done = program(tmp_path, "list", PYTHONPATH=path_of(place))
+    assert done.returncode == 0 and "hair-seg" in done.stdout
+    assert done.stderr.startswith(f"kk: plugin kk-ends (kk-ends 1.0): {raised.partition('(')[0]}")
+
+
+def test_a_plugin_that_is_asked_for_and_not_installed_is_told(tmp_path):
+    done = program(tmp_path, "list", KAGGLEKIT_PLUGINS="nope")
+    assert done.returncode == 2 and "kk: KAGGLEKIT_PLUGINS: no installed plugin is named nope" in done.stderr
+
+
+def test_entry_points_of_another_package_that_cannot_be_read_end_nothing(tmp_path):
+    place = write_plugin(tmp_path / "site", "kk-odd", "")
+    (place / "kk_odd-1.0.dist-info" / "entry_points.txt").write_bytes(b"[console_scripts]\n\xff = \xfe\n")
+    done = program(tmp_path, "list", PYTHONPATH=path_of(place))
+    assert done.returncode == 0 and "hair-seg" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["RUNS", "CACHE", "SAMPLES"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("run", "hair-seg"),
+        ("tune", "hair-seg", "--local"),
+        ("ablate", "hair-seg"),
+        ("clean", "hair-seg"),
+        ("eda", "hair-seg"),
+    ],
+)
+def test_a_file_where_a_folder_belongs_is_told_before_any_work(capsys, monkeypatch, tmp_path, name, verb):
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        monkeypatch.setenv(f"KAGGLEKIT_{name}", str(tmp_path / place))
+        said = refused(capsys, monkeypatch, *verb)
+        assert (
+            said
+            == f"kk: {tmp_path / 'file'}: is a file where a folder belongs; name another one with KAGGLEKIT_{name}\n"
+        )
+
+
+def test_a_disk_that_is_full_is_named_even_where_its_error_names_no_file(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("KAGGLEKIT_RUNS", str(tmp_path / "not" / "yet"))
+    raising(monkeypatch, OSError(28, "No space left on device"))
+    said = refused(capsys, monkeypatch, "doctor", code=1)
+    assert re.match(r"kk: /.*: No space left on device; check the folder, its rights and the free space", said)
+
+
+def test_names_in_any_bytes_and_characters_that_steer_terminals_are_shown_with_escapes(tmp_path):
+    odd = os.fsdecode(b"\xbb\xe7\x1b[31m.toml")
+    done = program(tmp_path, "run", odd)
+    assert done.returncode == 2 and r"\udcbb\udce7\x1b[31m.toml: cannot be read" in done.stderr
+
+
 def test_an_interrupted_program_leaves_with_130(tmp_path):
     waiting = "import time\nprint('waiting', flush=True)\ntime.sleep(60)\n"
     place = write_plugin(tmp_path / "site", "kk-waiting", waiting)
@@ -210,7 +279,7 @@ def test_an_interrupted_program_leaves_with_130(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "waiting\n"
+    assert process.stderr.readline() == "waiting\n"
     import signal
 
     process.send_signal(signal.SIGINT)

@@ -1,6 +1,8 @@
 """What `kk clean` does around the rules: which it asks, what it writes, and what a person decided stays."""
 
 import csv
+import dataclasses
+import io
 import json
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -14,6 +16,7 @@ from kagglekit.data import decisions
 from kagglekit.data.findings import findings_of
 from kagglekit.data.mask_png import from_text, to_text
 from kagglekit.errors import DataError, UsageError
+from kagglekit.runs import folder as folders
 from kagglekit_techniques import Decide, LabelRules, NearDuplicates
 from tests.helpers import Folder, bringing, build, competition, solution, techniques_of
 from tests.techniques import flawed
@@ -82,6 +85,21 @@ def test_labels_are_judged_once_for_all_seeds(data, monkeypatch):
     assert Moody.asked == [0] and found[0] == found[1] == found[2] == [Finding("s000", "moody", 1.0)]
 
 
+@pytest.mark.parametrize(
+    "kept", ["[]x", "{}", "[{}]", '[{"sample": 5, "rule": "a", "score": 1}]', "[" * 3000, "", "\xff"]
+)
+def test_what_was_kept_of_findings_is_found_anew_where_it_is_damaged(data, monkeypatch, kept):
+    monkeypatch.setattr(Moody, "asked", [])
+    dataset, plain = world(data), toy(world(data), Moody, techniques=["moody"])
+    expected = [Finding("s000", "moody", 1.0, related=("a", "b"))]
+    findings_of(plain, dataset, "mark")
+    [place] = (folders.cache() / "findings").glob("*.json")
+    place.write_text(kept)
+    assert findings_of(plain, dataset, "mark") == [Finding("s000", "moody", 1.0)] and Moody.asked == [0, 0]
+    place.write_text(json.dumps([dataclasses.asdict(one) for one in expected]))
+    assert findings_of(plain, dataset, "mark") == expected and Moody.asked == [0, 0]
+
+
 def test_where_no_rule_offers_itself_the_user_is_told_how_to_add_one():
     with pytest.raises(UsageError, match=r"no technique that cleans is in the recipe.* add one with --with"):
         with_rules(toy(Folder(), distrusting("a")), Folder())
@@ -111,6 +129,18 @@ def test_the_decisions_drop_in_a_run_what_the_rules_found_and_a_person_has_the_l
     path.write_text(path.read_text().replace('action = "drop"', 'action = "keep"', 1))
     one = toy(dataset, *ALL, techniques=["label-rules", {"name": "decisions", "settings": {"file": str(path)}}])
     assert {f.sample for f in one.clean(one.dataset(data))} == {"s009"}
+
+
+def test_no_cell_of_the_table_is_a_formula_for_a_spreadsheet():
+    found = [
+        Finding("=1+1.png", "rule", -1.5, detail="-x", related=("@a",)),
+        Finding("plain", "rule", 2.0, detail="a=b"),
+    ]
+    rows = list(csv.reader(io.StringIO(table(found, {"=1+1.png": "+g"}))))[1:]
+    assert rows == [
+        ["plain", "", "rule", "2.0", "drop", "a=b", ""],
+        ["'=1+1.png", "'+g", "rule", "-1.5", "drop", "'-x", "'@a"],
+    ]
 
 
 def test_edited_decisions_stay_byte_by_byte_and_new_findings_are_appended(data):

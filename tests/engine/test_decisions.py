@@ -9,6 +9,7 @@ from PIL import Image
 from kagglekit.data import decisions
 from kagglekit.data.decisions import ACTIONS, Decision, Decisions, check, read
 from kagglekit.errors import DataError
+from kagglekit.files import write_text
 
 HEAD = 'competition = "toy"\ndata = "0123456789abcdef"\n'
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
@@ -38,6 +39,13 @@ def test_what_was_written_reads_back_whatever_the_names_are(tmp_path, rows):
     path = tmp_path / "decisions.toml"
     path.write_text(made.to_toml(), encoding="utf-8", newline="")
     assert read(path) == made
+
+
+@pytest.mark.parametrize("name", ["\udcbb\udce7.jpg", "a\\xb0.jpg", "\\x5cx\udc80\\x", "\\", "x"])
+def test_names_of_files_that_are_no_utf_8_read_back(tmp_path, name):
+    made = Decisions("toy", "f00", (Decision(name, "drop", why=name),))
+    write_text(tmp_path / "decisions.toml", made.to_toml())
+    assert read(tmp_path / "decisions.toml") == made and len(made.content()) == 16
 
 
 def test_decisions_may_be_appended_as_text_below_what_a_person_wrote(tmp_path):
@@ -72,6 +80,7 @@ def test_decisions_may_be_appended_as_text_below_what_a_person_wrote(tmp_path):
         ("decision = 'a'\n", r"decision must be a list of tables; write \[\[decision\]\] above each"),
         ("decided = 'a'\n", "decided is not known"),
         ("sample = \n", "not valid TOML"),
+        ("a = " + "[" * 3000 + "]" * 3000, "not valid TOML: is nested more than 64 levels deep"),
     ],
 )
 def test_every_fault_of_a_file_is_told_with_its_place_and_what_to_do(tmp_path, text, fault):

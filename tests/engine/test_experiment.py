@@ -9,9 +9,21 @@ import pytest
 from kagglekit import experiment
 from kagglekit.data.prepare import refuse_damage
 from kagglekit.errors import DataError, PluginError
-from kagglekit.experiment import choose_folder, known_result
+from kagglekit.experiment import choose_folder, forget_refused, known_result
 from kagglekit.metrics import MeanIoU
 from kagglekit.pipeline import Request
+from kagglekit.runs import folder as folders
+from tests.helpers import read_only
+
+KNOWN = {
+    "title": "Toy",
+    "metric": "mean IoU",
+    "validation": {"value": 0.5, "low": 0.4, "high": 0.6, "count": 3},
+    "test": None,
+    "seconds": {"total": 1.0},
+    "weights": "none",
+    "submission": {"file": "s.json"},
+}
 
 
 def made(base: Path, *states: str) -> list[Path]:
@@ -91,8 +103,7 @@ def test_a_truth_that_came_later_is_used_to_score_the_submission_that_is_there(b
     from kagglekit.types import Score
 
     base.mkdir(parents=True)
-    result = {"test": None, "weights": "none", "submission": {"file": "s.json"}}
-    (base / "result.json").write_text(json.dumps(result))
+    (base / "result.json").write_text(json.dumps(KNOWN))
     asked = []
     monkeypatch.setattr(submission, "score_file", lambda path, *rest: asked.append(path) or Score(0.5, 0.4, 0.6, 2))
     dataset = SimpleNamespace(answers={"a": 1, "b": 2})
@@ -105,9 +116,35 @@ def test_a_truth_that_came_later_is_used_to_score_the_submission_that_is_there(b
 def test_a_result_that_began_with_fallback_weights_says_so(base, said):
     base.mkdir(parents=True)
     weights = "none: random initial weights (imagenet could not be fetched: no connection to the model hub)"
-    (base / "result.json").write_text(json.dumps({"test": None, "weights": weights}))
+    (base / "result.json").write_text(json.dumps(KNOWN | {"weights": weights}))
     known_result(request(), SimpleNamespace(answers={}), base)
     assert "--again tries once more" in said[0] and weights in said[0]
+
+
+def test_the_folder_of_a_run_that_was_refused_goes_and_one_with_a_checkpoint_stays(base):
+    (refused,) = made(base, "cut short")
+    forget_refused(refused)
+    assert not refused.exists()
+    (begun,) = made(base, "cut short")
+    (begun / "checkpoints").mkdir()
+    (begun / "checkpoints" / "epoch-000.safetensors").touch()
+    forget_refused(begun)
+    assert begun.exists()
+
+
+def test_a_known_result_is_given_where_nothing_can_be_written(base, said, monkeypatch):
+    from kagglekit.predict import submission
+    from kagglekit.types import Score
+
+    base.mkdir(parents=True)
+    (base / "result.json").write_text(json.dumps(KNOWN))
+    monkeypatch.setattr(submission, "score_file", lambda *_: Score(0.5, 0.4, 0.6, 1))
+    with read_only(base.parent):
+        with folders.held(base, said.append):
+            found = known_result(request(), SimpleNamespace(answers={"a": 1}), base)
+        assert found["test"]["value"] == 0.5 and json.loads((base / "result.json").read_text())["test"] is None
+        with pytest.raises(OSError), folders.held(base.with_name("other"), said.append):
+            pytest.fail("an experiment without a result has to be written")
 
 
 def test_an_error_out_of_a_plugins_code_names_the_plugin():

@@ -3,12 +3,27 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kagglekit.files import remove_unfinished, write_bytes, write_text, write_with
+from kagglekit import files
+from kagglekit.files import (
+    from_spreadsheet,
+    printable,
+    remove_unfinished,
+    spreadsheet_safe,
+    unfinished,
+    write_bytes,
+    write_text,
+    write_with,
+)
+from tests.helpers import ROOT
 
 
 @pytest.fixture
@@ -119,6 +134,87 @@ def test_a_file_where_a_folder_should_be_is_an_error_of_the_disk(old):
     with pytest.raises(OSError):
         write_text(old / "below", "x")
     assert old.read_text() == "old"
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(old):
+    def full(temporary):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: .*file\.txt") as caught:
+        write_with(old, full)
+    assert caught.value.filename == str(old) and only(old)
+
+
+def test_a_name_as_long_as_a_disk_takes_can_be_written(tmp_path):
+    for name in ("a" * 255, "가" * 85, "b" * 251 + ".png"):
+        write_text(tmp_path / name, "x")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from kagglekit.files import unfinished
+
+with unfinished(Path(sys.argv[1]), folder=len(sys.argv) > 2) as place:
+    print(place.name, flush=True)
+    sys.stdin.read(1) or os.kill(os.getpid(), 9)
+"""
+
+
+def writer(path: Path, *more: str) -> subprocess.Popen:
+    """A process that is at writing a file (or a folder); a byte lets it end, a closed pipe is a kill -9."""
+    command = [sys.executable, "-c", KILLED, str(path), *more]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline().strip().endswith(".part")
+    return process
+
+
+def test_what_killed_processes_left_goes_at_the_next_use_and_what_living_ones_write_stays(tmp_path):
+    dead, alive = writer(tmp_path / "one.kkbundle"), writer(tmp_path / "two.kkbundle")
+    folder = writer(tmp_path / "logs", "folder")
+    for process in (dead, folder):
+        process.stdin.close()
+        assert process.wait() == -9
+    assert len(list(tmp_path.glob(".*.part"))) == 3
+    write_text(tmp_path / "other.txt", "x")
+    left = sorted(p.name for p in tmp_path.glob(".*.part"))
+    assert len(left) == 2 and left[0].startswith(".logs.") and left[1].startswith(".two.kkbundle.")
+    alive.communicate("x")
+    assert alive.returncode == 0 and [p.name[:6] for p in tmp_path.glob(".*.part")] == [".logs."]
+    files._tidied.clear()
+    with unfinished(tmp_path / "logs", folder=True) as mine:
+        assert list(tmp_path.glob(".*.part")) == [mine]
+    assert list(tmp_path.glob(".*.part")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("사진.jpg", "사진.jpg"),
+        (os.fsdecode("사진.jpg".encode("euc-kr")), r"\udcbb\udce7\udcc1\udcf8.jpg"),
+        ("\ud800", r"\ud800"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("a\tb\nc", "a\tb\nc"),
+        ("a\rb\x00\x9b", r"a\rb\x00\x9b"),
+        ("zero\u200bwidth", "zero\u200bwidth"),
+    ],
+)
+def test_every_name_can_be_shown(tmp_path, name, shown):
+    assert printable(name) == shown and printable(name).encode()
+    write_text(tmp_path / "any", name)
+    assert (tmp_path / "any").read_bytes().decode()
+
+
+@given(st.text(st.sampled_from("'=+-@\t\rab1")))
+def test_no_cell_is_a_formula_and_each_comes_back(text):
+    safe = spreadsheet_safe(text)
+    assert not safe.startswith(tuple("=+-@\t\r")) and from_spreadsheet(safe) == text
+    assert safe == text or safe == f"'{text}"
+
+
+def test_numbers_are_no_formulas():
+    assert spreadsheet_safe(-1.5) == -1.5 and spreadsheet_safe("1-2") == "1-2"
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):

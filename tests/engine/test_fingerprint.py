@@ -115,7 +115,9 @@ def test_a_file_that_became_longer_at_the_same_time_is_read_again(root, tmp_path
     assert fingerprint(root, files(root), cache) == fingerprint(root, files(root))
 
 
-@pytest.mark.parametrize("garbage", ["", "{", "not json", "{}"])
+@pytest.mark.parametrize(
+    "garbage", ["", "{", "not json", "{}", "[]", "5", "null", '{"a": 5}', '{"a": [1, 2]}', "[" * 3000, "\x00"]
+)
 def test_a_damaged_cache_costs_time_and_nothing_else(root, tmp_path, garbage):
     cache = tmp_path / "cache"
     first = fingerprint(root, files(root), cache)
@@ -123,6 +125,25 @@ def test_a_damaged_cache_costs_time_and_nothing_else(root, tmp_path, garbage):
     memory.write_text(garbage)
     assert fingerprint(root, files(root), cache) == first
     assert len(json.loads(memory.read_text())) == 5
+
+
+def test_a_cache_whose_hashes_somebody_changed_to_no_hashes_is_made_anew(root, tmp_path):
+    cache = tmp_path / "cache"
+    first = fingerprint(root, files(root), cache)
+    (memory,) = cache.glob("hashes-*.json")
+    memory.write_text(json.dumps({name: [*row[:2], "short"] for name, row in json.loads(memory.read_text()).items()}))
+    assert fingerprint(root, files(root), cache) == first
+
+
+def test_names_that_are_no_utf_8_are_part_of_the_fingerprint(tmp_path):
+    odd, other = (os.fsdecode(name) for name in (b"\xbb\xe7.jpg", b"\xbb\xe8.jpg"))
+    marks = []
+    for name in (odd, other):
+        root = tmp_path / name  # the folder may have such a name too
+        root.mkdir()
+        (root / name).write_bytes(b"x")
+        marks.append(fingerprint(root, [root / name], tmp_path / "cache"))
+    assert marks[0] != marks[1] and len(set(map(len, marks))) == 1
 
 
 def test_two_folders_do_not_share_a_memory(root, tmp_path):

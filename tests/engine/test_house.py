@@ -14,8 +14,8 @@ from tests.helpers import ROOT, sources
 ENGINE = ROOT / "kagglekit"
 # Imports run one way: a part may import, at module level, what stands before it. Parts of one line know no order.
 ORDER = (
-    ("errors", "types", "protocols", "hookspecs", "entrypoints"),
-    ("recipe", "metrics", "files", "progress"),
+    ("errors", "types", "protocols", "hookspecs", "entrypoints", "parsing", "guards", "files"),
+    ("recipe", "metrics", "progress"),
     ("plugins", "defaults"),
     ("solution",),
     ("runs",),

@@ -10,7 +10,7 @@ from torch import nn
 
 from kagglekit.data.intake import Plain
 from kagglekit.data.prepare import Split
-from kagglekit.errors import DataError
+from kagglekit.errors import DataError, RunError
 from kagglekit.predict.ensemble import LastEpochs, equal
 from kagglekit.predict.infer import Predictor, predict_all, to_probs
 from kagglekit.predict.validation import Truths, ValidationProbs, write_probs
@@ -117,6 +117,16 @@ def test_the_normalisation_comes_from_the_checkpoint_not_from_the_fresh_network(
 
     probs = one_member(member(tmp_path, Ramp(0.2)), otherwise)(pictures())[0]
     assert np.allclose(probs[0], logits_of(0.2, pictures()).sigmoid(), atol=1e-6)
+
+
+def test_a_checkpoint_of_another_network_than_the_recipe_describes_is_named(tmp_path):
+    one = member(tmp_path, nn.Linear(2, 3))
+    with pytest.raises(
+        RunError, match=r"epoch-000\.safetensors: is of another network than .*size mismatch for weight.*; take"
+    ):
+        one_member(one, lambda: nn.Linear(2, 4))
+    with pytest.raises(RunError, match=r"Missing key\(s\) in state_dict: \"0.weight\""):
+        one_member(one, lambda: nn.Sequential(nn.Linear(2, 3)))
 
 
 def test_views_that_turn_pictures_work_on_landscapes(tmp_path):

@@ -120,6 +120,14 @@ DAMAGE = {
         sqlite3.connect(path).execute("create table runs (run primary key, score)").connection.close(),
     ),
     "empty": lambda path: path.write_bytes(b""),
+    "no table": lambda path: sqlite3.connect(path).executescript("drop table runs").connection.close(),
+    "no column but one": lambda path: (
+        sqlite3.connect(path).executescript("drop table runs; create table runs (run)").connection.close()
+    ),
+    "another database": lambda path: (
+        path.unlink(),
+        sqlite3.connect(path).executescript("create table other (a)").connection.close(),
+    ),
 }
 
 
@@ -131,10 +139,17 @@ def test_a_damaged_ledger_is_made_anew_when_it_is_written(runs, damage):
     ledger.record(run_folder(runs, "new", started="2027"))
     rows = ledger.rows()
     assert rows[0]["run"] == "toy/new"
-    assert rows[1:] == expected or damage == "empty"  # an empty file is a valid database without any runs
+    assert rows[1:] == expected
 
 
-@pytest.mark.parametrize("damage", [d for d in DAMAGE if d != "empty"])
+def test_a_ledger_whose_rows_somebody_deleted_is_made_anew_when_it_is_read(runs):
+    ledger = filled(runs)
+    expected = ledger.rows()
+    sqlite3.connect(ledger.path, isolation_level=None).execute("delete from runs").connection.close()
+    assert ledger.rows() == expected and len(expected) == 4
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_ledger_is_made_anew_when_it_is_read(runs, damage):
     ledger = filled(runs)
     expected = ledger.rows()
@@ -177,15 +192,53 @@ def test_a_ledger_that_is_locked_or_on_a_full_disk_is_an_error_and_not_thrown_aw
     ledger = filled(runs)
     before = ledger.path.read_bytes()
 
-    def fails(rows):
+    def fails(connection, rows):
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = code
         raise error
 
-    monkeypatch.setattr(ledger, "_insert", fails)
+    monkeypatch.setattr("kagglekit.runs.ledger._insert", fails)
     with pytest.raises(RunError, match=r"ledger\.db: database or disk is full; check its rights, the free space"):
         ledger.record(runs / "toy" / "run0")
     assert ledger.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut off", None])
+def test_a_ledger_that_cannot_be_made_anew_is_left_as_it_is_and_the_runs_are_listed_from_their_folders(
+    runs, monkeypatch, damage
+):
+    ledger = filled(runs)
+    expected = ledger.rows()
+    if damage:
+        DAMAGE[damage](ledger.path)
+    before = ledger.path.read_bytes()
+
+    def full(connection, rows):
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr("kagglekit.runs.ledger._insert", full)
+    with pytest.raises(RunError, match="database or disk is full; check its rights, the free space"):
+        ledger.rebuild()
+    assert ledger.path.read_bytes() == before and ledger.rows() == expected
+    assert [p.name for p in runs.iterdir() if p.name.endswith(".part")] == []
+
+
+def test_runs_are_listed_where_nothing_can_be_written(runs, monkeypatch):
+    ledger = filled(runs)
+    expected = ledger.rows()
+
+    def refuse(*_, **__):
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+        raise error
+
+    monkeypatch.setattr("kagglekit.runs.ledger.sqlite3.connect", refuse)
+    assert ledger.rows() == expected and len(expected) == 4
+    ledger.record(runs / "toy" / "run0", needed=False)
+    with pytest.raises(RunError, match="attempt to write a readonly database; check its rights"):
+        ledger.record(runs / "toy" / "run0")
 
 
 def test_a_folder_where_the_ledger_should_be_is_an_error_and_no_endless_loop(runs):

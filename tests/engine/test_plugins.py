@@ -1,6 +1,9 @@
 """Discovery: a plugin may be wrong in any way without harm to the others, and is told who, what and what to do."""
 
 import importlib.metadata
+import os
+import signal
+import sys
 from dataclasses import dataclass
 from inspect import Parameter, Signature, signature
 from itertools import permutations
@@ -65,6 +68,9 @@ def broken_by(name: str, *arguments: str, marked: bool = True) -> str:
         (SyntaxError("invalid syntax"), "SyntaxError: invalid syntax"),
         (RecursionError("too deep"), "RecursionError: too deep"),
         (PluginError("says it itself"), ": says it itself"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit(), "GeneratorExit"),
+        (BaseException("anything"), "BaseException: anything"),
     ],
 )
 def test_one_bad_plugin_never_takes_down_the_rest(error, text):
@@ -76,8 +82,39 @@ def test_one_bad_plugin_never_takes_down_the_rest(error, text):
 
 
 def test_a_person_can_still_interrupt_the_loading_of_plugins():
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        build(bad=raising(KeyboardInterrupt()))
+        build(bad=lambda: signal.raise_signal(signal.SIGINT))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_a_plugin_prints_when_it_is_loaded_goes_to_stderr(capfd):
+    def load():
+        print("from Python")
+        os.write(1, b"past Python\n")
+        return bringing("loud")
+
+    print("before")
+    assert set(build(loud=load).competitions) == {"loud"}
+    print("after")
+    out, err = capfd.readouterr()
+    assert (out == "before\nafter\n" and err.splitlines() == ["past Python", "from Python"]) or set(
+        err.splitlines()
+    ) == {"past Python", "from Python"}
+
+
+def test_a_name_that_no_plugin_has_is_not_passed_over(monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_PLUGINS", "hair-seg,hiar-seg")
+    with pytest.raises(UsageError, match="no installed plugin is named hiar-seg; did you mean hair-seg"):
+        discover()
+
+
+def test_an_entry_point_file_of_another_package_that_cannot_be_read_stops_nothing(tmp_path, monkeypatch):
+    write_plugin(tmp_path, "aaa-odd", "")
+    (tmp_path / "aaa_odd-1.0.dist-info" / "entry_points.txt").write_bytes(b"[other]\nx = \xff\xfe\n")
+    (tmp_path / "bbb_odd-1.0.dist-info" / "entry_points.txt").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [None, "a\0b", str(tmp_path), *sys.path])
+    assert "hair-seg" in {point.name for point in entry_points("kagglekit")}
 
 
 def test_a_misspelled_hook_is_refused_with_the_right_spelling():

@@ -277,6 +277,17 @@ def test_overrides_reach_into_fidelity_settings_and_techniques():
         ("fidelity.fraction=1.5", "recipe: fidelity.fraction: Input should be less than or equal to 1 (got 1.5)"),
         ("loss.bce=-1", "recipe: loss.bce: Input should be greater than or equal to 0 (got -1)"),
         ("fold=10", "recipe: fold=10 does not exist with folds=10; use 0..9"),
+        ("batch_size=true", "recipe: batch_size: true and false are no numbers and no text (got True)"),
+        ("lr=true", "recipe: lr: true and false are no numbers"),
+        ("fold=false", "recipe: fold: true and false are no numbers"),
+        ("loss.bce=true", "recipe: loss: true and false are no numbers"),
+        ("fidelity.epochs=true", "recipe: fidelity.epochs: true and false are no numbers"),
+        ("encoder=true", "recipe: encoder: true and false are no numbers and no text"),
+        ("lr=1e-3\nx=4", "-o 'lr=1e-3\\nx=4': holds more than one value; give each setting an -o of its own"),
+        ("lr=1e-3\n[x]", "holds more than one value"),
+        ("lr=1e-3 # 3e-4", "holds more than one value"),
+        ("settings.x=" + "[" * 3000 + "]" * 3000, "-o settings.x: its value is nested more than 64 levels deep"),
+        ("encoder=\udcb0", r"recipe: '\\udcb0' is no text"),
         ("settings=3", "recipe: settings: Input should be a valid dictionary (got 3)"),
         ("techniques=a", "layer 0: techniques: expected a list of names, or of tables with name and settings; got 'a'"),
         ("techniques=[3]", "layer 0: techniques: expected a list of names, or of tables with name and settings"),
@@ -338,6 +349,10 @@ def test_an_override_of_a_technique_needs_its_setting():
         ("r.json", "[1, 2]", r"r\.json: expected keys and values, found list"),
         ("r.toml", b"\xff\xfe", r"r\.toml: cannot be read: .*; give a \.toml or \.json file"),
         ("r.yaml", "competition: toy", r"r\.yaml: not valid yaml: "),
+        ("r.json", '{"a":' * 3000 + "1" + "}" * 3000, r"r\.json: not valid json: is nested more than 64 levels deep"),
+        ("r.toml", "a = " + "[" * 3000 + "]" * 3000, r"r\.toml: not valid toml: is nested more than 64 levels deep"),
+        ("r.toml", ".".join("a" * 3000) + " = 1", r"r\.toml: not valid toml: is nested more than 64 levels deep"),
+        ("r.json", '{"lr": NaN}', r"r\.json: not valid json: NaN is no number"),
     ],
 )
 def test_a_recipe_file_that_cannot_be_read_says_where(tmp_path, name, content, error):
@@ -345,6 +360,18 @@ def test_a_recipe_file_that_cannot_be_read_says_where(tmp_path, name, content, e
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(RecipeError, match=error):
         load(path)
+
+
+def test_half_of_a_character_in_a_recipe_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "r.json").write_text('{"competition": "toy", "encoder": "\\ud800"}')
+    with pytest.raises(RecipeError, match=r"recipe: '\\\\ud800' is no text: it holds half of a character"):
+        compose([("r.json", load(tmp_path / "r.json"))])
+
+
+def test_a_value_may_have_several_lines_or_be_text_that_is_no_toml():
+    assert parse_override("settings.x=[1,\n2]") == ("settings.x", [1, 2])
+    assert parse_override('settings.x="""a\nb"""') == ("settings.x", "a\nb")
+    assert parse_override("encoder=a#b") == ("encoder", "a#b")
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "."])

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from kagglekit.search import on_ray
 from kagglekit.search.ladder import Ladder
 from kagglekit.search.local import Nobody
 from kagglekit.search.on_ray import Share, share
-from kagglekit.search.trials import Trials
+from kagglekit.search.trials import Outcome, Trials
 from tests.helpers import KK, environment
 from tests.search.planted import plan
 from tests.search.world import data_at, install, path_of
@@ -186,6 +187,16 @@ def test_a_trial_begins_anew_some_time_after_its_worker_died_and_fails_with_the_
     [(key, outcome)] = ladder.results.items()
     assert list(key) == second["key"] and outcome.status == "failed"
     assert outcome.error == "its worker died 3 times, often for want of memory"
+
+
+@pytest.mark.slow
+def test_a_full_disk_in_a_worker_ends_the_search_without_entering_the_trial(tmp_path):
+    ladder = Ladder(plan(trials=4), Trials(tmp_path, "c"))
+    feed = on_ray.make_feed(ladder, Nobody())
+    feed.suggest("a")
+    outcome = asdict(Outcome("failed", error="disk full", full=True))
+    feed.on_trial_complete("a", {"outcome": json.dumps(outcome)})
+    assert feed.suggest("b") == "FINISHED" and not ladder.results and feed.full.endswith(": disk full")
 
 
 def test_tunes_log_tells_a_crash_in_a_line_and_nothing_of_trials_that_begin_anew():

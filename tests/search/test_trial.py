@@ -1,7 +1,11 @@
 """One trial for real: scored, cut, out of memory, its settings read back; and shared with runs."""
 
+import errno
 from pathlib import Path
 
+import pytest
+
+from kagglekit.errors import RunError
 from kagglekit.experiment import run
 from kagglekit.pipeline import Request
 from kagglekit.plugins import discover
@@ -9,8 +13,9 @@ from kagglekit.recipe import Recipe, compose
 from kagglekit.runs import folder as folders
 from kagglekit.runs.ledger import Ledger
 from kagglekit.search.ladder import Task
+from kagglekit.search.local import objective_at
 from kagglekit.search.readback import Watched
-from kagglekit.search.trial import Place, is_out_of_memory, run_trial
+from kagglekit.search.trial import Place, is_full_disk, is_out_of_memory, run_trial
 from kagglekit.solution import resolve
 from tests.search.world import at_hand
 
@@ -135,6 +140,30 @@ def test_what_counts_as_out_of_memory():
     assert is_out_of_memory(torch.OutOfMemoryError("x")) and is_out_of_memory(MemoryError())
     assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 4 GB"))
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
+
+
+def test_what_counts_as_a_full_disk():
+    full = OSError(errno.ENOSPC, "No space left on device")
+    wrapped = RunError("checkpoint a: cannot be written")
+    wrapped.__cause__ = RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert is_full_disk(full) and is_full_disk(wrapped) and is_full_disk(OSError(errno.EDQUOT, "Disk quota exceeded"))
+    assert is_full_disk(RunError("ledger.db: database or disk is full")) and not is_full_disk(OSError(2, "no such"))
+
+
+FULL = """
+
+@hookimpl
+def kk_loss():
+    raise OSError(28, "No space left on device")
+"""
+
+
+def test_a_full_disk_ends_the_search_and_is_no_failure_of_the_settings(tmp_path, monkeypatch):
+    data = at_hand(tmp_path, monkeypatch, more=FULL)
+    outcome = outcome_of(data, task())
+    assert outcome.status == "failed" and outcome.full
+    with pytest.raises(RunError, match=r"No space left on device; the same command goes on once there is room"):
+        objective_at(Place(data))(task(), lambda row: None)
 
 
 OWN_RATE = """

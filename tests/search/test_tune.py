@@ -80,6 +80,46 @@ def test_the_same_search_is_not_run_twice(toy, said):
     assert tune(wanted(toy), nobody)["trials"] == first["trials"]
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", '{"done": ', "[" * 3000, '{"winner": 5}'])
+def test_records_of_a_search_that_are_damaged_say_what_to_do(toy, text):
+    folder = wanted(toy).folder
+    tune(wanted(toy), planted)
+    kept = (folder / "result.json").read_text()
+    (folder / "result.json").write_text(text)
+    with pytest.raises(RunError, match=r"result\.json: damaged: "):
+        known(wanted(toy))
+    (folder / "result.json").write_text(kept)
+    (folder / "search.json").write_text(text)
+    for act in (known, lambda search: tune(search, planted)):
+        with pytest.raises(RunError, match=r"search\.json: damaged: "):
+            act(wanted(toy))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(b"not a database at all" * 200),
+        lambda path: (
+            sqlite3.connect(path, isolation_level=None).execute("update trials set detail = '{'").connection.close()
+        ),
+        lambda path: (
+            sqlite3.connect(path, isolation_level=None).execute("update trials set detail = '[1]'").connection.close()
+        ),
+        lambda path: (
+            sqlite3.connect(path, isolation_level=None).execute("update configs set params = 5").connection.close()
+        ),
+        lambda path: (
+            sqlite3.connect(path).executescript("drop table trials; create table trials (a)").connection.close()
+        ),
+    ],
+)
+def test_a_table_of_trials_that_is_damaged_says_what_to_do(toy, spoil):
+    tune(wanted(toy), planted)
+    spoil(wanted(toy).folder / "trials.db")
+    with pytest.raises(RunError, match=r"trials\.db: .*; .*choose another --name"):
+        tune(wanted(toy), planted)
+
+
 def test_a_name_that_another_search_has_is_refused(toy):
     tune(wanted(toy), planted)
     with pytest.raises(

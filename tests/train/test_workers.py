@@ -30,6 +30,53 @@ TINY = ["--fidelity", "demo", "-o", "fidelity.image_size=64", "-o", "batch_size=
 
 
 @pytest.mark.parametrize("workers", [0, -1])
+@pytest.mark.parametrize(
+    ("name", "place", "fault"),
+    [
+        (
+            "TMPDIR",
+            "/tmp/" + "x" * 60,
+            r"TMPDIR=/tmp/x+: is \d+ characters too long for the sockets .*; give a short one",
+        ),
+        ("TMPDIR", "/tmp/임시", "TMPDIR=/tmp/임시: holds other characters than ASCII; .* --local"),
+        ("RAY_TMPDIR", "/tmp/\udcb0", r"RAY_TMPDIR=/tmp/\\udcb0: holds other characters than ASCII"),
+    ],
+)
+def test_a_temporary_folder_in_which_ray_cannot_make_sockets_is_named_before_any_work(monkeypatch, name, place, fault):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv(name, place)
+    with pytest.raises(UsageError, match=fault):
+        check_workers(2, "", 8)
+    monkeypatch.setenv(name, "/tmp/short")
+    check_workers(2, "", 8)
+
+
+def test_ray_that_does_not_start_in_time_is_started_a_second_time(monkeypatch):
+    import ray
+
+    tries, said = [], []
+
+    def init(**options):
+        tries.append(options)
+        if len(tries) < wanted:
+            raise Exception("The current node timed out during startup.\nlong\nstory")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(progress, "say", said.append)
+    wanted = 2
+    with cluster.connected():
+        assert len(tries) == 2 and tries[0] == tries[1]
+    assert said == [
+        "Ray does not start on this machine: The current node timed out during startup.; trying a second time"
+    ]
+    tries.clear()
+    wanted = 9
+    with pytest.raises(RunError, match=r"timed out during startup\.; tried twice; do without Ray: --local"):  # noqa: SIM117
+        with cluster.connected():
+            pytest.fail("there is no Ray")
+    assert len(tries) == 2
+
+
 def test_fewer_than_one_worker_is_refused(workers):
     with pytest.raises(UsageError, match=rf"--workers {workers}: give 1 \(no Ray\) or more"):
         check_workers(workers, "", 8)

@@ -91,19 +91,16 @@ class CoTeaching:
 
     def judge(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
         """The findings, in order of samples."""
-        import tempfile
-        from pathlib import Path
-
         from kagglekit import progress
         from kagglekit.data.mask_png import to_text
         from kagglekit.data.store import open_store
+        from kagglekit.files import unfinished
         from kagglekit.runs.folder import cache
         from kagglekit_techniques.disagreement import completed
 
-        cache().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache(), prefix=f"{self.name}-") as place:
+        with unfinished(cache() / self.name, folder=True) as place:  # removed next time if this process is killed
             classes, task = len(competition.classes), competition.task
-            store = open_store(Path(place), "small", dataset, self.image_size, task, classes)
+            store = open_store(place, "small", dataset, self.image_size, task, classes)
             damaged = store.fill(dataset, dataset.train, progress.track)
             samples = [sample for sample in dataset.train if sample.id not in damaged]
             if len({s.group or s.id for s in samples}) < self.folds:

@@ -107,6 +107,7 @@ def inside(folder: Path, name: str, who: str) -> Path:
 def read_index(path: Path) -> list[dict[str, str]]:
     """The rows of `index.csv`; raises RecipeError for a file that is no such index."""
     from kagglekit.data.rows import read_table
+    from kagglekit.files import from_spreadsheet
 
     rows = read_table(path, ("picture", "mask", "sure"), RecipeError)
     for line, row in rows:
@@ -116,7 +117,7 @@ def read_index(path: Path) -> list[dict[str, str]]:
             raise RecipeError(
                 f"{path}: line {line}: not an index of kk predict (columns picture, mask, sure)"
             ) from None
-    return [row for _, row in rows]
+    return [{name: from_spreadsheet(cell) for name, cell in row.items()} for _, row in rows]
 
 
 class Joined(Dataset):
