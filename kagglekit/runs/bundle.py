@@ -6,6 +6,7 @@ folder named by the content.
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import zipfile
@@ -131,6 +132,8 @@ def unpack(path: Path) -> Path:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise DataError(f"{path}: is damaged, or no bundle: {printable(error)}") from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # a place before the begin of the file
+            raise DataError(f"{path}: is damaged, or no bundle: its table names places outside of it") from error
         if error.filename is None:
             error.filename = str(target)  # a full disk does not say where
         raise

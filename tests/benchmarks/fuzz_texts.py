@@ -194,6 +194,53 @@ def read_encoder_weights(path: Path) -> str:
     return repr((where, sorted((name, tuple(value.shape)) for name, value in found.items())))
 
 
+def result() -> dict:
+    """As much of a result as predicting needs."""
+    from tests.helpers import RESULT
+
+    return RESULT | {
+        "members": [{"file": "checkpoints/epoch-000.safetensors", "epoch": 0, "fold": 0, "weight": 1.0}],
+        "views": [{"name": "identity", "weight": 1.0}],
+        "pictures": {"channels": 3, "depth": "uint8", "tiling": None},
+        "postprocess": {"name": "Plain", "settings": {}},
+    }
+
+
+def manifest() -> dict:
+    """A manifest."""
+    from tests.helpers import MANIFEST
+
+    return MANIFEST
+
+
+def read_result(path: Path) -> str:
+    """Both views of a result."""
+    from kagglekit.runs import records
+
+    return repr((records.result(path.parent), records.predicting(path.parent)))
+
+
+def read_manifest(path: Path) -> str:
+    """The manifest."""
+    from kagglekit.runs import records
+
+    return repr(records.manifest(path.parent))
+
+
+def space() -> str:
+    """A search space."""
+    return (
+        "lr = {low = 3e-4, high = 3e-3, log = true}\nbatch_size = [16, 32]\n\n[loss]\ndice = {low = 0.0, high = 0.5}\n"
+    )
+
+
+def read_space(path: Path) -> str:
+    """Its distributions."""
+    from kagglekit.search.space import read_space as read
+
+    return repr(read(path, {}))
+
+
 def bundle(path: Path) -> None:
     """A bundle of a run with one small checkpoint."""
     from kagglekit.runs import bundle as bundles
@@ -201,9 +248,7 @@ def bundle(path: Path) -> None:
 
     os.environ["KAGGLEKIT_RUNS"] = str(path.parent / "runs")
     folder = run_folder(path.parent / "run", "0" * 12)
-    record = json.loads((folder / "result.json").read_text())
-    record["members"] = [{"file": "checkpoints/epoch-000.safetensors", "epoch": 0, "fold": 0, "weight": 1.0}]
-    (folder / "result.json").write_text(json.dumps(record))
+    (folder / "result.json").write_text(json.dumps(result()))
     (folder / "checkpoints").mkdir()
     weights(folder / "checkpoints" / "epoch-000.safetensors")
     bundles.pack(folder, path)
@@ -233,6 +278,9 @@ TEXTS = {
     "mask-jpeg": Kind("m.jpg", by_pil("L"), read_binary),
     "mask-tiff": Kind("m.tif", by_tifffile(lambda: mask() * np.uint8(255), compression="zlib"), read_binary),
     "mask-decided": Kind("m.png", write_mask, read_decided, checked=True),
+    "space": Kind("space.toml", text_of(space), read_space),
+    "result": Kind("result.json", json_of(result), read_result),
+    "manifest": Kind("manifest.json", json_of(manifest), read_manifest),
     "bundle": Kind("b.kkbundle", bundle, read_bundle, checked=True),
     "checkpoint": Kind("w.safetensors", weights, read_weights),
     "weights-torch": Kind("w.pth", torch_weights, read_encoder_weights),
