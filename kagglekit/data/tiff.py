@@ -101,6 +101,11 @@ def open_picture(path: Path) -> Picture:
 def _picture(path: Path, series: TiffPageSeries, pages: list[TiffPage]) -> Picture:
     page = pages[0]
     size = (page.imagelength, page.imagewidth)
+    numbers = (*size, page.samplesperpixel, page.bitspersample)
+    if not all(isinstance(number, int) for number in numbers) or any(_form(one) != _form(page) for one in pages):
+        raise DataError(
+            f"{path}: damaged: its {len(pages)} image(s) have no one size and kind of pixels; fetch it again"
+        )
     if page.dtype is None or page.dtype.kind not in "buif" or min(size) < 1 or page.imagedepth != 1:
         kind = f"{page.bitspersample} bits of sample format {page.sampleformat}"
         raise DataError(f"{path}: {size[0]}x{size[1]} pixels of {kind}; expected whole or floating numbers")
@@ -131,6 +136,10 @@ def _refuse_endless(file: TiffFile) -> None:
         following = handle.read(form.offsetsize)
         # A file that ends before says nothing of what follows; tifffile takes that for the last image, too.
         at = int(struct.unpack(form.offsetformat, following)[0]) if len(following) == form.offsetsize else 0
+
+
+def _form(page: TiffPage) -> tuple:
+    return page.imagelength, page.imagewidth, page.bitspersample, page.dtype, page.photometric, page.samplesperpixel
 
 
 def _largest(file: TiffFile) -> TiffPageSeries:
