@@ -213,7 +213,7 @@ def inside(folder: Path, name: str) -> Path:
     except (ValueError, OSError):  # a name with a NUL, or one that is too long
         lies = False
     if not lies:
-        raise RunError(f"run {folder.name}: {printable(name)!r} is no file of this run")
+        raise RunError(f"run {folder.name}: {printable(name)} is no file of this run")
     return found
 
 
