@@ -35,7 +35,7 @@ def write_with(path: Path, fill: Callable[[Path], None]) -> None:
                 os.fsync(written.fileno())
             temporary.replace(path)
     except OSError as error:
-        if error.filename is None:  # of a full disk nothing says which
+        if error.filename is None and error.errno is not None:  # of a full disk nothing says which
             error.filename = str(path)
         raise
 

@@ -65,6 +65,11 @@ class Place:
         return subprocess.Popen(self.command(verb, *more), cwd=self.base, env=env, text=True, start_new_session=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # fmt: skip
 
+    def plain(self, *words: str) -> subprocess.CompletedProcess:
+        """Any other command in this place."""
+        env = environment(self.base, TMPDIR=str(self.base / "tmp"), **self.changes)
+        return subprocess.run([str(KK), *words], cwd=self.base, env=env, capture_output=True, text=True, timeout=400)
+
     def finish(self, verb: str, *more: str, **options) -> tuple[int, str]:
         """(exit code, what was said) of the command left alone."""
         process = self.start(verb, *more, **options)

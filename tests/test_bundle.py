@@ -231,6 +231,8 @@ def test_a_record_whose_competition_is_no_plain_name_is_refused(finished, tmp_pa
         ({"views": [{}]}, r"views\[0\]: object missing required field name"),
         ({"pictures": None}, "pictures: expected object, got null"),
         ({"pictures": {"channels": True, "depth": "uint8", "tiling": None}}, "channels: expected int, got bool"),
+        ({"pictures": {"channels": 3, "depth": "uint7", "tiling": None}}, "depth: invalid enum value 'uint7'"),
+        ({"pictures": {"channels": 3, "depth": "uint8", "tiling": {"step": "x"}}}, r"tiling\.step: expected float"),
         ({"seconds": {}}, "seconds: total is missing"),
         ({"validation": {"value": "0.5"}}, "validation.value: expected float, got str"),
         ({"deep": json.loads("[" * 900 + "]" * 900)}, "nested more than 64 levels"),
@@ -245,6 +247,26 @@ def test_a_record_of_wrong_types_is_refused_with_its_key(finished, tmp_path, cha
     with pytest.raises(DataError, match=rf"bad\.kkbundle: its record is damaged: .*{fault}"):
         bundle.unpack(path)
     assert not list((folders.home() / "bundles").glob("*"))
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bundle_with_damaged_bytes_is_refused_whatever_it_was_packed_with(finished, tmp_path, kind):
+    path = tmp_path / "bad.kkbundle"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr(folders.RECIPE, "competition = 'toy'\n" + "# some words of a recipe\n" * 40)
+    data = bytearray(path.read_bytes())
+    start = 30 + len(folders.RECIPE)
+    data[start + 12 : start + 60] = bytes(48)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"bad\.kkbundle: is damaged, or no bundle: "):
+        bundle.unpack(path)
+
+
+def test_attached_files_without_a_recipe_to_name_them_are_no_fault(finished, tmp_path):
+    path = bundle.pack(finished, tmp_path / "one.kkbundle")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("attached/some.file.txt", "x")
+    assert folders.is_done(bundle.unpack(path))
 
 
 def test_a_record_of_another_competition_than_its_recipe_is_refused(finished, tmp_path):

@@ -1,6 +1,9 @@
 """A handful of the faults of `tests/benchmarks/faults.py`: what strikes a command costs time and nothing else."""
 
+import json
+import os
 import random
+import shutil
 import signal
 import time
 
@@ -8,6 +11,7 @@ import pytest
 
 from tests import faults
 from tests.faults import Place, Report
+from tests.helpers import read_only
 
 pytestmark = pytest.mark.slow
 
@@ -71,3 +75,58 @@ def test_two_searches_of_one_name_at_once_are_one_search(quiet, tmp_path):
     codes = sorted(process.returncode for process in both)
     assert codes == [0, 1] and any("search t is under way in another process" in text for text in said), said
     assert here.leftovers() == [] and len(list(tmp_path.glob("runs/searches/*/result.json"))) == 1
+
+
+def test_where_runs_can_be_read_and_not_written_they_are_listed_written_up_and_known(quiet, tmp_path):
+    place = quiet[0]
+    here = Place(tmp_path / "here", place.data, place.run)
+    faults.copy_of_run(place, here)
+    out, runs = tmp_path / "out", here.base / "runs"
+    with read_only(runs):
+        for words in (
+            ["runs"],
+            ["solutions", "hair-seg"],
+            ["board", "--out", str(out / "board")],
+            ["writeup", place.run, "--out", str(out / "writeup")],
+            ["bundle", place.run, "--out", str(out / "one.kkbundle")],
+            ["export", place.run, "--to", "tensorboard", "--out", str(out / "logs")],
+        ):
+            done = here.plain(*words)
+            assert done.returncode == 0, (words, done.stderr)
+            assert words != ["runs"] or place.run in done.stdout
+        code, said = here.finish("run")
+        assert code == 0 and "This experiment was run before" in said
+        done = here.plain("writeup", place.run)
+        assert done.returncode == 1 and f"{runs}/" in done.stderr and "check the folder, its rights" in done.stderr
+    assert (out / "board/index.html").is_file() and (out / "writeup/writeup.html").is_file()
+
+
+def test_pictures_and_folders_with_names_in_any_bytes_are_predicted_and_trained_on(quiet, tmp_path):
+    place = quiet[0]
+    images = tmp_path / os.fsdecode("사진".encode("euc-kr"))
+    images.mkdir()
+    names = [os.fsdecode("머리.jpg".encode("euc-kr")), "=1+1.jpg", "\x1b[31mred.jpg"]
+    for name, source in zip(names, sorted((place.data / "task02_test/images").iterdir()), strict=False):
+        shutil.copy(source, images / name)
+    done = place.plain("predict", place.run, "--images", str(images), "--out", str(tmp_path / "masks"), "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["predicted"] == 3, done.stderr
+    assert {p.stem for p in (tmp_path / "masks").glob("*.png")} == {name.removesuffix(".jpg") for name in names}
+    assert f"\n{names[0].encode('utf-8', 'backslashreplace').decode()}," in (tmp_path / "masks/index.csv").read_text()
+    data = shutil.copytree(place.data, images / "data")
+    here = Place(tmp_path / "here", data)
+    for words in (["eda", "hair-seg"], ["clean", "hair-seg", "--with", faults.TINY_TEACHING]):
+        done = here.plain(*words, "--data", str(data))
+        assert done.returncode == 0, done.stderr
+    code, said = here.finish("run")
+    assert code == 0, said
+
+
+def test_a_run_that_is_refused_for_damaged_data_is_not_listed_as_interrupted(quiet, tmp_path):
+    data = shutil.copytree(quiet[0].data, tmp_path / "data")
+    for path in sorted((data / "task02_train/images").iterdir())[:5]:
+        path.write_text("no picture")
+    here = Place(tmp_path / "here", data)
+    code, said = here.finish("run")
+    assert code == 1 and "are damaged, more than the 1.0% that a run passes over" in said
+    assert json.loads(here.plain("runs", "--json").stdout) == []
+    assert list((tmp_path / "here/runs/hair-seg").glob("*/manifest.json")) == [] and here.leftovers() == []

@@ -48,7 +48,7 @@ VERBS = {
 }
 # what writes below the runs or the cache
 WORKING = ("eda", "run", "tune", "ablate", "clean", "blend", "predict", "reproduce", "compare", "data", "runs", "board",
-           "export")  # fmt: skip
+           "export", "writeup", "bundle", "solutions")  # fmt: skip
 
 
 class LazyGroup(click.Group):

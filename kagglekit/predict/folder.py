@@ -126,7 +126,12 @@ def load(registry: Registry, folder: Path) -> Loaded:
     weights = {view["name"]: view["weight"] for view in result["views"]}  # they may have been fitted
     task, views = solution.competition.task, reweighted(solution.views(), weights)
     predictor = Predictor(recipe, task, chosen, solution.ensemble(), views, make_model, intake)
-    process = restore(solution.postprocess(), result["postprocess"]["settings"])
+    try:
+        process = restore(solution.postprocess(), result["postprocess"]["settings"])
+    except (TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder / folders.RESULT}: damaged: postprocess.settings: {error}; run it again") from error
+    if not views:
+        raise RunError(f"{folder / folders.RESULT}: damaged: views: the recipe has none of them; run it again")
     tiling = Tiling(**pictures["tiling"]) if pictures["tiling"] else None
     return Loaded(solution, predictor, process, intake, channels, depth, tiling)
 

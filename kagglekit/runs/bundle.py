@@ -7,6 +7,7 @@ folder named by the content.
 from __future__ import annotations
 
 import errno
+import lzma
 import re
 import shutil
 import zipfile
@@ -123,17 +124,25 @@ def unpack(path: Path) -> Path:
             with zipfile.ZipFile(path) as archive:
                 for entry in checked(path, archive):
                     _extract(path, archive, entry, part)
-            _check_contents(path, part)
-            _point_at_attached(part, target)
+            _check_contents(path, part, target)
             with suppress(OSError):  # somebody else was quicker
                 part.rename(target)
         if not folders.is_done(target):
             raise RunError(f"{target}: stands in the way and is no run; remove it")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise DataError(f"{path}: is damaged, or no bundle: {printable(error)}") from error
     except OSError as error:
-        if error.errno == errno.EINVAL:  # a place before the begin of the file
-            raise DataError(f"{path}: is damaged, or no bundle: its table names places outside of it") from error
+        # bz2 says nothing of damaged data; an invalid argument is a place before the begin of the file.
+        if error.errno in (None, errno.EINVAL):
+            raise DataError(f"{path}: is damaged, or no bundle: {printable(error)}") from error
         if error.filename is None:
             error.filename = str(target)  # a full disk does not say where
         raise
@@ -183,8 +192,8 @@ def _extract(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, part:
             sink.write(chunk)
 
 
-def _check_contents(path: Path, part: Path) -> None:
-    """Is it a finished run whose weights are all there, inside?"""
+def _check_contents(path: Path, part: Path, target: Path) -> None:
+    """Is it a finished run whose weights are all there, inside? Then its settings name the files that came along."""
     try:
         for name in (folders.RECIPE, folders.MANIFEST, folders.RESULT):
             if not (part / name).is_file():
@@ -192,6 +201,7 @@ def _check_contents(path: Path, part: Path) -> None:
         records.check_run(part)
         for member in records.predicting(part)["members"]:
             inside(part, member["file"])
+        _point_at_attached(part, target)
     except (RunError, RecipeError) as error:
         said = printable(error).replace(f"{part}/", "")
         raise DataError(f"{path}: its record is damaged: {said}") from error
@@ -205,7 +215,7 @@ def inside(folder: Path, name: str) -> Path:
     except (ValueError, OSError):  # a name with a NUL, or one that is too long
         lies = False
     if not lies:
-        raise RunError(f"run {folder.name}: {printable(name)!r} is no file of this run")
+        raise RunError(f"run {folder.name}: {printable(name)} is no file of this run")
     return found
 
 
@@ -217,11 +227,16 @@ def _point_at_attached(part: Path, target: Path) -> None:
     from kagglekit.recipe import validate
 
     manifest = records.manifest(part)
+    if "recipe" not in manifest:
+        return
     for spec in manifest["recipe"].get("techniques", []):
         for key in spec.get("settings", {}):
             if name := extra.get(f"{spec['name']}.{key}"):
                 spec["settings"][key] = str(target / ATTACHED / name)
-    recipe = validate(manifest["recipe"])
+    try:
+        recipe = validate(manifest["recipe"])
+    except RecipeError as error:
+        raise RunError(f"{folders.MANIFEST}: damaged: {error}") from error
     manifest["recipe_identity"] = recipe.identity()
     folders.write_json(part / folders.MANIFEST, manifest)
     write_text(part / folders.RECIPE, recipe.to_toml())

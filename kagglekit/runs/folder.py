@@ -46,7 +46,7 @@ def repeats(base: Path) -> list[Path]:
 
 def _number(base: Path, path: Path) -> int:
     number = path.name.removeprefix(f"{base.name}-")
-    return int(number) if number.isdigit() else 1
+    return int(number) if number.isascii() and number.isdigit() else 1
 
 
 def next_repeat(base: Path) -> Path:

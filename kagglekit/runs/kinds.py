@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+from kagglekit.types import Depth, Tiling
+
 
 class Score(TypedDict):
     """A score; of old records no more than its value is known."""
@@ -115,8 +117,8 @@ class PicturesRow(TypedDict):
     """What a network was trained on."""
 
     channels: int
-    depth: str
-    tiling: dict[str, Any] | None
+    depth: Depth
+    tiling: Tiling | None
 
 
 class SubmissionRow(TypedDict):
