@@ -42,6 +42,9 @@ def check(solution: Solution, folder: Path) -> tuple[Dataset, list[Problem]]:
         looks = pool.map(lambda sample: _look(dataset, competition, sample), samples)
         for found in progress.track(looks, len(samples), "decoding every picture"):
             problems += found
+    for id in unwritable(dataset):
+        detail = "its name is no UTF-8 text, which no submission can hold; rename it"
+        problems.append(Problem(id, "name of no submission", detail, skip=False, damaged=True))
     for id, reason in unusable_answers(dataset, competition, progress.track, whole=True).items():
         problems.append(Problem(id, "answer unreadable", reason, skip=False, damaged=True))
     return dataset, problems
@@ -99,6 +102,11 @@ def _sound(mask: np.ndarray, size: Size, box: Box | None, competition: Competiti
     if mask.dtype != np.uint8 or mask.max(initial=0) > most:
         raise DataError(f"its mask is {mask.dtype} up to {mask.max(initial=0)}; expected uint8 up to {most}")
     return mask
+
+
+def unwritable(dataset: Dataset) -> list[str]:
+    """Ids of test samples that no submission can hold: names of files in other letters than UTF-8 writes."""
+    return [s.id for s in dataset.test if s.id.encode("utf-8", "replace").decode("utf-8") != s.id]
 
 
 def unusable_answers(dataset: Dataset, competition: Competition, track: Track, whole: bool = False) -> dict[str, str]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from kagglekit import progress
 from kagglekit.data import mask_png
-from kagglekit.data.check import unreadable_pictures, unusable_answers
+from kagglekit.data.check import unreadable_pictures, unusable_answers, unwritable
 from kagglekit.data.findings import findings_of
 from kagglekit.data.folds import split, subset
 from kagglekit.data.store import Store, open_store
 from kagglekit.errors import DataError, PluginError
+from kagglekit.files import printable
 from kagglekit.protocols import Dataset, Intake
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import reader_version
@@ -83,6 +84,11 @@ def prepare(solution: Solution, dataset: Dataset, mark: str, test: bool = True) 
     splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]
     intake = solution.intake(dataset.channels, dataset.depth)
     if test:
+        if names := unwritable(dataset):
+            raise DataError(
+                f"{printable(names[0])}: its name is no UTF-8 text, which no submission can hold ({len(names)} test "
+                "pictures); rename them"
+            )
         _require_answers(dataset, solution)
     lost = lost_pictures(dataset, recipe.max_damaged) if test else {}
     share = len(damaged) / max(1, len(dataset.train) + len(damaged))

@@ -259,3 +259,14 @@ def test_masks_and_pictures_of_one_stem_stay_apart_by_their_endings_or_are_named
     assert "p3.png" not in {s.id for s in data.train}
     told = {p.sample: p for p in data.problems}
     assert told["p3.png"].rule == "mask is in doubt" and "p3.bmp, p3.tif" in told["p3.png"].detail
+
+
+def test_a_test_picture_named_in_no_utf_8_stops_the_run_before_it_trains(tmp_path):
+    root = folder(tmp_path / "d", count=12)
+    odd = "머리.png".encode("euc-kr").decode("utf-8", "surrogateescape")
+    next(iter((root / "test/images").iterdir())).rename(root / "test/images" / odd)
+    done = kk(tmp_path, "run", "contrast", "--data", root, "--fidelity", "demo")
+    assert done.returncode == 1 and "its name is no UTF-8 text, which no submission can hold" in done.stderr
+    assert "epoch" not in done.stderr
+    checked = kk(tmp_path, "data", "check", "contrast", root)
+    assert checked.returncode == 1 and "name of no submission" in checked.stdout

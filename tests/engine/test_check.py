@@ -146,3 +146,11 @@ def test_a_data_sets_own_files_and_the_folders_that_hold_them_are_no_strangers(t
     assert strangers(tmp_path, known) == [tmp_path / "other.raw"]
     assert strangers(tmp_path) == [tmp_path / name for name in ("other.raw", "own.raw", "part")]
     assert strangers(tmp_path / "nothing") == []
+
+
+def test_a_test_picture_whose_name_no_submission_can_hold_is_told_before_anything_is_trained():
+    from kagglekit.data.check import unwritable
+    from tests.helpers import Folder
+
+    odd = "머리.png".encode("euc-kr").decode("utf-8", "surrogateescape")  # as Python names such a file
+    assert unwritable(Folder(train=[odd], test=["a.png", "머리.png", odd])) == [odd]
