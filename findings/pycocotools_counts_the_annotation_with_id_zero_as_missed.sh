@@ -6,7 +6,7 @@
 #   The detection that finds the object with id 0 counts as a false positive. With one object the AP is 0
 #   in place of 1, with four it is 0.56.
 # Versions: pycocotools 2.0.11, numpy 2.4.6.
-# Documentation: the format's text asks for unique ids and names no first value. The source says "matching gt id or 0".
+# Documentation: we found none that names a first id. A comment in the source says "matching gt id ... or 0".
 #   The tracker of the original API knows it for years (issues 507 and 664); it is not fixed and does not warn.
 # Cost: enumerate() in a converter costs points in local validation, most for rare classes and small sets, and a
 #   perfect prediction never scores 1.
