@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from kagglekit.data import polygon
-from tests.benchmarks import kills
 from tests.browser import look_at, open_browser
 from tests.hair_seg import independent_score
+from tests.helpers import environment
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def first(home, data) -> dict:
 
 
 def kk(home: Path, *words: str, **more) -> subprocess.CompletedProcess:
-    return subprocess.run([KK, *words], env=kills.environment(home), capture_output=True, text=True, **more)
+    return subprocess.run([KK, *words], env=environment(home), capture_output=True, text=True, **more)
 
 
 def run(home: Path, data: Path, *words: str) -> dict:
@@ -92,7 +92,7 @@ def test_another_seed_is_another_experiment(home, data, first):
 def test_of_two_runs_at_once_one_trains_and_the_other_waits_for_its_result(home, data):
     words = [KK, "run", "hair-seg", "--data", str(data), "--fidelity", "demo", *TINY, "--seed", "7", "--json"]
     both = [
-        subprocess.Popen(words, env=kills.environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(words, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     outcomes = [process.communicate(timeout=300) for process in both]
@@ -106,7 +106,7 @@ def test_of_two_runs_at_once_one_trains_and_the_other_waits_for_its_result(home,
 def test_an_interrupt_says_how_to_go_on_and_a_repeat_goes_on(home, data):
     words = ["run", "hair-seg", "--data", str(data), "--fidelity", "demo", *TINY, "--seed", "8"]
     process = subprocess.Popen(
-        [KK, *words], env=kills.environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [KK, *words], env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     for line in process.stderr:
         if line.startswith("epoch 1/"):
@@ -116,22 +116,6 @@ def test_an_interrupt_says_how_to_go_on_and_a_repeat_goes_on(home, data):
     assert process.returncode == 130 and "interrupted" in rest and "Traceback" not in rest
     done = kk(home, *words)
     assert done.returncode == 0 and "going on after epoch 1 of 2" in done.stderr
-
-
-@pytest.mark.parametrize("moment", ["random", "store", "state", "mid-epoch", "submission"])
-def test_a_run_killed_at_any_moment_ends_with_the_same_bits_as_an_undisturbed_one(moment, data, undisturbed, tmp_path):
-    import random
-
-    expected, duration = undisturbed
-    what = kills.strike(tmp_path, data, moment, random.Random(moment), 0.8 * duration)
-    assert what.startswith("killed")
-    assert kills.finish(tmp_path, data) == expected
-
-
-@pytest.fixture(scope="module")
-def undisturbed(home, data):
-    started = time.perf_counter()
-    return kills.finish(home / "undisturbed", data), time.perf_counter() - started
 
 
 def test_predict_masks_any_folder_of_pictures_of_any_size_and_lists_the_damaged(home, data, first):

@@ -36,6 +36,8 @@ def test_a_run_that_is_struck_twice_gives_the_same_bits_and_leaves_nothing_over(
 
 
 MOMENTS = {
+    "pictures are being decoded": "cache/store/*/images.raw",
+    "an epoch has begun": "runs/*/*/checkpoints/epoch-000.safetensors",
     "a first checkpoint is being written": "runs/*/*/checkpoints/.epoch-000*.part",
     "the state is being written": "runs/*/*/checkpoints/.state*.part",
     "probabilities are being kept": "runs/*/*/validation/*/.*.part",

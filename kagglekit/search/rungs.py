@@ -109,7 +109,8 @@ def middle_of(low: Rung, top: Rung, steps: float) -> Rung:
         if steps * middle.fraction * middle.epochs >= FEW:
             break
         epochs = round(work / (side**2 * top.fraction))
-        if epochs >= low.epochs:
+        # Rounding up to whole epochs may nearly double a little work.
+        if epochs >= low.epochs and epochs * side**2 * top.fraction <= 1.5 * work:
             middle = Rung(side, top.fraction, min(top.epochs, epochs))
         else:  # for all pictures there is too little work in so few epochs
             middle = Rung(side, round(work / (side**2 * low.epochs), 3), low.epochs)

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import click
 import cv2
+import numpy as np
 import pytest
 
 from kagglekit import cli
 from kagglekit.cli.common import solution_of
 from kagglekit.plugins import discover
 from kagglekit.types import untracked
+from tests.contrast import test_contrast as contrast
 from tests.docs.test_docs import PAGES, ROOT, module_at
+from tests.recycling import test_recycling as recycling
 
 DOCS = ROOT / "docs"
 QUICKSTART, OWN_DATA = DOCS / "quickstart.md", DOCS / "bring_your_own_data.md"
@@ -182,6 +185,29 @@ def mixed(folder, photos):
         (folder / f"{name}.json").write_text(json.dumps(document))
 
 
+def index_numbers(folder, photos):
+    """16-bit pictures, one of whose masks holds numbers."""
+    contrast.folder(folder, count=8)
+    contrast.save(folder / "train/masks/p0.png", np.mgrid[:40, :48].sum(0).astype(np.uint8) % 3)
+
+
+def small_answer(folder, photos):
+    """16-bit pictures, one of whose answers has another size."""
+    contrast.folder(folder, count=8)
+    contrast.save(folder / "answers/p8.png", np.zeros((30, 48), np.uint8))
+
+
+def box_of(folder, photos):
+    """Recycling of which one object is a box where a polygon belongs."""
+    recycling.folder(folder, train=13)
+
+    def change(document):
+        (picture,) = [i["id"] for i in document["images"] if i["file_name"].endswith("0012.jpg")]
+        document["annotations"][4] |= {"image_id": picture, "segmentation": [[200, 200, 60, 60]]}
+
+    recycling.edit(folder / "train_all.json", change)
+
+
 CHECK, RUN = ("data", "check"), ("run", "--fidelity", "demo", "-o", "folds=2")
 FAULTS = {
     "a folder that is not there": (lambda folder, photos: None, "clouds", CHECK),
@@ -193,6 +219,9 @@ FAULTS = {
     "a part of the archive, checked": (incomplete, "hair-seg", CHECK),
     "a part of the archive, run": (incomplete, "hair-seg", RUN),
     "a download that was cut off": (cut_off, "hair-seg", CHECK),
+    "masks of index numbers": (index_numbers, "contrast", CHECK),
+    "a box that is no polygon": (box_of, "recycling", CHECK),
+    "an answer that does not fit": (small_answer, "contrast", RUN),
     "a full disk": (whole, "hair-seg", RUN),
 }
 

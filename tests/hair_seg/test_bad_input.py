@@ -37,15 +37,15 @@ def root(faultless, tmp_path):
 
 
 @pytest.fixture
-def kk(capsys, monkeypatch):
-    """The program: `kk(*words)` gives (exit code, stdout, stderr)."""
+def kk(capfd, monkeypatch):
+    """The program: `kk(*words)` gives (exit code, stdout, stderr), of its descriptors, where `--json` is written."""
 
     def run(*words) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["kk", *map(str, words)])
-        capsys.readouterr()
+        capfd.readouterr()
         with pytest.raises(SystemExit) as left:
             cli.main()
-        out, err = capsys.readouterr()
+        out, err = capfd.readouterr()
         assert "Traceback" not in out + err
         assert "unexpected" not in err
         return left.value.code, out, err
@@ -343,9 +343,8 @@ def test_a_file_where_a_folder_is_wanted_is_told(kk, root, tmp_path, monkeypatch
     blocked.write_text("in the way")
     monkeypatch.setenv(f"KAGGLEKIT_{place}", str(blocked))
     code, out, err = kk("run", "hair-seg", "--data", root, *TINY)
-    assert (code, out) == (1, "")
-    assert str(blocked) in err
-    assert "check the folder, its rights and the free space" in err
+    assert (code, out) == (2, "")
+    assert f"{blocked}: is a file where a folder belongs; name another one with KAGGLEKIT_{place}" in err
     assert blocked.read_text() == "in the way"
 
 

@@ -29,7 +29,6 @@ from tests.worlds import hair_folder
 TINY = ["--fidelity", "demo", "-o", "fidelity.image_size=64", "-o", "batch_size=4", "-o", "precision=fp32"]
 
 
-@pytest.mark.parametrize("workers", [0, -1])
 @pytest.mark.parametrize(
     ("name", "place", "fault"),
     [
@@ -77,6 +76,7 @@ def test_ray_that_does_not_start_in_time_is_started_a_second_time(monkeypatch):
     assert len(tries) == 2
 
 
+@pytest.mark.parametrize("workers", [0, -1])
 def test_fewer_than_one_worker_is_refused(workers):
     with pytest.raises(UsageError, match=rf"--workers {workers}: give 1 \(no Ray\) or more"):
         check_workers(workers, "", 8)
