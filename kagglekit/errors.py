@@ -49,3 +49,12 @@ def did_you_mean(word: str, known) -> str:
     if not known:
         return ""
     return "; known: " + ", ".join(known)
+
+
+def first_line(error: Exception) -> str:
+    """What a library says first, without codes of a terminal; the kind of the error where it says nothing."""
+    import re
+
+    lines = (re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line).strip() for line in str(error).splitlines())
+    text = next((line for line in lines if line), "")
+    return "".join(c if c.isprintable() else "?" for c in text)[:200].rstrip(":") or type(error).__name__

@@ -22,7 +22,7 @@ from kagglekit.data.coco_forms import (
     joined,
 )
 from kagglekit.data.coco_runs import Rle, compress, counts_of, decompress, mask_to_rle, rle_counts
-from kagglekit.data.coco_shapes import FEWEST, annotation_mask, polygon_fault
+from kagglekit.data.coco_shapes import FEWEST, annotation_mask, nowhere, polygon_fault
 from kagglekit.data.json_text import decode
 from kagglekit.errors import DataError
 
@@ -233,11 +233,13 @@ def _sifted(
         except DataError as error:
             return None, [Fault(index, entry.id, "bad run lengths", str(error), entry.image_id)]
         return entry, []
-    return _drawable(index, entry, joined(shapes))
+    return _drawable(index, entry, joined(shapes), (image.height, image.width))
 
 
-def _drawable(index: int, entry: Annotation, shapes: list[list[float]]) -> tuple[Annotation | None, list[Fault]]:
-    """The annotation with those of its polygons that can be drawn."""
+def _drawable(
+    index: int, entry: Annotation, shapes: list[list[float]], size: tuple[int, int]
+) -> tuple[Annotation | None, list[Fault]]:
+    """The annotation with those of its polygons that can be drawn in a picture of `size`."""
     told = [polygon_fault(polygon) for polygon in shapes]
     good = [polygon for polygon, fault in zip(shapes, told, strict=True) if not fault]
 
@@ -252,6 +254,8 @@ def _drawable(index: int, entry: Annotation, shapes: list[list[float]]) -> tuple
     ]
     if not good:
         return None, faults or [fault("no polygon", False)]
+    if told := nowhere(good, size):
+        return None, [*faults, fault(told, False)]
     return entry if good == entry.segmentation else msgspec.structs.replace(entry, segmentation=good), faults
 
 

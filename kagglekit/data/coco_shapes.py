@@ -43,6 +43,23 @@ def annotation_mask(segmentation: Segmentation | Mapping[str, Any], size: tuple[
     return runs.from_columns(runs.fill(changes, size[0] * size[1]), size)
 
 
+def nowhere(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> str:
+    """Why none of the polygons of an object shows in a picture of `size`, or ""."""
+    height, width = size
+    lows, highs = [], []
+    for polygon in polygons:
+        x, y = polygon[::2], polygon[1::2]
+        lows.append((min(x), min(y)))
+        highs.append((max(x), max(y)))
+    if all(
+        low[0] >= width or low[1] >= height or high[0] < 0 or high[1] < 0 for low, high in zip(lows, highs, strict=True)
+    ):
+        return f"lies outside of the picture of {height}x{width} pixels (height x width)"
+    if min(map(min, lows)) >= 0 and max(map(max, highs)) <= 1 < min(size):
+        return "all coordinates lie in 0..1; expected pixels"
+    return ""
+
+
 def polygon_fault(polygon: Sequence[float]) -> str:
     """Why a polygon `[x, y, x, y, ...]` cannot be drawn, or ""."""
     import numpy as np

@@ -7,21 +7,24 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.errors import DataError
+from kagglekit.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
     from pydicom import Dataset
 
 SUFFIXES = frozenset({".dcm", ".dicom"})
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _LEVELS = 256  # values that must be left where rescaled values are rounded
 
 
-def read_dicom(path: Path, data: bytes, most_pixels: int) -> np.ndarray:
+def read_dicom(path: Path, data: bytes, most_pixels: int, as_bytes: bool = False) -> np.ndarray:
     """`[H, W]` or `[H, W, 3]` of the only frame of a file, with modality and polarity applied.
 
     Values are those after the modality transform (rescale or lookup table, PS3.3 C.11.1), MONOCHROME1 and an inverse
     presentation turned round within the range of the stored bits (C.7.6.3.1.2), palettes and YCbCr converted to RGB.
+    With `as_bytes` whole values whose range ends at 255 are uint8, however wide they were stored.
+
     Raises DataError for damage, several frames, more than `most_pixels`, and a rescale that rounding would flatten.
     """
     import warnings
@@ -30,12 +33,29 @@ def read_dicom(path: Path, data: bytes, most_pixels: int) -> np.ndarray:
         warnings.simplefilter("ignore")  # pydicom warns of every small deviation from the standard
         try:
             file = _parsed(path, data)
-            _refuse_size(path, file, most_pixels)
-            return _shown(path, file)
+            _refuse_form(path, file, most_pixels)
+            array, high = _shown(path, file)
+            fits = as_bytes and array.dtype.kind in "ui" and high <= 255 and array.min(initial=0) >= 0
+            return array.astype("uint8") if fits else array
         except DataError:
             raise
         except Exception as error:  # readers and decoders raise whatever they like on damaged data
-            raise DataError(f"{path}: damaged DICOM: {_first_line(error)}; replace or remove it") from error
+            raise DataError(f"{path}: damaged DICOM: {first_line(error)}; replace or remove it") from error
+
+
+def describe(path: Path, data: bytes, most_pixels: int) -> tuple[tuple[int, int], list[str]]:
+    """(height, width) and what a person should know of how a picture is read; nothing is decoded. Raises DataError."""
+    try:
+        file = _parsed(path, data)
+        _refuse_form(path, file, most_pixels)
+        notes = ["DICOM, read as RGB"]
+        if file.get("PhotometricInterpretation") == "MONOCHROME1" or _is_inverse(file):
+            notes.append("zero is white, shown so")
+        return (int(file.Rows), int(file.Columns)), notes
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path}: damaged DICOM: {first_line(error)}; replace or remove it") from error
 
 
 def _parsed(path: Path, data: bytes) -> Dataset:
@@ -52,15 +72,23 @@ def _parsed(path: Path, data: bytes) -> Dataset:
     return file
 
 
-def _refuse_size(path: Path, file: Dataset, most_pixels: int) -> None:
+def _refuse_form(path: Path, file: Dataset, most_pixels: int) -> None:
+    """Raise DataError for what is no single picture of a size and kind that can be read."""
+    if not any(name in file for name in _PIXELS):
+        raise DataError(f"{path}: a DICOM file without pixels; remove it")
     frames = int(file.get("NumberOfFrames") or 1)
     if frames != 1:
         raise DataError(f"{path}: {frames} frames; a picture has one, save each as a file of its own")
     if file.Rows * file.Columns > most_pixels:
         raise DataError(f"{path}: {file.Columns}x{file.Rows} pixels are too many to decode at once")
+    if "PixelData" in file and int(file.get("HighBit", file.BitsStored - 1)) != file.BitsStored - 1:
+        raise DataError(
+            f"{path}: HighBit {file.HighBit} of {file.BitsStored} stored bits; bits that do not begin at 0 are not read"
+        )
 
 
-def _shown(path: Path, file: Dataset) -> np.ndarray:
+def _shown(path: Path, file: Dataset) -> tuple[np.ndarray, float]:
+    """The pixels, and the largest value that they may have."""
     from pydicom.pixels import apply_color_lut, apply_modality_lut
 
     from kagglekit.data import dicom_codecs
@@ -70,10 +98,15 @@ def _shown(path: Path, file: Dataset) -> np.ndarray:
     if file.PhotometricInterpretation == "PALETTE COLOR":
         colours = apply_color_lut(array, file)
         # Palettes have 16 bits by the standard; most hold 8-bit colours in the upper half.
-        return (colours >> 8).astype("uint8") if colours.itemsize == 2 and not (colours & 255).any() else colours
+        halved = colours.itemsize == 2 and not (colours & 255).any()
+        return ((colours >> 8).astype("uint8"), 255) if halved else (colours, 65535)
     if array.ndim == 3:
-        return array
-    low, high = _stored_range(file)
+        return array, 2 ** int(file.BitsStored) - 1
+    if array.dtype.kind == "f":  # which no rescale and no polarity is stated of
+        return array, math.inf
+    if file.BitsAllocated == 1:
+        array = array * array.dtype.type(255)
+    low, high = (0, 255) if file.BitsAllocated == 1 else _stored_range(file)
     if file.get("ModalityLUTSequence"):
         array = apply_modality_lut(array, file)
         low, high = 0, 2 ** int(file.ModalityLUTSequence[0].LUTDescriptor[2]) - 1
@@ -83,8 +116,9 @@ def _shown(path: Path, file: Dataset) -> np.ndarray:
     if file.PhotometricInterpretation == "MONOCHROME1" or _is_inverse(file):
         # Not pydicom's own inversion, which subtracts from the largest value of the picture: pictures of one series
         # would be moved against each other.
-        return (low + high) - array.astype("float64" if array.dtype.kind == "f" else "int64")
-    return array
+        turned = (low + high) - array.astype("float64" if array.dtype.kind == "f" else "int64")
+        array = turned.astype(array.dtype) if array.dtype.kind == "u" and array.max(initial=0) <= high else turned
+    return array, high
 
 
 def _stored_range(file: Dataset) -> tuple[int, int]:
@@ -133,9 +167,3 @@ def _rescaled(path: Path, array: np.ndarray, limits: tuple, slope: float, interc
 
 def _is_inverse(file: Dataset) -> bool:
     return str(file.get("PresentationLUTShape") or "").strip().upper() == "INVERSE"
-
-
-def _first_line(error: Exception) -> str:
-    """What a library says in its first line; pydicom lists every decoder below."""
-    lines = str(error).strip().splitlines()
-    return (lines[0].rstrip(":") if lines else "") or type(error).__name__

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from kagglekit.data import dicom, png
 from kagglekit.data import orientation as orientations
-from kagglekit.errors import DataError
+from kagglekit.data.depths import as_depth
+from kagglekit.errors import DataError, first_line
 from kagglekit.types import Depth
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 MAX_PIXELS = 500_000_000  # larger single pictures are slides, which are read by window
 MAX_BYTES = 8 << 30  # of a decoded picture of many or deep channels
 # What PIL may open besides TIFF, which `tiff` reads: nothing that runs a program or refers to another file.
-_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM")  # WebP and JPEG 2000 besides, see `_open`
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM")  # and WebP, see `_open`
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEEP_MODES = ("I", "F")  # PIL's names begin so for 16-bit, 32-bit and float pictures
 _DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
@@ -36,9 +37,9 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     import numpy as np
 
     if is_tiff(path):
-        array = _read_tiff(path)
+        array = _read_tiff(path, as_colours=True)
     elif _is_dicom(path, data := _bytes(path)):
-        array = dicom.read_dicom(path, data, MAX_PIXELS)
+        array = dicom.read_dicom(path, data, MAX_PIXELS, as_bytes=True)
     elif png.is_plain(data):
         array = _read_png(path, _open(path, data), data)
     else:
@@ -68,7 +69,7 @@ def read_picture(path: Path, channels: int, depth: Depth, size: tuple[int, int] 
     if array.ndim != 3 or array.shape[2] != channels:
         raise DataError(f"{path}: pixels of shape {array.shape}; expected {channels} channel(s)")
     _refuse_other_size(path, array, size)
-    return _as_depth(path, array, depth)
+    return as_depth(path, array, depth)
 
 
 def describe(path: Path) -> tuple[tuple[int, int], list[str]]:
@@ -80,13 +81,15 @@ def describe(path: Path) -> tuple[tuple[int, int], list[str]]:
         _refuse_too_many(path, picture.size)
         size, orientation, notes = picture.size, picture.orientation, tiff.unusual(picture)
     elif _is_dicom(path, data := _bytes(path)):
-        return dicom.read_dicom(path, data, MAX_PIXELS).shape[:2], ["DICOM"]
+        return dicom.describe(path, data, MAX_PIXELS)
     else:
         image = _open(path, data)
         size = (image.height, image.width)
         # Of a PNG without notes PIL would decode the whole picture to look for an orientation.
         orientation = _orientation(image) if not png.is_png(data) or png.has_notes(data) else 1
         notes = [] if image.mode == "RGB" else [f"{image.mode} pixels, read as RGB"]
+        if getattr(image, "n_frames", 1) > 1:
+            notes.append(f"{image.n_frames} frames, the first is read")
     if orientation != 1:
         notes.append(f"EXIF orientation {orientation}, applied")
     return orientations.turned_size(size, orientation), notes
@@ -100,8 +103,16 @@ def list_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of pictures")
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if Path(e.name).suffix.lower() in SUFFIXES and e.is_file()]
+        names = [e.name for e in entries if Path(e.name).suffix.lower() in SUFFIXES and is_file(e)]
     return sorted(folder / name for name in names if not name.startswith("."))
+
+
+def is_file(entry: os.DirEntry) -> bool:
+    """Is it a file, or a link to one? A link to itself is none."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
@@ -152,6 +163,8 @@ def read_as_shown(path: Path) -> np.ndarray:
     image = _open(path, data)
     if png.is_plain(data):
         return _read_png(path, image, data)
+    if png.is_png(data) and data[24] == 16:  # with a transparent colour, which becomes the last channel
+        return _read_png(path, image, data)[..., :-1]
     _refuse_wrong_checksum(path, data)
     modes = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
     return _decoded(path, image, modes.get(image.mode, image.mode))
@@ -163,11 +176,11 @@ def _read_png(path: Path, image: Image, data: bytes) -> np.ndarray:
     try:
         array = png.decode(data)
     except Exception as error:  # decoders raise whatever they like on damaged data
-        raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
+        raise DataError(f"{path}: damaged picture: {first_line(error)}; replace or remove it") from error
     return np.ascontiguousarray(orientations.turned(array, _orientation(image) if png.has_notes(data) else 1))
 
 
-def _read_tiff(path: Path) -> np.ndarray:
+def _read_tiff(path: Path, as_colours: bool = False) -> np.ndarray:
     """`[H, W, C]` of the picture of a TIFF file as it is shown."""
     import numpy as np
 
@@ -176,6 +189,8 @@ def _read_tiff(path: Path) -> np.ndarray:
 
     picture = tiff.open_picture(path)
     _refuse_too_many(path, picture.size, picture.channels * np.dtype(picture.depth).itemsize)
+    if as_colours and not picture.strange and (fault := tiff.alpha_fault(picture)):
+        raise DataError(f"{path}: {fault}; expected gray, RGB or RGBA")
     if picture.strange:
         array = tiff.rgb_by_libtiff(picture)
     elif tiff.is_plain_lzw(picture):
@@ -196,7 +211,7 @@ def _decoded(path: Path, image: Image, mode: str) -> np.ndarray:
             image = image.convert(mode)
         return np.ascontiguousarray(orientations.turned(np.asarray(image), orientation))
     except Exception as error:  # decoders raise whatever they like on damaged data
-        raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
+        raise DataError(f"{path}: damaged picture: {first_line(error)}; replace or remove it") from error
 
 
 def _orientation(image: Image) -> int:
@@ -237,26 +252,6 @@ def _refuse_too_many(path: Path, size: tuple[int, int], bytes_each: int = 1) -> 
         raise DataError(f"{path}: {size[1]}x{size[0]} pixels are too many to decode at once")
 
 
-def _as_depth(path: Path, array: np.ndarray, depth: Depth) -> np.ndarray:
-    import numpy as np
-
-    if array.dtype == depth:
-        return array
-    limits = np.iinfo(depth)
-    low, high = array.min(initial=0), array.max(initial=0)
-    if not (np.isfinite(low) and np.isfinite(high)) or low < limits.min or high > limits.max:
-        raise DataError(f"{path}: values from {low:g} to {high:g} do not fit {depth} ({limits.min} to {limits.max})")
-    if array.dtype == np.uint8:
-        raise DataError(f"{path}: 8-bit pixels where {depth} was expected; convert it with its range kept")
-    whole = array.astype(depth)
-    if array.dtype.kind == "f" and not np.array_equal(whole, array):
-        raise DataError(
-            f"{path}: {array.dtype} pixels with fractions, from {low:g} to {high:g}; they do not fit whole numbers "
-            f"({depth}), save it as such with a range of your choice"
-        )
-    return whole
-
-
 def open_image(path: Path) -> Image:
     """The header of a picture that PIL reads (no TIFF, no DICOM); raises DataError, also for too many pixels."""
     data = _bytes(path)
@@ -271,20 +266,17 @@ def _refuse_wrong_checksum(path: Path, data: bytes) -> None:
 
 def _open(path: Path, data: bytes) -> Image:
     from PIL import Image, UnidentifiedImageError
-    from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile  # PIL knows these two once they are imported
-    from PIL.WebPImagePlugin import WebPImageFile
+    from PIL.WebPImagePlugin import WebPImageFile  # PIL knows it once it is imported
 
-    formats = (*_FORMATS, WebPImageFile.format, Jpeg2KImageFile.format)
+    formats = (*_FORMATS, WebPImageFile.format)
     Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit; PIL's lower one would call a large picture damaged
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
+        if data.startswith(b"\xff\xd8\xff"):
+            raise DataError(f"{path}: a JPEG that is not read (of 12 bits, or lossless); save it as PNG") from None
         raise DataError(f"{path}: not a picture; replace or remove it") from None
     except Exception as error:
-        raise DataError(f"{path}: damaged picture: {_plain(error)}; replace or remove it") from error
+        raise DataError(f"{path}: damaged picture: {first_line(error)}; replace or remove it") from error
     _refuse_too_many(path, (image.height, image.width))
     return image
-
-
-def _plain(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -53,8 +53,8 @@ def _of_tiff(path: Path) -> np.ndarray:
     # True is 1 there, and 1 is shown black: a viewer and the one who saved it see opposite masks.
     if page.photometric == tiff.WHITE_IS_ZERO and page.bitspersample == 1 and "tifffile" in str(page.software):
         raise DataError(f"{path}: a bool array saved by tifffile, which shows what is True black; {_AGAIN}")
-    if len(picture.pages) > 1:
-        raise DataError(f"{path}: {len(picture.pages)} pictures in one file; a mask is one, {_AGAIN}")
+    if (many := max(len(picture.pages), picture.alike)) > 1:
+        raise DataError(f"{path}: {many} pictures in one file; a mask is one, {_AGAIN}")
     return _of_array(images.read_as_shown(path), str(path), not tiff.is_lossy(picture))
 
 
@@ -87,6 +87,8 @@ def binary_picture(image: Image, who: str) -> np.ndarray:
     if frames > 1:
         raise DataError(f"{who}: {frames} pictures in one file; a mask is one, {_AGAIN}")
     lossless = kind not in LOSSY
+    if "transparency" in image.info:  # stated beside the pixels, as PNG does of palettes and of one colour
+        image = image.convert("RGBA")
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8)
     if image.mode in ("P", "PA"):

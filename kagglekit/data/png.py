@@ -18,12 +18,16 @@ _NOTES = {b"eXIf", b"iTXt", b"tEXt", b"zTXt"}  # chunks that may state an orient
 
 def is_png(data: bytes) -> bool:
     """Does a file begin as PNG does, with a header?"""
-    return data.startswith(_START) and len(data) >= 26
+    return data.startswith(_START) and len(data) >= 33
 
 
 def is_plain(data: bytes) -> bool:
-    """Is it a PNG without a transparent colour, which `decode` would make a channel of?"""
-    return is_png(data) and b"tRNS" not in _chunks(data)
+    """May `decode` read it: is it a PNG without a transparent colour, which would become a channel?
+
+    Interlaced ones of few bits are left to PIL, since libpng warns of each on the terminal.
+    """
+    interlaced = is_png(data) and data[28] == 1 and data[24] < 16
+    return is_png(data) and not interlaced and b"tRNS" not in _chunks(data)
 
 
 def is_damaged(data: bytes) -> bool:

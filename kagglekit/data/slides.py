@@ -110,7 +110,8 @@ class Slide:
     def _is_raw(self) -> bool:
         page = self.pages[0]
         whole = page.bitspersample == 8 * page.dtype.itemsize and page.fillorder == 1
-        return whole and page.compression == 1 and not page.is_tiled and len(page.dataoffsets) == 1
+        one_piece = not page.is_tiled and len(page.dataoffsets) == 1
+        return whole and one_piece and page.compression == 1 and all(page.databytecounts[0] for page in self.pages)
 
     def _read_raw(self, box: Box) -> np.ndarray:
         """Uncompressed images in one piece need no decoding, whatever their size."""

@@ -128,8 +128,11 @@ class Store:
     def _absent(self, samples: Sequence[Sample]) -> list[Sample]:
         """Those that were never decoded; a state that no build writes, or damage without a reason, is none."""
         state, reasons = self.files.state(), self.files.reasons()
-        known = {READY: lambda id: True, DAMAGED: lambda id: id in reasons}
-        return [s for s in samples if not known.get(state[self.place[s.id]], lambda id: False)(s.id)]
+
+        def is_known(id: str) -> bool:
+            return state[self.place[id]] == READY or (state[self.place[id]] == DAMAGED and id in reasons)
+
+        return [s for s in samples if not is_known(s.id)]
 
     def _stale(self, samples: Sequence[Sample], track: Track) -> set[str]:
         """Ids of ready samples whose pixels on disk are no longer those that were written."""

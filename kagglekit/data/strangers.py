@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from kagglekit.data.images import SUFFIXES
+from kagglekit.data.images import SUFFIXES, is_file
 from kagglekit.types import Problem
 
 SYSTEM = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})  # what file managers leave behind
@@ -61,4 +61,4 @@ def _strange(entry: os.DirEntry) -> bool:
     name, ending = entry.name.lower(), Path(entry.name).suffix.lower()
     if name.startswith(".") or name in SYSTEM:
         return False
-    return not entry.is_file() or ending not in (SUFFIXES | TEXTS)
+    return not is_file(entry) or ending not in (SUFFIXES | TEXTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6  # photometric interpretat
 LZW = 5  # compression
 APERIO_YCBCR = 33003  # JPEG 2000 of YCbCr, whatever the photometric interpretation says
 MAKES_RGB = (6, 7, 34892, 50001, 50002, 52546)  # codecs that give RGB of their own accord: JPEG, WebP, JPEG XL
-ASSOCIATED = 1  # alpha that colours are multiplied with
+ASSOCIATED, UNASSOCIATED = 1, 2  # alpha that colours are multiplied with, and alpha that they are not
 _YCBCR_TAGS = (529, 532)  # coefficients, and the values of black and white
 _AXES = {"Z": "focal planes", "T": "points in time"}
 
@@ -50,6 +50,7 @@ class Picture:
     channels: int
     depth: str
     orientation: int
+    alike: int = 1  # pictures of this size in the file, of which this is the first
 
     @property
     def page(self) -> TiffPage:
@@ -89,7 +90,7 @@ def open_picture(path: Path) -> Picture:
                 _ = page.dtype, page.jpegtables, page.decode, [page.tags.valueof(tag) for tag in _YCBCR_TAGS]
             page = pages[0]
             _refuse_stack(path, series, page)
-            return _picture(path, series, pages)
+            return replace(_picture(path, series, pages), alike=_alike(file, series))
     except DataError:
         raise
     except FileNotFoundError:
@@ -111,6 +112,8 @@ def _picture(path: Path, series: TiffPageSeries, pages: list[TiffPage]) -> Pictu
         raise DataError(f"{path}: {size[0]}x{size[1]} pixels of {kind}; expected whole or floating numbers")
     if page.samplesperpixel == 1 and len(pages) == 1 and len(series) > 1:
         raise DataError(f"{path}: {len(series)} images behind one header, shape {tuple(series.shape)}; save them apart")
+    if page.bitspersample < 8 and page.bitspersample not in (1, 2, 4):
+        raise DataError(f"{path}: {page.bitspersample} bits a pixel; save it with 8")
     planes = page.samplesperpixel == 1 or page.planarconfig == SEPARATE
     channels = len(pages) if page.samplesperpixel == 1 else page.samplesperpixel
     if channels > MOST_CHANNELS:
@@ -136,6 +139,15 @@ def _refuse_endless(file: TiffFile) -> None:
         following = handle.read(form.offsetsize)
         # A file that ends before says nothing of what follows; tifffile takes that for the last image, too.
         at = int(struct.unpack(form.offsetformat, following)[0]) if len(following) == form.offsetsize else 0
+
+
+def _alike(file: TiffFile, series: TiffPageSeries) -> int:
+    """How many pictures of the size of this one a file holds; channels of one picture count once."""
+    page = series.keyframe
+    if page.samplesperpixel == 1:
+        return 1
+    same = [one for one in file.series if one.keyframe.shape == page.shape and not one.keyframe.subfiletype & 1]
+    return max(1, sum(len(one.pages) for one in same))
 
 
 def _form(page: TiffPage) -> tuple:
@@ -223,7 +235,7 @@ def whole_by_libtiff(picture: Picture) -> np.ndarray:
 
     try:
         pixels = imagecodecs.tiff_decode(picture.path.read_bytes(), index=picture.page.index)
-        return as_shown(pixels.reshape(*picture.size, picture.channels), picture)
+        return without_associated_alpha(as_shown(pixels.reshape(*picture.size, picture.channels), picture), picture)
     except Exception as error:
         raise DataError(f"{picture.path}: damaged picture: {error}; replace or remove it") from error
 
@@ -268,7 +280,18 @@ def unusual(picture: Picture) -> list[str]:
         notes.append(f"{picture.channels} channel(s) of {kind}, read as RGB")
     if picture.page.photometric == WHITE_IS_ZERO:
         notes.append("zero is white, shown so")
+    if picture.alike > 1:
+        notes.append(f"{picture.alike} pictures of this size, the first is read")
     return notes
+
+
+def alpha_fault(picture: Picture) -> str:
+    """Why the channels of a picture are no colours with or without alpha, or ""."""
+    page, count = picture.page, picture.channels
+    if page.samplesperpixel == 1:
+        return "" if count in (1, 3) else f"{count} gray images of one size"
+    extra = set(page.extrasamples) & {ASSOCIATED, UNASSOCIATED}
+    return "" if count == 3 or (page.photometric == RGB and count == 4) or extra else f"{count} channels without alpha"
 
 
 def _name(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,9 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
     return {"folder": str(out), "predicted": predicted, "skipped": skipped, "unread": unread}
 
 
+LONGEST = 255  # bytes of a file's name on usual disks
+
+
 def output_names(files: Sequence[Path]) -> dict[Path, str]:
     """Picture -> the name that its mask gets: its own without ending, with it where two would be alike.
 
@@ -86,6 +90,9 @@ def output_names(files: Sequence[Path]) -> dict[Path, str]:
 
     stems = Counter(key(path.stem) for path in files)
     names = {path: path.stem if stems[key(path.stem)] == 1 else path.name for path in files}
+    for path, name in names.items():
+        if len(os.fsencode(f"{name}-overlay.jpg")) > LONGEST:
+            raise DataError(f"{path}: its name is too long for the files that are made of it; shorten it")
     twins = Counter(key(name) for name in names.values())
     for path, name in names.items():
         if twins[key(name)] > 1:

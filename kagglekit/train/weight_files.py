@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kagglekit.errors import RecipeError
+from kagglekit.errors import RecipeError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +18,6 @@ State = Mapping[str, "torch.Tensor"]
 # Where training scripts keep weights, the averaged ones first, as timm looks for them.
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "net", "weights")
 DEEPEST = 3  # names in front of an encoder's own, as in module.model.encoder.
-_TERMINAL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\x20-\x7e\xa0-\U0010ffff]")
 
 
 def read(path: Path) -> tuple[State, str]:
@@ -30,19 +28,19 @@ def read(path: Path) -> tuple[State, str]:
     import torch
 
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             from safetensors.torch import load_file
 
             return load_file(path), ""
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        told = _first_line(error)
+        told = first_line(error)
         if type(error).__name__ == "UnpicklingError":  # whose own text is advice to run what the file holds
             told = "it is damaged, or holds whole Python objects; save the state_dict of the network"
         raise RecipeError(f"encoder weights {path}: not a file of plain weights: {told}") from error
     where = []
     while isinstance(found, Mapping):
-        inner = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping)), None)
+        inner = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping) and found[key]), None)
         if inner is None:
             tensors = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
             if tensors:
@@ -72,6 +70,7 @@ def fit(encoder: nn.Module, state: State, channels: int, who: str) -> str:
     fitted = dict(wanted)
     for key, name in names.items():
         source, target = state[name], wanted[key]
+        _refuse_odd(source, target, name, who)
         if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] == channels != 3:
             source = _to_channels(source, channels)
         if source.shape == target.shape:
@@ -83,6 +82,24 @@ def fit(encoder: nn.Module, state: State, channels: int, who: str) -> str:
             )
     encoder.load_state_dict(fitted)
     return f"{len(names)} entries behind {prefix}" if prefix else f"{len(names)} entries"
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Does a file begin as safetensors does: the length of a header, and the header, which is JSON?"""
+    with path.open("rb") as stream:
+        return stream.read(9)[8:] == b"{"
+
+
+def _refuse_odd(source: torch.Tensor, target: torch.Tensor, name: str, who: str) -> None:
+    """Raise RecipeError for a tensor that holds no plain numbers of the kind that the encoder learns."""
+    import torch
+
+    if source.layout != torch.strided or source.is_meta or source.is_quantized:
+        raise RecipeError(f"encoder weights {who}: {name} is no plain tensor but sparse, quantised or empty")
+    if target.is_floating_point() and not source.is_floating_point():
+        raise RecipeError(f"encoder weights {who}: {name} holds {source.dtype}; expected floating numbers")
+    if source.is_floating_point() and not source.isfinite().all():
+        raise RecipeError(f"encoder weights {who}: {name} holds values that are no numbers; take another file")
 
 
 def _matched(wanted: State, state: State) -> tuple[str, dict[str, str]]:
@@ -131,12 +148,7 @@ def _to_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
 
 
 def _some(names: Mapping) -> str:
-    shown = [_TERMINAL.sub("?", str(name))[:60] for name, _ in zip(names, range(3), strict=False)]
+    shown = [
+        "".join(c if c.isprintable() else "?" for c in str(name))[:60] for name, _ in zip(names, range(3), strict=False)
+    ]
     return (", ".join(shown) + ("" if len(names) <= len(shown) else ", ...")) or "nothing"
-
-
-def _first_line(error: Exception) -> str:
-    """What a library says first, without the codes that colour a terminal."""
-    lines = [line.strip() for line in _TERMINAL.sub("", str(error).replace("\n", "\0")).split("\0")]
-    text = next((line for line in lines if line), "")
-    return text[:200] or type(error).__name__

@@ -121,3 +121,38 @@ def test_a_picture_that_only_a_program_could_draw_is_not_opened(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
     with pytest.raises(DataError, match=r"a\.jpg: not a picture"):
         read_rgb(tmp_path / "a.jpg")
+
+
+def test_a_link_to_itself_is_no_picture_and_hides_no_other(tmp_path):
+    from kagglekit.data.strangers import strangers
+
+    (tmp_path / "q.jpg").symlink_to(tmp_path / "q.jpg")
+    (tmp_path / "x.gif").write_bytes(b"GIF89a")
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    assert [p.name for p in list_pictures(tmp_path)] == ["a.png"]
+    assert [p.name for p in strangers(tmp_path)] == ["q.jpg", "x.gif"]
+
+
+def test_an_interlaced_png_is_read_without_a_word_on_the_terminal(tmp_path, capfd):
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    # One pixel: of the seven passes the first alone has any.
+    header = (1).to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 1])
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\x47")) + chunk(b"IEND", b"")
+    data = b"\x89PNG\r\n\x1a\n" + parts
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\x47")) + chunk(b"IEND", b"")
+    )
+    (tmp_path / "a.png").write_bytes(data)
+    assert read_rgb(tmp_path / "a.png").tolist() == [[[0x47] * 3]]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_frames_after_the_first_are_told(tmp_path):
+    from kagglekit.data.images import describe
+
+    frames = [Image.new("RGB", (8, 8), (n * 90, 0, 0)) for n in range(3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    assert "3 frames, the first is read" in describe(tmp_path / "a.png")[1]

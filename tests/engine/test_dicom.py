@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from kagglekit.data.images import read_picture, read_rgb
+from kagglekit.data.images import describe, read_picture, read_rgb
 from kagglekit.errors import DataError
 
 H, W = 24, 36
@@ -196,3 +196,25 @@ def test_frames_damage_and_other_files_are_refused_by_name(tmp_path):
 def test_a_picture_without_suffix_is_known_by_its_first_bytes(tmp_path):
     path = save(tmp_path / "IM000001", dataset(values()))
     assert np.array_equal(read_picture(path, 1, "uint16")[..., 0], values())
+
+
+def test_bits_that_do_not_begin_at_0_are_refused_by_name(tmp_path):
+    path = save(tmp_path / "a.dcm", dataset(values() << 4, stored=12, HighBit=15))
+    with pytest.raises(DataError, match=r"a\.dcm: HighBit 15 of 12 stored bits"):
+        read_picture(path, 1, "uint16")
+
+
+def test_8_bits_in_16_and_white_is_zero_of_8_bits_are_colours(tmp_path):
+    gray = values(255)
+    wide = save(tmp_path / "a.dcm", dataset(gray, stored=8))
+    white = save(tmp_path / "b.dcm", dataset((255 - gray).astype(np.uint8), PhotometricInterpretation="MONOCHROME1"))
+    for path in (wide, white):
+        assert np.array_equal(read_rgb(path)[..., 0], gray)
+    assert "zero is white, shown so" in describe(white)[1] and describe(white)[0] == (H, W)
+
+
+def test_a_file_without_pixels_is_called_so(tmp_path):
+    file = dataset(values())
+    del file.PixelData
+    with pytest.raises(DataError, match=r"a\.dcm: a DICOM file without pixels; remove it"):
+        read_picture(save(tmp_path / "a.dcm", file), 1, "uint16")

@@ -156,3 +156,16 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
 def test_a_palette_of_a_decided_mask_is_read_by_its_colours(tmp_path):
     path = saved(tmp_path / "m.png", palette(1 - MASK, (255, 255, 255), (0, 0, 0)))
     assert np.array_equal(read_png(path, SIZE, "binary", 1), MASK)
+
+
+@pytest.mark.parametrize("form", ["gray", "colours", "palette"])
+def test_transparency_that_tells_another_mask_is_refused_however_it_is_stated(tmp_path, form):
+    black = np.where(MASK > 0, 0, 255).astype(np.uint8)  # the object is black on a transparent ground
+    if form == "gray":
+        Image.fromarray(black).save(tmp_path / "m.png", transparency=255)
+    elif form == "colours":
+        Image.fromarray(np.dstack([black] * 3)).save(tmp_path / "m.png", transparency=(255, 255, 255))
+    else:
+        palette(MASK, (0, 0, 0), (0, 0, 0)).save(tmp_path / "m.png", transparency=bytes([0, 255]))
+    with pytest.raises(DataError, match=r"m\.png: its transparency tells another mask than its colours"):
+        read_binary(tmp_path / "m.png")

@@ -393,3 +393,30 @@ def test_a_narrowed_decoder_has_its_channels_divided_and_the_same_answers(decode
 def test_decoders_that_cannot_be_narrowed_are_refused(decoder, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         build(recipe(decoder=decoder, encoder_weights="none"), 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda v: v.to(torch.int8), r"holds torch\.int8; expected floating numbers"),
+        (lambda v: v * float("nan"), "holds values that are no numbers"),
+        (lambda v: v.to_sparse(), "is no plain tensor but sparse, quantised or empty"),
+        (lambda v: v.to("meta"), "is no plain tensor but sparse, quantised or empty"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*[Ss]parse.*")
+def test_weights_that_are_no_plain_numbers_are_refused_by_name(tmp_path, change, fault):
+    state = small_encoder().state_dict()
+    state["conv1.weight"] = change(state["conv1.weight"])
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(RecipeError, match=rf"w\.pth: (conv1\.weight {fault}|not a file of plain weights)"):
+        load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)
+
+
+def test_the_content_of_a_file_of_weights_says_what_it_is_not_its_name(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(small_encoder().state_dict(), tmp_path / "w.pth")
+    assert "120 entries" in load_encoder(small_encoder(), "resnet18", str(tmp_path / "w.pth"), 3)[0]
+    torch.save({"state_dict_ema": {}, "state_dict": small_encoder().state_dict()}, tmp_path / "v.pth")
+    assert "state_dict, 120 entries" in load_encoder(small_encoder(), "resnet18", str(tmp_path / "v.pth"), 3)[0]

@@ -41,3 +41,8 @@ def test_no_two_masks_are_ever_called_alike(names):
     except DataError:
         return
     assert len({name.casefold() for name in found.values()}) == len(names)
+
+
+def test_a_name_too_long_for_what_is_made_of_it_is_refused_before_the_work():
+    with pytest.raises(DataError, match="its name is too long for the files that are made of it; shorten it"):
+        named("n" * 250 + ".bmp")

@@ -270,3 +270,43 @@ def test_a_file_of_too_many_images_is_refused_before_they_are_looked_at(tmp_path
     monkeypatch.setattr(tiff, "MOST_IMAGES", 3)
     with pytest.raises(DataError, match=r"a\.tif: not a TIFF file that can be read: more than 3 images"):
         read_rgb(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("rows", [7, H])
+def test_strips_that_were_left_out_are_black_however_many_there_are(tmp_path, rows):
+    tifffile.imwrite(tmp_path / "a.tif", picture(), photometric="rgb", rowsperstrip=rows)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+        for tag in ("StripOffsets", "StripByteCounts"):
+            file.pages[0].tags[tag].overwrite([0] * -(-H // rows) if rows < H else 0)
+    for found in every_reader(tmp_path / "a.tif"):
+        assert not found.any()
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
+@pytest.mark.parametrize("extra", ["assocalpha", "unassalpha"])
+def test_the_colour_reader_and_the_reader_of_windows_agree_on_alpha(tmp_path, compression, extra):
+    rgba = np.dstack([picture() // 2, np.full((H, W), 128, np.uint8)])
+    tifffile.imwrite(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=[extra], compression=compression)
+    colour, deep_reader, window = every_reader(tmp_path / "a.tif")
+    assert np.array_equal(colour, window) and np.array_equal(colour, deep_reader)
+    assert np.array_equal(colour, shown_by_pillow(tmp_path / "a.tif"))
+
+
+def test_of_several_pictures_of_one_size_the_first_is_read_and_that_is_said(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([picture(), 255 - picture()]), photometric="rgb")
+    assert np.array_equal(read_rgb(tmp_path / "a.tif"), picture())
+    assert "2 pictures of this size, the first is read" in describe(tmp_path / "a.tif")[1]
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_gray_images_are_no_alpha_and_refused_where_colours_are_asked_for(tmp_path, channels):
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([picture()[..., 0]] * channels), photometric="minisblack")
+    with pytest.raises(DataError, match=rf"a\.tif: {channels} gray images of one size; expected gray, RGB or RGBA"):
+        read_rgb(tmp_path / "a.tif")
+    assert read_picture(tmp_path / "a.tif", channels, "uint8").shape == (H, W, channels)
+
+
+def test_three_bits_a_pixel_are_refused_by_name(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", picture()[..., 0] % 8, photometric="minisblack", bitspersample=3)
+    with pytest.raises(DataError, match=r"a\.tif: 3 bits a pixel; save it with 8"):
+        read_rgb(tmp_path / "a.tif")

@@ -379,3 +379,20 @@ def test_a_group_expression_without_exactly_one_group_is_refused(regex):
 def test_groups_follow_the_file_names(root):
     data = dataset(root, group_regex=r"/000([0-2])")
     assert [s.group for s in data.train] == ["0", "1", "2", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ([[600, 600, 700, 600, 700, 700, 600, 700]], "lies outside of the picture of 512x512 pixels"),
+        ([[0.1, 0.1, 0.4, 0.1, 0.4, 0.4, 0.1, 0.4]], r"all coordinates lie in 0\.\.1; expected pixels"),
+    ],
+)
+def test_an_object_that_shows_nowhere_is_lost_and_its_picture_damaged(root, shape, reason):
+    import re
+
+    edit(root / "train_all.json", lambda d: d["annotations"][0].update(segmentation=shape))
+    data = dataset(root)
+    (lost,) = [p for p in data.problems if p.rule == "objects lost"]
+    assert lost.damaged and re.search(reason, lost.detail)
+    assert lost.sample not in {s.id for s in data.train}
