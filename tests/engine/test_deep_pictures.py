@@ -143,8 +143,6 @@ def test_an_interlaced_png_is_read_without_a_word_on_the_terminal(tmp_path, capf
     header = (1).to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 1])
     parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\x47")) + chunk(b"IEND", b"")
     data = b"\x89PNG\r\n\x1a\n" + parts
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\x47")) + chunk(b"IEND", b"")
-    )
     (tmp_path / "a.png").write_bytes(data)
     assert read_rgb(tmp_path / "a.png").tolist() == [[[0x47] * 3]]
     assert capfd.readouterr() == ("", "")
