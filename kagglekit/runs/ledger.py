@@ -125,12 +125,17 @@ class Ledger:
     def _described(self) -> list[dict[str, Any]]:
         """The rows that the folders give; a run whose files are damaged is named and passed over."""
         rows = []
-        for path in sorted(self.root.glob(f"*/*/{folders.MANIFEST}")):
+        for folder in sorted(self._folders()):
             try:
-                rows.append(describe(path.parent))
+                rows.append(describe(folder))
             except (KagglekitError, OSError) as error:
                 pass_over(error)
         return rows
+
+    def _folders(self) -> Iterator[Path]:
+        """The folders of runs; unpacked bundles are left out, for what others measured was not run here."""
+        found = (path.parent for path in self.root.glob(f"*/*/{folders.MANIFEST}"))
+        return (folder for folder in found if folder.parent.name != folders.BUNDLES)
 
     def rows(self, competition: str | None = None) -> list[dict[str, Any]]:
         """All runs, the newest first. Runs that died are listed as interrupted.
@@ -165,19 +170,14 @@ class Ledger:
                 raise
             self._mend(error)
             return self._read(again=True)
-        if not found and not again and any(self.root.glob(f"*/*/{folders.MANIFEST}")):  # somebody emptied it
+        if not found and not again and any(self._folders()):  # somebody emptied it
             self.rebuild()
             return self._read(again=True)
         return [dict(zip(COLUMNS, row, strict=True)) for row in found]
 
     def paths(self, *states: str) -> list[Path]:
-        """The folders of the runs in one of these states, the newest first.
-
-        A ledger that was rebuilt knows unpacked bundles too; they are left out, for what others measured was not run
-        here.
-        """
-        found = [self.root / row["path"] for row in self.rows() if row["status"] in states]
-        return [path for path in found if path.parent.name != folders.BUNDLES]
+        """The folders of the runs in one of these states, the newest first."""
+        return [self.root / row["path"] for row in self.rows() if row["status"] in states]
 
     def _mend(self, error: sqlite3.DatabaseError) -> None:
         if _kind(error) in NOT_DAMAGE:

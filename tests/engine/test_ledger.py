@@ -180,7 +180,7 @@ def test_paths_are_those_of_the_states_asked_for_without_unpacked_bundles_of_oth
         run_folder(runs, name, started=f"2026-01-0{when}T00:00:00Z", **more)
     run_folder(runs, "d", "bundles")
     ledger = Ledger(runs)
-    assert ledger.rebuild() == 4
+    assert ledger.rebuild() == 3
     assert ledger.paths("done") == [runs / "toy/b", runs / "toy/a"]
     assert ledger.paths("interrupted") == [runs / "toy/c"] and ledger.paths() == []
 
@@ -277,3 +277,15 @@ def test_readers_of_the_ledger_never_wait_for_a_writer(runs):
     writer.execute("delete from runs")  # in a transaction that stays open
     assert len(ledger.rows()) == 4
     writer.close()
+
+
+def test_a_bundle_of_somebody_else_is_no_run_of_ours_before_and_after_a_rebuild(tmp_path):
+    ours = run_folder(tmp_path, "a" * 12)
+    theirs = run_folder(tmp_path, "b" * 12)
+    (tmp_path / "bundles").mkdir()
+    theirs.rename(tmp_path / "bundles" / theirs.name)
+    ledger = Ledger(tmp_path)
+    ledger.record(ours)
+    before = ledger.rows()
+    assert ledger.rebuild() == 1
+    assert ledger.rows() == before and [row["run"] for row in before] == [f"toy/{'a' * 12}"]
