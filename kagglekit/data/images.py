@@ -129,10 +129,13 @@ def write_png(path: Path, array: np.ndarray) -> None:
 def is_tiff(path: Path) -> bool:
     """Does a file begin as TIFF does? Raises DataError for one that cannot be read, and for an empty one."""
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):  # reading a pipe would wait for somebody to write
-            raise DataError(f"{path}: not a file; remove it, or rename it")
-        with Path(path).open("rb", buffering=0) as stream:
-            start = stream.read(4)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would else wait for somebody to write
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise DataError(f"{path}: not a file; remove it, or rename it")
+            start = os.read(handle, 4)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise DataError(f"{path}: no such picture") from None
     except OSError as error:
@@ -184,7 +187,7 @@ def _read_tiff(path: Path, as_colours: bool = False) -> np.ndarray:
     """`[H, W, C]` of the picture of a TIFF file as it is shown."""
     import numpy as np
 
-    from kagglekit.data import tiff
+    from kagglekit.data import tiff, tiff_pixels
     from kagglekit.data.slides import Slide
 
     picture = tiff.open_picture(path)
@@ -192,9 +195,9 @@ def _read_tiff(path: Path, as_colours: bool = False) -> np.ndarray:
     if as_colours and not picture.strange and (fault := tiff.alpha_fault(picture)):
         raise DataError(f"{path}: {fault}; expected gray, RGB or RGBA")
     if picture.strange:
-        array = tiff.rgb_by_libtiff(picture)
-    elif tiff.is_plain_lzw(picture):
-        array = tiff.whole_by_libtiff(picture)
+        array = tiff_pixels.rgb_by_libtiff(picture)
+    elif tiff_pixels.is_plain_lzw(picture):
+        array = tiff_pixels.whole_by_libtiff(picture)
     else:
         return Slide(path, picture).read()
     return np.ascontiguousarray(orientations.turned(array, picture.orientation))

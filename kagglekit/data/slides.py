@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from kagglekit.data import tiff
+from kagglekit.data import tiff, tiff_pixels
 from kagglekit.data.orientation import stored_box, turned, turned_size
 from kagglekit.errors import DataError
 from kagglekit.types import Box, Size
@@ -76,7 +76,7 @@ class Slide:
         orientation = self.picture.orientation
         stored = stored_box(box, self.picture.size, orientation)
         window = self._read_raw(stored) if self._is_raw else self._read_parts(stored)
-        window = tiff.without_associated_alpha(window, self.picture)
+        window = tiff_pixels.without_associated_alpha(window, self.picture)
         return window if orientation == 1 else np.ascontiguousarray(turned(window, orientation))
 
     def _read_parts(self, box: Box) -> np.ndarray:
@@ -108,10 +108,7 @@ class Slide:
 
     @property
     def _is_raw(self) -> bool:
-        page = self.pages[0]
-        whole = page.bitspersample == 8 * page.dtype.itemsize and page.fillorder == 1
-        one_piece = not page.is_tiled and len(page.dataoffsets) == 1
-        return whole and one_piece and page.compression == 1 and all(page.databytecounts[0] for page in self.pages)
+        return all(map(tiff.is_one_piece, self.pages))
 
     def _read_raw(self, box: Box) -> np.ndarray:
         """Uncompressed images in one piece need no decoding, whatever their size."""
@@ -135,7 +132,7 @@ class Slide:
                 window[..., channel] = mapped(page, size)[rows, columns]
         else:
             window = mapped(first, (*size, samples))[rows, columns]
-        return tiff.as_shown(np.ascontiguousarray(window, self.depth), self.picture)
+        return tiff_pixels.as_shown(np.ascontiguousarray(window, self.depth), self.picture)
 
     def _parts(self, box: Box) -> Iterator[Part]:
         for number, page in enumerate(self.pages):
@@ -163,8 +160,8 @@ class Slide:
         if pixels is None:  # a tile that was left out because it is empty
             empty = np.zeros((*shape[1:3], self.channels if part.channel < 0 else 1), self.depth)
             # Zero is black but for white-is-zero, and but for YCbCr, where nobody means the green that it stands for.
-            return tiff.as_shown(empty, self.picture) if page.photometric == tiff.WHITE_IS_ZERO else empty
-        return tiff.as_shown(pixels.reshape(pixels.shape[-3:])[: shape[1], : shape[2]], self.picture)
+            return tiff_pixels.as_shown(empty, self.picture) if page.photometric == tiff.WHITE_IS_ZERO else empty
+        return tiff_pixels.as_shown(pixels.reshape(pixels.shape[-3:])[: shape[1], : shape[2]], self.picture)
 
     def _refuse_damage(self) -> None:
         end = self.path.stat().st_size

@@ -17,7 +17,6 @@ from kagglekit.errors import DataError
 from kagglekit.types import Size
 
 if TYPE_CHECKING:
-    import numpy as np
     from tifffile import TiffFile, TiffPage, TiffPageSeries
 
 # It logs each odd tag as an error; what matters of a file is read or refused here.
@@ -32,7 +31,7 @@ LZW = 5  # compression
 APERIO_YCBCR = 33003  # JPEG 2000 of YCbCr, whatever the photometric interpretation says
 MAKES_RGB = (6, 7, 34892, 50001, 50002, 52546)  # codecs that give RGB of their own accord: JPEG, WebP, JPEG XL
 ASSOCIATED, UNASSOCIATED = 1, 2  # alpha that colours are multiplied with, and alpha that they are not
-_YCBCR_TAGS = (529, 532)  # coefficients, and the values of black and white
+YCBCR_TAGS = (529, 532)  # coefficients, and the values of black and white
 _AXES = {"Z": "focal planes", "T": "points in time"}
 
 
@@ -86,8 +85,7 @@ def open_picture(path: Path) -> Picture:
             series = _largest(file)
             pages = [_whole(page) for page in _pages(file, series)]
             for page in pages:
-                # Read from the file now, used when it is closed.
-                _ = page.dtype, page.jpegtables, page.decode, [page.tags.valueof(tag) for tag in _YCBCR_TAGS]
+                _keep(page)
             page = pages[0]
             _refuse_stack(path, series, page)
             return replace(_picture(path, series, pages), alike=_alike(file, series))
@@ -141,6 +139,21 @@ def _refuse_endless(file: TiffFile) -> None:
         at = int(struct.unpack(form.offsetformat, following)[0]) if len(following) == form.offsetsize else 0
 
 
+def _keep(page: TiffPage) -> None:
+    """Read from the open file what is used when it is closed; tifffile reads it when it is first asked for."""
+    if page.photometric == YCBCR or page.compression == APERIO_YCBCR:
+        _ = [page.tags.valueof(tag) for tag in YCBCR_TAGS]
+    if not is_one_piece(page):
+        _ = page.jpegtables, page.decode
+
+
+def is_one_piece(page: TiffPage) -> bool:
+    """Are its pixels there as they are, in one piece, so that nothing has to be decoded?"""
+    whole = page.dtype is not None and page.bitspersample == 8 * page.dtype.itemsize and page.fillorder == 1
+    one = not page.is_tiled and len(page.dataoffsets) == len(page.databytecounts) == 1
+    return whole and one and page.compression == 1 and bool(page.databytecounts[0])
+
+
 def _alike(file: TiffFile, series: TiffPageSeries) -> int:
     """How many pictures of the size of this one a file holds; channels of one picture count once."""
     page = series.keyframe
@@ -184,87 +197,6 @@ def _refuse_stack(path: Path, series: TiffPageSeries, page: TiffPage) -> None:
     for letter, length in zip(series.axes, series.shape, strict=True):
         if letter in _AXES and length > 1:
             raise DataError(f"{path}: {length} {_AXES[letter]}; a picture has one, save each as a file of its own")
-
-
-def as_shown(pixels: np.ndarray, picture: Picture) -> np.ndarray:
-    """Stored values `[h, w, c]` as they are shown: white-is-zero turned round, few bits spread to 8, YCbCr as RGB."""
-    import numpy as np
-
-    page = picture.page
-    bits = page.bitspersample
-    if bits in (1, 2, 4):
-        pixels = pixels.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
-    if page.photometric == WHITE_IS_ZERO:
-        top = 255 if bits in (1, 2, 4) else 2**bits - 1
-        return pixels.dtype.type(top) - pixels
-    if page.compression == APERIO_YCBCR or (page.photometric == YCBCR and page.compression not in MAKES_RGB):
-        return _rgb_of_ycbcr(pixels, page)
-    return pixels
-
-
-def _rgb_of_ycbcr(pixels: np.ndarray, page: TiffPage) -> np.ndarray:
-    """TIFF 6.0, section 21, with the file's own coefficients and reference values where it has them."""
-    import numpy as np
-
-    def stated(tag: int, plain: tuple) -> np.ndarray:
-        values = np.asarray(page.tags.valueof(tag, plain), float)
-        if values.size == 2 * len(plain):  # fractions
-            values = values.reshape(-1, 2)[:, 0] / values.reshape(-1, 2)[:, 1]
-        return values
-
-    coefficients, references = _YCBCR_TAGS
-    red, green, blue = stated(coefficients, (0.299, 0.587, 0.114))
-    low = stated(references, (0, 255, 128, 255, 128, 255)).reshape(3, 2)
-    scale = np.array([255, 127, 127]) / (low[:, 1] - low[:, 0])
-    y, cb, cr = np.moveaxis((pixels - low[:, 0]) * scale, -1, 0)
-    r, b = y + cr * (2 - 2 * red), y + cb * (2 - 2 * blue)
-    rgb = np.stack([r, (y - red * r - blue * b) / green, b], -1)
-    return np.rint(rgb).clip(0, 255).astype(np.uint8)
-
-
-def is_plain_lzw(picture: Picture) -> bool:
-    """Is it one page of whole bytes in LZW, which libtiff unpacks in two thirds of the time that tifffile takes?"""
-    page = picture.page
-    plain = len(picture.pages) == 1 and page.planarconfig != SEPARATE and page.bitspersample in (8, 16)
-    return plain and page.compression == LZW and not page.is_subifd and all(page.databytecounts)
-
-
-def whole_by_libtiff(picture: Picture) -> np.ndarray:
-    """`[H, W, C]` of a picture, turned as it is stored; raises DataError."""
-    import imagecodecs
-
-    try:
-        pixels = imagecodecs.tiff_decode(picture.path.read_bytes(), index=picture.page.index)
-        return without_associated_alpha(as_shown(pixels.reshape(*picture.size, picture.channels), picture), picture)
-    except Exception as error:
-        raise DataError(f"{picture.path}: damaged picture: {error}; replace or remove it") from error
-
-
-def rgb_by_libtiff(picture: Picture) -> np.ndarray:
-    """uint8 `[H, W, 3]` as stored of a picture whose colours only libtiff understands (palette, CMYK, CIE L*a*b*)."""
-    import imagecodecs
-
-    if picture.page.bitspersample > 8 or picture.page.is_subifd:
-        raise DataError(f"{picture.path}: {picture.strange}, which cannot be read; convert it to 8-bit RGB")
-    try:
-        rgb = imagecodecs.tiff_decode(picture.path.read_bytes(), index=picture.page.index, asrgb=True)[..., :3]
-    except Exception as error:
-        raise DataError(f"{picture.path}: damaged picture: {error}; replace or remove it") from error
-    # libtiff mirrors what an orientation asks for, but never swaps rows and columns: take back what it did.
-    undo = {2: 2, 6: 2, 3: 3, 7: 3, 4: 4, 8: 4}.get(picture.orientation, 1)
-    return orientations.turned(rgb, undo)
-
-
-def without_associated_alpha(pixels: np.ndarray, picture: Picture) -> np.ndarray:
-    """uint8 `[H, W, 4]` whose colours were multiplied with their alpha, divided by it again; others as they are."""
-    from PIL import Image
-
-    if pixels.shape[2] != 4 or pixels.dtype != "uint8" or ASSOCIATED not in picture.page.extrasamples:
-        return pixels
-    import numpy as np
-
-    size = pixels.shape[1], pixels.shape[0]
-    return np.asarray(Image.frombytes("RGBA", size, np.ascontiguousarray(pixels).tobytes(), "raw", "RGBa"))
 
 
 def is_lossy(picture: Picture) -> bool:
