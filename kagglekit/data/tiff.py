@@ -105,7 +105,7 @@ def _picture(path: Path, series: TiffPageSeries, pages: list[TiffPage]) -> Pictu
         raise DataError(
             f"{path}: damaged: its {len(pages)} image(s) have no one size and kind of pixels; fetch it again"
         )
-    if page.dtype is None or page.dtype.kind not in "buif" or min(size) < 1 or page.imagedepth != 1:
+    if page.dtype is None or page.dtype.kind not in "buif" or min(numbers) < 1 or page.imagedepth != 1:
         kind = f"{page.bitspersample} bits of sample format {page.sampleformat}"
         raise DataError(f"{path}: {size[0]}x{size[1]} pixels of {kind}; expected whole or floating numbers")
     if page.samplesperpixel == 1 and len(pages) == 1 and len(series) > 1:
