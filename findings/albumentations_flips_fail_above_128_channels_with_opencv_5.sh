@@ -67,15 +67,6 @@ PYTHON
 
 for version in 4.12.0.88 5.0.0.93; do
     python3 -m venv "venv-$version"
-    "venv-$version/bin/pip" install --quiet --disable-pip-version-check \
-        albumentations==2.0.8 \
-        albucore==0.0.24 \
-        "opencv-python-headless==$version" \
-        numpy==2.2.6 \
-        scipy==1.17.1 \
-        pydantic==2.14.4 \
-        stringzilla==5.3.2 \
-        simsimd==6.5.16 \
-        PyYAML==6.0.4
+    "venv-$version/bin/pip" install --quiet --disable-pip-version-check albumentations==2.0.8 albucore==0.0.24 "opencv-python-headless==$version" numpy==2.2.6 scipy==1.17.1 pydantic==2.14.4 stringzilla==5.3.2 simsimd==6.5.16 PyYAML==6.0.4
     "venv-$version/bin/python" -I check.py
 done

@@ -17,10 +17,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
-    imagecodecs==2026.3.6 \
-    tifffile==2026.3.3 \
-    numpy==2.4.6
+venv/bin/pip install --quiet --disable-pip-version-check imagecodecs==2026.3.6 tifffile==2026.3.3 numpy==2.4.6
 
 venv/bin/python -I - <<'PYTHON'
 import imagecodecs

@@ -17,12 +17,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
-    ImageHash==4.3.2 \
-    pillow==13.0.0 \
-    numpy==2.4.6 \
-    scipy==1.17.1 \
-    PyWavelets==1.9.0
+venv/bin/pip install --quiet --disable-pip-version-check ImageHash==4.3.2 pillow==13.0.0 numpy==2.4.6 scipy==1.17.1 PyWavelets==1.9.0
 
 venv/bin/python -I - <<'PYTHON'
 import imagehash

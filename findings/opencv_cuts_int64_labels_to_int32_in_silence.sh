@@ -18,16 +18,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
-    albumentations==2.0.8 \
-    albucore==0.0.24 \
-    opencv-python-headless==5.0.0.93 \
-    numpy==2.4.6 \
-    scipy==1.17.1 \
-    pydantic==2.14.4 \
-    stringzilla==5.3.2 \
-    simsimd==6.5.16 \
-    PyYAML==6.0.4
+venv/bin/pip install --quiet --disable-pip-version-check albumentations==2.0.8 albucore==0.0.24 opencv-python-headless==5.0.0.93 numpy==2.4.6 scipy==1.17.1 pydantic==2.14.4 stringzilla==5.3.2 simsimd==6.5.16 PyYAML==6.0.4
 
 venv/bin/python -I - <<'PYTHON'
 import os

@@ -17,11 +17,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
-    opencv-python-headless==5.0.0.93 \
-    tifffile==2026.3.3 \
-    imagecodecs==2026.3.6 \
-    numpy==2.4.6
+venv/bin/pip install --quiet --disable-pip-version-check opencv-python-headless==5.0.0.93 tifffile==2026.3.3 imagecodecs==2026.3.6 numpy==2.4.6
 
 venv/bin/python -I - <<'PYTHON'
 import os

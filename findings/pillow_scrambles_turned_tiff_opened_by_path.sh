@@ -20,9 +20,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
-    pillow==13.0.0 \
-    numpy==2.4.6
+venv/bin/pip install --quiet --disable-pip-version-check pillow==13.0.0 numpy==2.4.6
 
 venv/bin/python -I - <<'PYTHON'
 import io

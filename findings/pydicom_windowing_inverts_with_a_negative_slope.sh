@@ -19,9 +19,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
-    pydicom==3.0.2 \
-    numpy==2.4.6
+venv/bin/pip install --quiet --disable-pip-version-check pydicom==3.0.2 numpy==2.4.6
 
 venv/bin/python -I - <<'PYTHON'
 import numpy as np

@@ -42,8 +42,6 @@ PYTHON
 
 for version in 0.7.0 0.8.0; do
     python3 -m venv "venv-$version"
-    "venv-$version/bin/pip" install --quiet --disable-pip-version-check \
-        "safetensors==$version" \
-        numpy==2.4.6
+    "venv-$version/bin/pip" install --quiet --disable-pip-version-check "safetensors==$version" numpy==2.4.6
     "venv-$version/bin/python" -I check.py
 done

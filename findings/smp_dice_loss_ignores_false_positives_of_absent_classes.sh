@@ -18,11 +18,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check \
-    torch==2.14.1 \
-    torchvision==0.29.1 \
-    segmentation-models-pytorch==0.6.0 \
-    numpy==2.4.6
+venv/bin/pip install --quiet --disable-pip-version-check torch==2.14.1 torchvision==0.29.1 segmentation-models-pytorch==0.6.0 numpy==2.4.6
 
 venv/bin/python -I - <<'PYTHON'
 import segmentation_models_pytorch as smp
