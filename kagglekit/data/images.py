@@ -25,7 +25,7 @@ MAX_BYTES = 8 << 30  # of a decoded picture of many or deep channels
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM")  # and WebP, see `_open`
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEEP_MODES = ("I", "F")  # PIL's names begin so for 16-bit, 32-bit and float pictures
-_DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
+DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
 
 
 def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -45,7 +45,7 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     else:
         _refuse_wrong_checksum(path, data)
         image = _open(path, data)
-        if image.mode.startswith(_DEEP_MODES) or any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW):
+        if image.mode.startswith(_DEEP_MODES) or any(raw in str(tile) for tile in image.tile for raw in DEEP_RAW):
             raise _too_deep(path, image.mode)
         array = _decoded(path, image, "RGB")
     if array.dtype != np.uint8:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.data import dicom
+from kagglekit.data.images import DEEP_RAW
 from kagglekit.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LOSSY = frozenset({"JPEG", "JPEG2000", "MPO", "WEBP", "AVIF"})
-_DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
 _OPAQUE = 255
 _TINT = 16  # how far apart the channels of a gray picture may be once it was compressed
 _AGAIN = "save it as PNG of 0 and 255"
@@ -75,7 +75,7 @@ def binary_picture(image: Image, who: str) -> np.ndarray:
     from PIL import ImageOps
 
     kind = image.format
-    deep = any(raw in str(tile) for tile in image.tile for raw in _DEEP_RAW)
+    deep = any(raw in str(tile) for tile in image.tile for raw in DEEP_RAW)
     if deep and not image.mode.startswith("I"):
         raise DataError(f"{who}: {image.mode} pixels of 16 bits are no mask; {_AGAIN}")
     try:
