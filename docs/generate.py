@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from kagglekit import defaults
-from kagglekit.plugins import SPECS, discover
+from kagglekit.plugin import defaults
+from kagglekit.plugin.registry import SPECS, discover
 
 HEAD = """# Hooks
 
-What a plugin may answer. Made from `kagglekit/hookspecs.py` by `docs/generate.py`.
+What a plugin may answer. Made from `kagglekit/plugin/hookspecs.py` by `docs/generate.py`.
 
 A plugin is a module named by an entry point of the group `kagglekit`; hooks are its functions marked with
 `@kagglekit.hookimpl`. A technique is a frozen dataclass with a `name`, returned by `kk_techniques()`, whose methods

@@ -16,10 +16,10 @@ import numpy as np
 from kagglekit.data.loader import distort
 from kagglekit.data.resize import resize_image
 from kagglekit.data.store import Store, open_store
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import compose
-from kagglekit.solution import Solution, resolve
 from kagglekit.types import Prediction, untracked
 
 FOLDER = Path(__file__).parent / "images" / "techniques"

@@ -6,14 +6,14 @@ python examples/python_api.py FOLDER [COMPETITION]
 import sys
 from pathlib import Path
 
-from kagglekit.experiment import run
-from kagglekit.pipeline import Request
-from kagglekit.plugins import discover
-from kagglekit.predict.folder import predict_folder
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.predict_folder import predict_folder
+from kagglekit.pipeline.request import Request
+from kagglekit.pipeline.sample_data import draw
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.predict.submission import score_file
 from kagglekit.recipe import compose
-from kagglekit.samples import draw
-from kagglekit.solution import resolve
 
 SMALL = {"fidelity.image_size": 64, "fidelity.epochs": 2, "decoder": "unet/4", "encoder_weights": "none", "folds": 4}
 

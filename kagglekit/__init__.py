@@ -3,25 +3,12 @@
 Public names only; importing this loads no torch, numpy or pydantic.
 """
 
+from kagglekit.competition import Competition, Published
 from kagglekit.errors import DataError, KagglekitError, PluginError, RecipeError, RunError, SubmissionError
-from kagglekit.guards import loading as _loading
-from kagglekit.hookspecs import hookimpl
+from kagglekit.plugin.guards import loading as _loading
+from kagglekit.plugin.hookspecs import hookimpl
 from kagglekit.protocols import Dataset, Ensemble, Intake, Metric, Postprocess, SubmissionFormat
-from kagglekit.types import (
-    Box,
-    Competition,
-    Draw,
-    Finding,
-    Member,
-    ModelOutput,
-    Prediction,
-    Problem,
-    Published,
-    Sample,
-    Score,
-    Tiling,
-    View,
-)
+from kagglekit.types import Box, Draw, Finding, Member, ModelOutput, Prediction, Problem, Sample, Score, Tiling, View
 
 _loading()
 __version__ = "0.1.0"

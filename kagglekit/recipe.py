@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from kagglekit.competition import Competition
 from kagglekit.errors import RecipeError, did_you_mean
 from kagglekit.parsing import TOO_DEEP, from_json, from_toml, lone_surrogates
-from kagglekit.types import Competition
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from kagglekit import Competition, Dataset, Sample, hookimpl
-from kagglekit import plugins as plugins_module
 from kagglekit.metrics import MeanIoU
+from kagglekit.plugin import registry as plugins_module
+from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose
-from kagglekit.solution import resolve
 
 ROOT = Path(__file__).parent.parent
 KK = Path(sys.executable).with_name("kk")

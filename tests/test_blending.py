@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kagglekit.blending import blend, blended
 from kagglekit.cli.blend import parse_weights, summary
 from kagglekit.errors import UsageError
-from kagglekit.experiment import run
-from kagglekit.pipeline import Request
-from kagglekit.plugins import discover
+from kagglekit.pipeline.blend import blend, blended
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.request import Request
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose
-from kagglekit.solution import resolve
 from kagglekit.types import Prediction
 from tests.search.world import at_hand
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kagglekit.data.decisions import Decision, Decisions
+from kagglekit.clean.decisions import Decision, Decisions
 from kagglekit.errors import DataError, RunError, UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
 from tests.helpers import ROOT, run_folder
@@ -304,8 +304,8 @@ def test_a_record_that_is_no_object_is_refused(finished, tmp_path, kept):
 
 @pytest.mark.slow
 def test_a_bundle_predicts_and_is_checked_as_its_run_is(tmp_path, monkeypatch):
-    from kagglekit.predict.folder import load
-    from kagglekit.reproduce import reproduce
+    from kagglekit.pipeline.loaded_run import load
+    from kagglekit.publish.reproduce import reproduce
     from tests.test_reproduce import trained
 
     toy = at_hand(tmp_path, monkeypatch)

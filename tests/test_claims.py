@@ -7,14 +7,14 @@ import pytest
 from click.testing import CliRunner
 
 from kagglekit import Published
-from kagglekit.claims import data_words, named, offers, recipe_of, run_key, score_words
 from kagglekit.cli import kk
 from kagglekit.cli.common import compose_recipe
 from kagglekit.cli.solutions import CAVEAT, block
 from kagglekit.errors import UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
+from kagglekit.publish.solutions import data_words, named, offers, recipe_of, run_key, score_words
 from kagglekit.recipe import compose, layers_of
-from kagglekit.solution import resolve
 from tests.helpers import bringing, build, competition, run_folder
 
 FIRST = Published("1st", "Ada", "example.org/a", "mean IoU", {"private": 0.81, "public": 0.83}, "full", ("no CRF",))
@@ -266,7 +266,7 @@ def test_the_verb_lists_all_or_one_and_always_says_that_test_parts_differ(home, 
 
 
 def test_drawn_folders_carry_a_mark_and_their_runs_note_it(home, tmp_path, monkeypatch):
-    from kagglekit.samples import draw, is_drawn, sample_folder
+    from kagglekit.pipeline.sample_data import draw, is_drawn, sample_folder
     from tests.search.world import at_hand
     from tests.test_reproduce import trained
 
@@ -283,7 +283,8 @@ def test_drawn_folders_carry_a_mark_and_their_runs_note_it(home, tmp_path, monke
 
 @pytest.mark.slow
 def test_a_real_bundle_claims_what_its_run_scored_and_a_real_run_of_its_recipe_answers(home, tmp_path, monkeypatch):
-    from kagglekit.runs.bundle import pack, unpack
+    from kagglekit.publish.pack import pack
+    from kagglekit.runs.bundle import unpack
     from kagglekit.runs.ledger import Ledger
     from tests.search.world import at_hand
     from tests.test_reproduce import trained

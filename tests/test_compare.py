@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from kagglekit.cli.compare import summary, summary_beside
-from kagglekit.compare import beside, compare, on_test, runs_of, submissions_of, targets, write_page
 from kagglekit.errors import RunError, UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
+from kagglekit.publish.compare import beside, compare, on_test, runs_of, submissions_of, targets, write_page
 from kagglekit.runs import folder as folders
 from tests.search.world import at_hand
 from tests.test_reproduce import edit, trained
@@ -72,7 +72,7 @@ def page_of(registry, runs, found) -> Path:
 
 
 def test_the_data_are_opened_once_for_numbers_and_page(runs, monkeypatch):
-    from kagglekit.solution import Solution
+    from kagglekit.plugin.solution import Solution
 
     opened, plain = [], Solution.dataset
     monkeypatch.setattr(Solution, "dataset", lambda self, root: opened.append(root) or plain(self, root))
@@ -90,7 +90,7 @@ def test_what_differs_is_named_with_both_values_and_the_rest_is_not(runs):
 
 
 def test_of_few_pictures_no_run_is_called_better(runs, monkeypatch):
-    monkeypatch.setattr("kagglekit.compare.FEW", 9)
+    monkeypatch.setattr("kagglekit.publish.compare.FEW", 9)
     found = compare(*runs)
     assert found["verdict"] == "too few pictures to tell" and found["difference"]["high"] < 0
     assert "on 8 pictures that both held out: too few pictures to tell" in summary(found)

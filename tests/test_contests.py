@@ -92,7 +92,7 @@ def test_its_submission_stands_beside_one_that_marks_everything_with_truth_and_p
     import numpy as np
 
     from kagglekit.cli.common import solution_of
-    from kagglekit.plugins import discover
+    from kagglekit.plugin.registry import discover
     from kagglekit.report.disagreements import SIDE, disagreements
 
     _, home, data, result = drawn

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kagglekit.data import polygon
+from kagglekit_hair_seg import polygon
 from tests.browser import look_at, open_browser
 from tests.hair_seg import independent_score
 from tests.helpers import environment

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kagglekit.cli import kk
-from kagglekit.data.prepare import EVERYTHING
 from kagglekit.errors import RunError, UsageError
-from kagglekit.export import to_mlflow, to_tensorboard
-from kagglekit.export.records import _curves, chosen, record_of, records_of
-from kagglekit.pipeline import name_of, write_history
+from kagglekit.pipeline.line import name_of, write_history
+from kagglekit.pipeline.prepare import EVERYTHING
+from kagglekit.publish.export import to_mlflow, to_tensorboard
+from kagglekit.publish.export.records import _curves, chosen, record_of, records_of
 from kagglekit.recipe import compose
 from kagglekit.runs.records import history as history_of
 from kagglekit.types import untracked

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from kagglekit import files
 from kagglekit.cli import kk
 from kagglekit.errors import RunError, UsageError
-from kagglekit.export import to_mlflow, to_tensorboard
-from kagglekit.export.records import chosen, record_of, records_of
 from kagglekit.files import unfinished
+from kagglekit.publish.export import to_mlflow, to_tensorboard
+from kagglekit.publish.export.records import chosen, record_of, records_of
 from kagglekit.runs import folder as folders
 from kagglekit.types import untracked
 from tests.helpers import kk as kk_process

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kagglekit import reproduce as module
 from kagglekit.errors import RunError, UsageError
-from kagglekit.experiment import run
-from kagglekit.pipeline import Request
-from kagglekit.plugins import discover
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.request import Request
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
+from kagglekit.publish import reproduce as module
+from kagglekit.publish.reproduce import band_of, claim_of, flat, fold_differences, reproduce, seed_scores, unlike
 from kagglekit.recipe import compose
-from kagglekit.reproduce import band_of, claim_of, flat, fold_differences, reproduce, seed_scores, unlike
 from kagglekit.runs import folder as folders
-from kagglekit.solution import resolve
 from tests.helpers import kk as program
 from tests.search.world import at_hand, path_of
 

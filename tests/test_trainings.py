@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from kagglekit import progress
-from kagglekit.experiment import run
-from kagglekit.pipeline import Request
-from kagglekit.plugins import discover
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.request import Request
+from kagglekit.pipeline.reuse import TRAINED, take_over, taken_over
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import training_identity
-from kagglekit.search.trial import Place, run_trial
-from kagglekit.solution import Solution, resolve
-from kagglekit.trainings import TRAINED, take_over, taken_over
+from kagglekit.search.trial_runner import Place, run_trial
 from tests.search.test_trial import task
 from tests.search.world import at_hand
 

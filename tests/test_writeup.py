@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from kagglekit.errors import RunError, UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
+from kagglekit.publish.writeup.facts import gather, stale
+from kagglekit.publish.writeup.pictures import pictures_of
+from kagglekit.publish.writeup.words import WORDS
+from kagglekit.publish.writeup.write import check, write_up
 from kagglekit.runs import folder as folders
 from kagglekit.runs.ledger import Ledger
-from kagglekit.writeup.facts import gather, stale
-from kagglekit.writeup.pictures import pictures_of
-from kagglekit.writeup.words import WORDS
-from kagglekit.writeup.write import check, write_up
 from tests.browser import faults, look_at, open_browser
 from tests.helpers import read_only
 from tests.report.test_run_page import HOSTILE, Page
@@ -149,7 +149,7 @@ def test_damaged_folders_of_somebody_else_are_named_and_passed_over(run, capsys,
     lines = [line for line in capsys.readouterr().err.splitlines() if line.endswith("(passed over)")]
     for name in ("ablations/theirs/ablation.json", "searches/theirs/result.json", f"{'f' * 12}/manifest.json"):
         assert [name in line for line in lines].count(True) == 1
-    from kagglekit.claims import offers
+    from kagglekit.publish.solutions import offers
 
     capsys.readouterr()
     assert [one["competition"] for one in offers(discover())] == ["discs"]

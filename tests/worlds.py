@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from kagglekit.data.intake import Plain
+from kagglekit.data.input_transform import Plain
 from kagglekit.data.sampling import Shuffle
 from kagglekit.data.store import Store
 from kagglekit.metrics import MeanIoU
 from kagglekit.recipe import Fidelity, Recipe
-from kagglekit.testing.worlds import Discs, cropped, disc, discs, filled, samples, tiny_network
+from kagglekit.testing.fixtures import Discs, cropped, disc, discs, filled, samples, tiny_network
 from kagglekit.train.fit import Job
 from kagglekit.train.losses import build as build_loss
 from kagglekit.types import Draw, Sample

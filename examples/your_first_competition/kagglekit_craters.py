@@ -152,13 +152,13 @@ class Craters(Dataset):
 
     def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[64, 96, 3]`; the grey value three times, as encoders expect it."""
-        from kagglekit.data.images import read_rgb
+        from kagglekit.data.readers.images import read_rgb
 
         return window(read_rgb(sample.image, sample.size), box)
 
     def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[64, 96]`."""
-        from kagglekit.data.mask_files import read_binary
+        from kagglekit.data.readers.mask_files import read_binary
 
         return window(read_binary(sample.label, sample.size), box)
 

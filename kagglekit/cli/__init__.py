@@ -17,7 +17,7 @@ import click
 
 from kagglekit import __version__
 from kagglekit.errors import KagglekitError, did_you_mean
-from kagglekit.guards import loaded
+from kagglekit.plugin.guards import loaded
 
 # verb -> module below kagglekit.cli (the function has the verb's name), and the line that `kk --help` shows
 VERBS = {

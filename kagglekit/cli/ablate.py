@@ -61,10 +61,10 @@ def ablate_command(target, data, as_json, **options):
 def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
     """The ablation that was typed; everything that can be wrong with it is an error here."""
     from kagglekit.cli.tune import seconds_of, usual_preset
-    from kagglekit.samples import sample_folder
+    from kagglekit.pipeline.sample_data import sample_folder
+    from kagglekit.plugin.solution import resolve
     from kagglekit.search.ablate import ablation_of
-    from kagglekit.search.ablation import AblationPlan, axes_of
-    from kagglekit.solution import resolve
+    from kagglekit.search.ablation_plan import AblationPlan, axes_of
 
     if options["budget"]:
         seconds_of(options["budget"])

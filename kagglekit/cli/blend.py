@@ -30,7 +30,7 @@ def blend_command(runs, data, weights, vote, as_json):
     pictures that were left out of the choice agree.
     """
     from kagglekit import progress
-    from kagglekit.blending import blend
+    from kagglekit.pipeline.blend import blend
 
     with progress.console(progress.Console()):
         result = blend(registry(), runs, data, parse_weights(weights), vote)

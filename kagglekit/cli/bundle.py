@@ -20,8 +20,8 @@ def bundle_command(run, out, as_json):
 
     `kk predict`, `kk run` and `kk reproduce` take such a file. Opening one runs nothing that is in it.
     """
+    from kagglekit.publish.pack import pack
     from kagglekit.report.run_page import size_text
-    from kagglekit.runs.bundle import pack
     from kagglekit.runs.folder import find
 
     path = pack(find(run), out)

@@ -90,8 +90,8 @@ def info_command(id, as_json):
 @json_option
 def show_command(target, fidelity, overrides, with_, without, seed, as_json):
     """Show the resolved recipe of TARGET (a competition, a recipe file or a run) and where each value came from."""
+    from kagglekit.plugin.solution import resolve
     from kagglekit.runs import folder as folders
-    from kagglekit.solution import resolve
 
     found = registry()
     if target not in found.competitions and Path(target).suffix not in (".toml", ".json"):

@@ -37,8 +37,8 @@ def clean_command(target, data, fidelity, overrides, with_, without, seed, out, 
     findings.html, and decisions.toml for you to edit: what you decided stays when the command is repeated.
     """
     from kagglekit import progress
-    from kagglekit.cleaning import Request, clean
-    from kagglekit.solution import resolve
+    from kagglekit.clean.cleaning import Request, clean
+    from kagglekit.plugin.solution import resolve
 
     found = registry()
     fidelity = sample_preset(found, target, data, fidelity)
@@ -46,7 +46,7 @@ def clean_command(target, data, fidelity, overrides, with_, without, seed, out, 
     solution = resolve(recipe, found)
     with progress.console(progress.Console()):
         if data is None:
-            from kagglekit.samples import sample_folder
+            from kagglekit.pipeline.sample_data import sample_folder
 
             data = sample_folder(solution, solution.competition.sample_count, 0)
         folder, result = clean(Request(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most))

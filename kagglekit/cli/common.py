@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from kagglekit.competition import Competition
 from kagglekit.errors import RecipeError, UsageError, did_you_mean
-from kagglekit.plugins import Registry, discover
-from kagglekit.types import Competition
+from kagglekit.plugin.registry import Registry, discover
 
 if TYPE_CHECKING:
+    from kagglekit.plugin.solution import Solution
     from kagglekit.recipe import Recipe
-    from kagglekit.solution import Solution
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of text.")
 
@@ -98,7 +98,7 @@ def solution_of(
     seed: int | None = None,
 ) -> Solution:
     """The resolved solution of a competition id or a recipe file and the user's changes."""
-    from kagglekit.solution import resolve
+    from kagglekit.plugin.solution import resolve
 
     recipe, _, _ = compose_recipe(found, target, fidelity, with_, without, overrides, seed)
     return resolve(recipe, found)

@@ -21,8 +21,8 @@ def compare_command(runs, as_json):
     `kk solutions ID` lists them; its score is the host's, on pictures whose truth is not public.
     """
     from kagglekit import progress
-    from kagglekit.compare import beside, compare, on_test, submissions_of, targets, write_page
     from kagglekit.errors import RunError
+    from kagglekit.publish.compare import beside, compare, on_test, submissions_of, targets, write_page
 
     plugins = registry()
     paths, solution = targets(plugins, runs)
@@ -52,7 +52,7 @@ def compare_command(runs, as_json):
 
 def summary_beside(found: dict[str, Any]) -> str:
     """A run and a published solution, each score with what it was measured on."""
-    from kagglekit.claims import data_words
+    from kagglekit.publish.solutions import data_words
     from kagglekit.report.run_page import score_text, setting_text
 
     ours, rows = found["measured"], []

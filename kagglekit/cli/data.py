@@ -29,7 +29,7 @@ def check_command(ctx, id, folder, fidelity, overrides, with_, without, seed, as
     Exit code 0: nothing is damaged; 1: something is.
     """
     from kagglekit import progress
-    from kagglekit.data.check import check
+    from kagglekit.pipeline.check import check
 
     with progress.console(progress.Console()):
         solution = solution_of(registry(), id, fidelity, with_, without, overrides, seed)
@@ -76,7 +76,7 @@ def check_command(ctx, id, folder, fidelity, overrides, with_, without, seed, as
 def sample_command(id, folder, count, seed, as_json):
     """Draw sample data of competition ID into the new FOLDER, in the competition's own layout, with truth beside it."""
     from kagglekit import progress
-    from kagglekit.samples import draw
+    from kagglekit.pipeline.sample_data import draw
 
     solution = solution_of(registry(), id)
     count = count or solution.competition.sample_count

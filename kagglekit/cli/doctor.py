@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from kagglekit.cli.common import json_option, print_json
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 
 
 @click.command("doctor")

@@ -38,7 +38,7 @@ def eda_command(target, data, fidelity, overrides, with_, without, seed, out, mo
     """
     from kagglekit import progress
     from kagglekit.eda.explore import Request, explore
-    from kagglekit.solution import resolve
+    from kagglekit.plugin.solution import resolve
 
     found = registry()
     fidelity = sample_preset(found, target, data, fidelity)
@@ -47,7 +47,7 @@ def eda_command(target, data, fidelity, overrides, with_, without, seed, out, mo
     solution = resolve(recipe, found)
     with progress.console(progress.Console()):
         if data is None:
-            from kagglekit.samples import sample_folder
+            from kagglekit.pipeline.sample_data import sample_folder
 
             data = sample_folder(solution, solution.competition.sample_count, 0)
         folder, facts = explore(Request(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most, words))

@@ -25,7 +25,7 @@ def export_command(target, everything, kind, out, as_json):
     for TensorBoard the pictures of the run's page. What was exported before is not written twice.
     """
     from kagglekit import progress
-    from kagglekit.export.records import chosen, records_of
+    from kagglekit.publish.export.records import chosen, records_of
     from kagglekit.runs.folder import home
 
     records, faults = records_of(chosen(target, everything), strict=not everything)
@@ -33,12 +33,12 @@ def export_command(target, everything, kind, out, as_json):
         click.echo(f"kk: {fault} (left out)", err=True)
     with progress.console(progress.Console()):
         if kind == "tensorboard":
-            from kagglekit.export.to_tensorboard import export
+            from kagglekit.publish.export.to_tensorboard import export
 
             place = str(Path(out) if out else home() / "tensorboard")
             written, look = export(records, Path(place), progress.track), f"tensorboard --logdir {place}"
         else:
-            from kagglekit.export.to_mlflow import export, look_at, shown, store_of
+            from kagglekit.publish.export.to_mlflow import export, look_at, shown, store_of
 
             store = store_of(out)
             written, look, place = export(records, store, progress.track), look_at(store), shown(store)

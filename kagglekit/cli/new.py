@@ -17,7 +17,7 @@ def new_command():
 
 
 def _new(kind: str, name: str, out: Path | None, as_json: bool) -> None:
-    from kagglekit.scaffold import create
+    from kagglekit.testing.scaffold import create
 
     found = registry()
     for offered, what in ((found.competitions, "competition"), (found.techniques, "technique")):

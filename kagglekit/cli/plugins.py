@@ -10,10 +10,10 @@ import click
 
 from kagglekit.cli.common import json_option, print_json, recipe_options, registry, solution_of, table
 from kagglekit.errors import UsageError, did_you_mean
-from kagglekit.plugins import API, SPECS, Registry, discover
+from kagglekit.plugin.registry import API, SPECS, Registry, discover
 
 if TYPE_CHECKING:
-    from kagglekit.solution import Solution
+    from kagglekit.plugin.solution import Solution
 
 
 @click.group("plugins", invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

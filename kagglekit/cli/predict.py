@@ -22,7 +22,7 @@ def predict_command(run, images, out, as_json):
     Writes a PNG mask per picture, an overlay to look at, and index.csv.
     """
     from kagglekit import progress
-    from kagglekit.predict.folder import predict_folder
+    from kagglekit.pipeline.predict_folder import predict_folder
 
     with progress.console(progress.Console()):
         report = predict_folder(registry(), run, images, out)

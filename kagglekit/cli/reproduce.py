@@ -25,7 +25,7 @@ def reproduce_command(target, data, exact, as_json):
     seed and asks whether its score lies where the runs of other seeds say it should.
     """
     from kagglekit import progress
-    from kagglekit.reproduce import reproduce
+    from kagglekit.publish.reproduce import reproduce
     from kagglekit.runs.bundle import find
 
     with progress.console(progress.Console()):

@@ -13,7 +13,7 @@ from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe
 from kagglekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from kagglekit.pipeline import Request
+    from kagglekit.pipeline.request import Request
 
 
 @click.command("run")
@@ -43,10 +43,10 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
     training (views, ensemble, post-processing) takes over the checkpoints of the other.
     """
     from kagglekit import progress
-    from kagglekit.cluster import check_workers
-    from kagglekit.pipeline import Request
+    from kagglekit.pipeline.cluster import check_workers
+    from kagglekit.pipeline.request import Request
+    from kagglekit.plugin.solution import resolve
     from kagglekit.runs.bundle import recipe_in
-    from kagglekit.solution import resolve
 
     if again and resume:
         raise UsageError("--again starts afresh and --resume goes on; give one of them")
@@ -59,14 +59,14 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
     command = "kk " + shlex.join(sys.argv[1:])
     with progress.console(progress.Console()):
         if data is None:
-            from kagglekit.samples import sample_folder
+            from kagglekit.pipeline.sample_data import sample_folder
 
             data = sample_folder(solution, solution.competition.sample_count, 0)
         _run(Request(solution, data, preset, command, again, resume, workers=workers, address=address), as_json)
 
 
 def _run(request: Request, as_json: bool) -> None:
-    from kagglekit.experiment import run
+    from kagglekit.pipeline.experiment import run
 
     folder, result, is_new = run(request)
     if as_json:

@@ -24,7 +24,7 @@ def solutions_command(id, as_json):
     A run counts for a recipe if it is equal to it, the seed apart. `kk compare RUN ID/SOLUTION` shows one of them
     beside a run.
     """
-    from kagglekit.claims import offers
+    from kagglekit.publish.solutions import offers
 
     found = offers(registry(), id)
     if as_json:
@@ -52,7 +52,7 @@ def block(offer: dict[str, Any], details: bool) -> str:
 
 def rows(offer: dict[str, Any]) -> Iterator[Sequence[str]]:
     """Published solutions first, with the recipe that stands for each; then other recipes, then bundles."""
-    from kagglekit.claims import data_words, score_words
+    from kagglekit.publish.solutions import data_words, score_words
 
     recipes = {one["preset"]: one for one in offer["recipes"]}
     for one in offer["published"]:
@@ -72,7 +72,7 @@ def rows(offer: dict[str, Any]) -> Iterator[Sequence[str]]:
 
 def beside(left: list[str], recipe: dict[str, Any]) -> Iterator[Sequence[str]]:
     """The lines of a recipe: the newest run on each data set, a line for each score, or that there is none."""
-    from kagglekit.claims import data_words
+    from kagglekit.publish.solutions import data_words
 
     newest: dict[Any, list[dict[str, Any]]] = {}
     for run in recipe["runs"]:

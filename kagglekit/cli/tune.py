@@ -95,12 +95,12 @@ def ask_competition(found, data: Path | None) -> str:
 
 def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
     """The search that was typed; everything that can be wrong with it is an error here."""
-    from kagglekit.samples import sample_folder
+    from kagglekit.pipeline.sample_data import sample_folder
+    from kagglekit.plugin.solution import resolve
     from kagglekit.search.ladder import Plan
     from kagglekit.search.rungs import parse_rungs
     from kagglekit.search.space import check_space, default_space, read_space
     from kagglekit.search.tune import search_of
-    from kagglekit.solution import resolve
 
     if options["budget"]:
         seconds_of(options["budget"])
@@ -211,7 +211,7 @@ def executor(plan, wave: int, options: dict[str, Any]):
         yield 1, in_process
         return
     from kagglekit import progress
-    from kagglekit.cluster import connected, nodes
+    from kagglekit.pipeline.cluster import connected, nodes
     from kagglekit.search import on_ray
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the probe should see what a trial will get

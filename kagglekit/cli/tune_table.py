@@ -10,8 +10,8 @@ from typing import Any
 
 from kagglekit import progress
 from kagglekit.search.ladder import Ladder, Plan, Task
-from kagglekit.search.looks import best_look, seen_with
-from kagglekit.search.trials import Key, Outcome
+from kagglekit.search.post_training import best_look, seen_with
+from kagglekit.search.trial_store import Key, Outcome
 
 SHOWN = 12  # rows of finished trials
 

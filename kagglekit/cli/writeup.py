@@ -24,9 +24,9 @@ def writeup_command(run, lang, out, check, as_json):
     Every number comes from the record: the run, other seeds of its recipe, an ablation on the same data, the search
     that it won. Your own text goes into notes.md in the run's folder; it is taken in and never overwritten.
     """
+    from kagglekit.publish.writeup.write import check as find_stale
+    from kagglekit.publish.writeup.write import write_up
     from kagglekit.runs.folder import find
-    from kagglekit.writeup.write import check as find_stale
-    from kagglekit.writeup.write import write_up
 
     folder = find(run)
     if check:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit import progress
-from kagglekit.data import mask_png
+from kagglekit.data.codecs import mask_png
 from kagglekit.data.resize import resize_image, resize_mask, shrink_image, shrink_mask, stored_size
 from kagglekit.data.store_files import DAMAGED, READY, Folder, Sums
 from kagglekit.errors import DataError

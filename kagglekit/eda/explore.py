@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from kagglekit import progress
-from kagglekit.cleaning import with_rules
+from kagglekit.clean.cleaning import with_rules
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.data.thumbs import each
-from kagglekit.eda import copies, counts, drift, labels, pictures
+from kagglekit.eda import copies, counts, drift, images, labels
 from kagglekit.eda.excerpt import Excerpt
 from kagglekit.eda.insights import insights
 from kagglekit.eda.look import LabelLook, PictureLook, look, look_slide_label, look_window
 from kagglekit.eda.suggest import suggestions
 from kagglekit.errors import DataError, UsageError
+from kagglekit.plugin.solution import Solution
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
-from kagglekit.solution import Solution
 from kagglekit.types import Draw, Finding, Sample
 
 JSON, PAGE = "eda.json", "eda.html"
@@ -54,7 +54,7 @@ class Seen:
     """What was looked at: pictures of both parts, labels, and the sums over them."""
 
     places: labels.Places
-    intensities: pictures.Intensities
+    intensities: images.Intensities
     train: list[PictureLook] = field(default_factory=list)
     test: list[PictureLook] = field(default_factory=list)
     labels: list[LabelLook] = field(default_factory=list)
@@ -126,7 +126,7 @@ def first_class(solution: Solution) -> int:
 def see(solution: Solution, dataset: Dataset, train: Sequence[Sample], test: Sequence[Sample], most: int) -> Seen:
     """Look at these samples, several at once; of slides at windows that show tissue. Damaged ones are left out."""
     task, classes = solution.competition.task, len(solution.competition.classes)
-    seen = Seen(labels.Places(classes - first_class(solution)), pictures.Intensities(dataset.channels, dataset.depth))
+    seen = Seen(labels.Places(classes - first_class(solution)), images.Intensities(dataset.channels, dataset.depth))
     if dataset.tiling is not None:
         see_slides(solution, dataset, train, test, most, seen)
         return seen
@@ -192,7 +192,7 @@ def facts_of(
             "channels": dataset.channels,
             "depth": dataset.depth,
             "tiled": tiled,
-            **pictures.sizes(dataset.train, dataset.test),
+            **images.sizes(dataset.train, dataset.test),
         },
         "balance": labels.class_facts(seen.labels, names, shown),
         "together": labels.together(shown),

@@ -10,8 +10,8 @@ from typing import Any
 
 from kagglekit import progress
 from kagglekit.errors import RecipeError
+from kagglekit.plugin.solution import Solution, make_technique
 from kagglekit.protocols import Dataset
-from kagglekit.solution import Solution, make_technique
 
 
 def suggestions(

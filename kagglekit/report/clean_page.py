@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kagglekit.data.mask_png import from_text
+from kagglekit.data.codecs.mask_png import from_text
 from kagglekit.data.resize import resize_mask
 from kagglekit.data.thumbs import as_bytes, small_image, small_mask
 from kagglekit.errors import DataError

@@ -20,7 +20,7 @@ def write_compare_page(
 ) -> Path:
     """Write the page to `path` and return it.
 
-    `found` is what `kagglekit.compare.compare` gives, `classes` names those of the masks from 1 on; `reason` says why
+    `found` is what `publish.compare` gives, `classes` names those of the masks from 1 on; `reason` says why
     there are no pictures. Raises OSError when the disk does not take the file.
     """
     gap, axis = found["difference"], None

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.errors import PluginError
-from kagglekit.plugins import SPECS, Plugin
+from kagglekit.plugin.registry import SPECS, Plugin
+from kagglekit.plugin.solution import Solution
 from kagglekit.recipe import digest
-from kagglekit.solution import Solution
 
 ENGINE = Path(__file__).parent.parent
 RECORDED = (

@@ -12,17 +12,17 @@ from typing import Any
 from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.errors import UsageError
+from kagglekit.plugin.solution import Solution
 from kagglekit.protocols import Dataset, Metric
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
-from kagglekit.search.ablation import AblationPlan, Axis, Study, runnable
+from kagglekit.search.ablation_plan import AblationPlan, Axis, Study, runnable
 from kagglekit.search.effects import Comparison, Scores, interaction, left_out
 from kagglekit.search.storage import RESULT
-from kagglekit.search.trial import Place
-from kagglekit.search.trials import Key, Outcome, Trials
+from kagglekit.search.trial_runner import Place
+from kagglekit.search.trial_store import Key, Outcome, Trials
 from kagglekit.search.tune import alone
-from kagglekit.solution import Solution
 
 ABLATION = "ablation.json"  # what was asked, below the folder of an ablation
 Executor = Callable[[Study, Place], None]

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kagglekit import progress
-from kagglekit.data.findings import known
+from kagglekit.clean.findings import known
 from kagglekit.errors import KagglekitError, UsageError
+from kagglekit.plugin.solution import Solution
 from kagglekit.protocols import Dataset
-from kagglekit.search.ablation import AblationPlan
+from kagglekit.search.ablation_plan import AblationPlan
 from kagglekit.search.ladder import Plan
 from kagglekit.search.rungs import Rung
-from kagglekit.solution import Solution
 
 STEPS = 20
 PATIENCE = 8.0  # seconds of a probe, at most, once three steps are done

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kagglekit.recipe import Recipe
-from kagglekit.search.looks import best_look, looks_of, seen_with
+from kagglekit.search.post_training import best_look, looks_of, seen_with
 from kagglekit.search.promote import Candidate, kind_of, promote
 from kagglekit.search.propose import Config, propose
 from kagglekit.search.rungs import Rung, climbers
 from kagglekit.search.space import Params, Space, apply, values_of
-from kagglekit.search.trials import Key, Outcome, Trials
+from kagglekit.search.trial_store import Key, Outcome, Trials
 
 WAVES = 4  # in so many waves the lowest rung's trials are proposed
 SMALLEST = 4  # trials of a wave
@@ -79,7 +79,7 @@ class Task:
     """A trial to run: names and numbers only, so that it can travel.
 
     `variants` are further recipes, by name, that its network is judged with after training; where they come of `looks`
-    (see `kagglekit.search.looks`) the best of them counts.
+    (see `kagglekit.search.post_training`) the best of them counts.
     """
 
     key: Key

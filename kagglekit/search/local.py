@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kagglekit.errors import RunError
 from kagglekit.search.ladder import Task
-from kagglekit.search.trials import Key, Outcome
+from kagglekit.search.trial_store import Key, Outcome
 
 if TYPE_CHECKING:
-    from kagglekit.search.trial import Place
+    from kagglekit.search.trial_runner import Place
 
 Objective = Callable[[Task, Callable[[dict[str, Any]], None]], Outcome]
 
@@ -60,7 +60,7 @@ class Nobody:
 def objective_at(place: Place) -> Objective:
     """The objective that trains, its own news kept to the log of its run."""
     from kagglekit import progress
-    from kagglekit.search.trial import run_trial
+    from kagglekit.search.trial_runner import run_trial
 
     def objective(task: Task, report: Callable[[dict[str, Any]], None]) -> Outcome:
         with progress.console(progress.Console(quiet=True)):

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
-from kagglekit.cluster import worker_environment
 from kagglekit.errors import RunError, UsageError
 from kagglekit.files import unfinished
+from kagglekit.pipeline.cluster import worker_environment
 from kagglekit.search.ladder import Task
 from kagglekit.search.local import Nobody, Schedule, Watcher
-from kagglekit.search.trial import Place
-from kagglekit.search.trials import Outcome
+from kagglekit.search.trial_runner import Place
+from kagglekit.search.trial_store import Outcome
 
 RETRIES = 2  # times that a trial begins anew, from its last whole epoch, after its worker died
 PAUSE = (
@@ -110,7 +110,7 @@ def train(config: dict[str, Any], place: dict[str, Any]) -> None:
     os.environ.update(place["environment"])  # before torch is imported, which reads it
     from ray import tune
 
-    from kagglekit.search.trial import run_trial
+    from kagglekit.search.trial_runner import run_trial
 
     content = json.loads(config["task"])
     task = Task(**content | {"key": tuple(content["key"]), "bars": tuple(content["bars"])})

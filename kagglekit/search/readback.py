@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from kagglekit.errors import RunError
+from kagglekit.plugin.solution import Solution
 from kagglekit.recipe import Recipe
 from kagglekit.search.space import Params
-from kagglekit.solution import Solution
 
 
 class SettingLost(RunError):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from kagglekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from kagglekit.competition import Competition
     from kagglekit.recipe import Recipe
-    from kagglekit.types import Competition
 
 FORM = re.compile(r"(\d+):(\d+(?:\.\d+)?)%:(\d+)")
 FEW = 200  # steps of the optimizer below which who learns fast leads; kinds of networks crossed at 100 to 190

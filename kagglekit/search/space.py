@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from kagglekit import recipe as recipes
 from kagglekit.errors import PluginError, RecipeError, UsageError, did_you_mean
 from kagglekit.parsing import from_toml
-from kagglekit.plugins import Registry
+from kagglekit.plugin.registry import Registry
+from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.recipe import Recipe
-from kagglekit.solution import Solution, resolve
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from kagglekit.search.ladder import Ladder
-from kagglekit.search.looks import seen_with
+from kagglekit.search.post_training import seen_with
 from kagglekit.search.space import Space, contains, values_of
 from kagglekit.search.stats import Agreement, Estimate, agreement, importances, paired, regret
-from kagglekit.search.trials import Key, Outcome
+from kagglekit.search.trial_store import Key, Outcome
 
 ORIGINS = ("recipe", "near recipe", "near best", "random")
 

@@ -14,6 +14,7 @@ from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.errors import RunError, UsageError
 from kagglekit.files import write_text
+from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
@@ -22,14 +23,13 @@ from kagglekit.runs.identity import code_version, hardware
 from kagglekit.runs.search_kinds import KnownSearch, SearchPlan
 from kagglekit.search.estimate import windows
 from kagglekit.search.ladder import Ladder, Plan
-from kagglekit.search.looks import after_training
+from kagglekit.search.post_training import after_training
 from kagglekit.search.rungs import default_rungs
 from kagglekit.search.space import to_json
 from kagglekit.search.storage import RESULT, SEARCH, WINNER, Storage
 from kagglekit.search.summary import summarize
-from kagglekit.search.trial import Place
-from kagglekit.search.trials import Trials, retire_outside
-from kagglekit.solution import Solution, resolve
+from kagglekit.search.trial_runner import Place
+from kagglekit.search.trial_store import Trials, retire_outside
 
 FIXED = ("competition", "recipe", "rungs", "seed", "prior", "warm", "data")  # may not differ on a resume
 ADVICE = "remove the folder of the search, or choose another --name"

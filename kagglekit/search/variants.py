@@ -13,13 +13,13 @@ from typing import Any
 
 from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
-from kagglekit.data.prepare import Data, prepare
 from kagglekit.errors import RunError
-from kagglekit.judging import Chosen, choose_members, weigh
+from kagglekit.pipeline.evaluate import Chosen, choose_members, weigh
+from kagglekit.pipeline.prepare import Data, prepare
+from kagglekit.pipeline.reuse import members_of
+from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
-from kagglekit.solution import Solution, resolve
-from kagglekit.trainings import members_of
 from kagglekit.types import Member, View
 
 CACHE = "apart"  # below a run's folder
@@ -88,8 +88,8 @@ def device_clock() -> float:
 
 def _predict(solution: Solution, data: Data, members: Sequence[Member], views: Sequence[View], folder: Path) -> None:
     """Write the probabilities of all pairs of member and view."""
+    from kagglekit.pipeline.validation import ValidationProbs
     from kagglekit.predict.infer import Predictor
-    from kagglekit.predict.validation import ValidationProbs
 
     recipe, competition = solution.recipe, solution.competition
     ensemble, intake = solution.ensemble(), data.intake
@@ -109,9 +109,9 @@ def _verdict(
     way: Solution, data: Data, chosen: dict[int, Chosen], views: Sequence[View], folder: Path, each: float
 ) -> dict[str, Any]:
     """Counts and cost of one way; `each` are the seconds of one member's look through one view at one picture."""
+    from kagglekit.pipeline.stages import choose_settings, score_validation
+    from kagglekit.pipeline.validation import ValidationProbs
     from kagglekit.predict.postprocess import describe
-    from kagglekit.predict.stages import choose_settings, score_validation
-    from kagglekit.predict.validation import ValidationProbs
 
     metric, process = way.competition.metric, way.postprocess()
 

@@ -42,7 +42,7 @@ def it_says_who_it_is(subject):
 @law("competition")
 def every_preset_resolves(subject):
     """The presets "demo" and "full" are there, and the recipe resolves at every preset."""
-    from kagglekit.solution import resolve
+    from kagglekit.plugin.solution import resolve
 
     presets = subject.competition.presets
     missing = [name for name in PRESETS if name not in presets]
@@ -63,8 +63,8 @@ def the_demo_resolves_at_its_smallest(subject):
 @law("competition")
 def its_search_space_holds_settings(subject):
     """Every key of the search space is a setting of the recipe, with a distribution whose values it takes."""
+    from kagglekit.plugin.solution import resolve
     from kagglekit.search.space import check_space
-    from kagglekit.solution import resolve
 
     space = subject.competition.space()
     if not space:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import UsageError, did_you_mean
-from kagglekit.plugins import Registry, discover
+from kagglekit.plugin.registry import Registry, discover
 from kagglekit.testing.laws import Law, Verdict, judge
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def subjects_of(registry: Registry, name: str, settings: Mapping[str, Any] | Non
 
     `settings` are dotted keys: `settings.KEY` of a competition, `techniques.NAME.KEY` of a technique.
     """
+    from kagglekit.testing.fixtures import with_drawn
     from kagglekit.testing.subjects import CompetitionSubject, PluginSubject
     from kagglekit.testing.techniques import TechniqueSubject
-    from kagglekit.testing.worlds import with_drawn
 
     given = dict(settings or {})
     full = with_drawn(registry)

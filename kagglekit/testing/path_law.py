@@ -17,8 +17,8 @@ def the_whole_path_ends_in_a_scored_submission(subject):
     if subject.failed:
         raise NotApplicable(f"first mend {subject.failed[0]}")
     from kagglekit import progress
-    from kagglekit.experiment import run
-    from kagglekit.pipeline import Request
+    from kagglekit.pipeline.experiment import run
+    from kagglekit.pipeline.request import Request
     from kagglekit.predict.submission import check_file
 
     solution, data, dataset = subject.solution, subject.sample, subject.dataset

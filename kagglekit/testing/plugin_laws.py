@@ -9,8 +9,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from kagglekit.entrypoints import entry_points
-from kagglekit.plugins import GROUP, Broken
+from kagglekit.plugin.entry_points import entry_points
+from kagglekit.plugin.registry import GROUP, Broken
 from kagglekit.testing.laws import NotApplicable, law, require
 
 PLAIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -103,7 +103,7 @@ def importing_it_changes_nothing_outside(subject):
 @law("plugin")
 def a_recipe_resolves_in_a_fresh_process(subject):
     """A recipe of what the plugin brings resolves in a process of its own, as workers do, to the same identity."""
-    from kagglekit.solution import resolve
+    from kagglekit.plugin.solution import resolve
 
     _installed(subject)
     recipes, here = [], []

@@ -6,8 +6,8 @@ import pytest
 @pytest.fixture(scope="session")
 def kk_registry():
     """All plugins of this environment, and the drawn competitions drawn-binary, drawn-multilabel, drawn-multiclass."""
-    from kagglekit.plugins import discover
-    from kagglekit.testing.worlds import with_drawn
+    from kagglekit.plugin.registry import discover
+    from kagglekit.testing.fixtures import with_drawn
 
     return with_drawn(discover())
 
@@ -15,8 +15,8 @@ def kk_registry():
 @pytest.fixture(scope="session")
 def kk_solution(kk_registry):
     """`kk_solution("my-technique", ..., competition="drawn-binary", **recipe)`: a small solution, resolved."""
+    from kagglekit.plugin.solution import resolve
     from kagglekit.recipe import compose
-    from kagglekit.solution import resolve
     from kagglekit.testing.subjects import CHEAP, SMALL
 
     def make(*techniques, competition="drawn-binary", **changes):
@@ -30,7 +30,7 @@ def kk_solution(kk_registry):
 @pytest.fixture
 def kk_discs():
     """`kk_discs(solution)`: a dozen drawn pictures in the form of the solution's task, as a data set in memory."""
-    from kagglekit.testing.worlds import dataset_for
+    from kagglekit.testing.fixtures import dataset_for
 
     return lambda solution: dataset_for(solution.competition)
 
@@ -38,6 +38,6 @@ def kk_discs():
 @pytest.fixture
 def kk_network():
     """`kk_network(channels, classes)`: a network of two convolutions."""
-    from kagglekit.testing.worlds import tiny_network
+    from kagglekit.testing.fixtures import tiny_network
 
     return tiny_network

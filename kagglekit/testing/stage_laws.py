@@ -7,9 +7,9 @@ import random
 
 import numpy as np
 
+from kagglekit.data.codecs.mask_png import from_text
 from kagglekit.data.folds import subset
 from kagglekit.data.loader import distort, to_target
-from kagglekit.data.mask_png import from_text
 from kagglekit.data.store import DEPTHS
 from kagglekit.testing.laws import law, require
 from kagglekit.types import ModelOutput

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kagglekit.plugins import SPECS, Broken, Plugin, Registry
+from kagglekit.competition import Competition
+from kagglekit.plugin.registry import SPECS, Broken, Plugin, Registry
 from kagglekit.testing.laws import NotApplicable, require
-from kagglekit.types import Competition, Sample
+from kagglekit.types import Sample
 
 if TYPE_CHECKING:
     from kagglekit.data.store import Store
+    from kagglekit.plugin.solution import Solution
     from kagglekit.protocols import Dataset
     from kagglekit.recipe import Recipe
-    from kagglekit.solution import Solution
 
 COUNT = 6  # training pictures of the sample data: enough for two folds, few enough for seconds
 SIZE = 64  # pixels of the shorter side
@@ -117,7 +118,7 @@ class CompetitionSubject(Subject):
 
     def make_solution(self) -> Solution:
         """Its solution."""
-        from kagglekit.solution import resolve
+        from kagglekit.plugin.solution import resolve
 
         return resolve(self.plain_recipe(), self.registry)
 
@@ -135,7 +136,7 @@ class CompetitionSubject(Subject):
 
     def make_store(self) -> Store:
         """The sample data, decoded."""
-        from kagglekit.testing.worlds import filled
+        from kagglekit.testing.fixtures import filled
 
         recipe, competition = self.solution.recipe, self.competition
         dataset = self.dataset

@@ -7,7 +7,7 @@ import json
 import typing
 
 from kagglekit.errors import DataError, RecipeError
-from kagglekit.plugins import MARK, SPECS
+from kagglekit.plugin.registry import MARK, SPECS
 from kagglekit.testing.laws import NotApplicable, law, require
 from kagglekit.testing.plugin_laws import PLAIN
 
@@ -48,7 +48,7 @@ def its_hooks_wrap(subject):
 @law("technique")
 def its_settings_are_typed(subject):
     """Every setting has a type and a default, and a value of a wrong type is refused."""
-    from kagglekit.solution import make_technique
+    from kagglekit.plugin.solution import make_technique
 
     hints = typing.get_type_hints(subject.kind)
     for field in _settings(subject):
@@ -76,8 +76,8 @@ def it_resolves_with_its_defaults(subject):
 @law("technique")
 def its_settings_survive_a_file(subject):
     """The resolved recipe, written as TOML and read back, resolves to the same recipe."""
+    from kagglekit.plugin.solution import resolve
     from kagglekit.recipe import compose, load
-    from kagglekit.solution import resolve
 
     for number, host in enumerate(subject.hosts()):
         recipe = host.solution.recipe
@@ -93,7 +93,7 @@ def its_settings_survive_a_file(subject):
 @law("technique")
 def equal_settings_are_one_experiment(subject):
     """Resolving the same settings again gives the same identity, made of plain values."""
-    from kagglekit.solution import resolve
+    from kagglekit.plugin.solution import resolve
 
     host = next(iter(subject.hosts()))
     recipe = host.solution.recipe
@@ -108,7 +108,7 @@ def equal_settings_are_one_experiment(subject):
 @law("technique")
 def a_changed_setting_changes_the_technique(subject):
     """A setting that is given arrives in the technique as it was given."""
-    from kagglekit.solution import make_technique
+    from kagglekit.plugin.solution import make_technique
 
     subject.hosts()
     tried = 0
@@ -132,7 +132,7 @@ def a_changed_setting_changes_the_technique(subject):
 @law("technique", "space")
 def its_search_space_is_of_its_settings(subject):
     """What is worth searching are settings of the technique, with values that it takes."""
-    from kagglekit.solution import make_technique
+    from kagglekit.plugin.solution import make_technique
 
     subject.hosts()
     known = {field.name for field in _settings(subject)}

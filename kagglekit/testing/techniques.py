@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import RecipeError
-from kagglekit.plugins import SPECS, Plugin, Registry
+from kagglekit.plugin.registry import SPECS, Plugin, Registry
+from kagglekit.testing.fixtures import DRAWN, dataset_for, filled
 from kagglekit.testing.laws import NotApplicable
 from kagglekit.testing.subjects import CHEAP, SIZE, SMALL, Host, Subject
-from kagglekit.testing.worlds import DRAWN, dataset_for, filled
 
 if TYPE_CHECKING:
+    from kagglekit.plugin.solution import Solution
     from kagglekit.recipe import Recipe
-    from kagglekit.solution import Solution
 
 WORLDS = ("uint8", False), ("uint16", False), ("uint8", True)  # depth of the pictures, are they tiled
 NEED_MORE = {"kk_intake", "kk_sampler"}  # hooks that may be made for one of the others alone
@@ -51,7 +51,7 @@ class TechniqueSubject(Subject):
 
     def resolve(self, id: str) -> Solution:
         """The solution of `recipe`."""
-        from kagglekit.solution import resolve
+        from kagglekit.plugin.solution import resolve
 
         return resolve(self.recipe(id), self.registry)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from kagglekit.data.intake import Plain
+from kagglekit.data.input_transform import Plain
 from kagglekit.protocols import Intake
 from kagglekit.train.model import IMAGENET
 from kagglekit.types import ModelOutput

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import progress
-from kagglekit.cleaning import DECISIONS, Request, clean
+from kagglekit.clean.cleaning import DECISIONS, Request, clean
+from kagglekit.clean.decisions import read
 from kagglekit.cli.common import solution_of
-from kagglekit.data.decisions import read
-from kagglekit.experiment import run
-from kagglekit.pipeline import Request as RunRequest
-from kagglekit.plugins import discover
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.request import Request as RunRequest
+from kagglekit.plugin.registry import discover
 from kagglekit.search.stats import paired
 
 COPIES = "near-duplicates"

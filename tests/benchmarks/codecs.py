@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 import pycocotools.mask as theirs
 
-from kagglekit.data import coco, rle
+from kagglekit.data.codecs import coco, rle
 
 FULL, QUARTER = (1400, 2100), (350, 525)
 SLIDE, STRIPE, BLOBS = (40_000, 50_000), 512, 3000

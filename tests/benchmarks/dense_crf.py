@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import pydensecrf.densecrf as densecrf
 
-from kagglekit_techniques.mean_field import mean_field
+from kagglekit_dense_crf.mean_field import mean_field
 
 CLASSES = 11
 SETS = (  # gaussian (sxy, compat), bilateral (sxy, srgb, compat), iterations

@@ -13,7 +13,7 @@ from unittest import mock
 import torch
 
 from kagglekit.cli.common import compose_recipe, registry
-from kagglekit.solution import resolve
+from kagglekit.plugin.solution import resolve
 from kagglekit.train import network as networks
 from kagglekit.train.fit import to_target
 

@@ -45,7 +45,7 @@ def mark(array: np.ndarray) -> str:
 
 def rgb(path: Path) -> str:
     """The colour reader."""
-    from kagglekit.data.images import describe, read_rgb
+    from kagglekit.data.readers.images import describe, read_rgb
 
     size, _ = describe(path)
     array = read_rgb(path)
@@ -56,14 +56,14 @@ def rgb(path: Path) -> str:
 
 def gray16(path: Path) -> str:
     """The deep reader."""
-    from kagglekit.data.images import read_picture
+    from kagglekit.data.readers.images import read_picture
 
     return mark(read_picture(path, 1, "uint16"))
 
 
 def windows(path: Path) -> str:
     """The reader of slides: a band and a corner."""
-    from kagglekit.data.slides import Slide
+    from kagglekit.data.readers.slides import Slide
     from kagglekit.types import Box
 
     slide = Slide(path)

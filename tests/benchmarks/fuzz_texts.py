@@ -43,7 +43,7 @@ def hair_labels() -> dict:
 
 def read_hair_labels(path: Path) -> str:
     """All entries, and the masks of those that can be drawn."""
-    from kagglekit.data import polygon
+    from kagglekit_hair_seg import polygon
     from kagglekit_hair_seg.labels import read_labels
 
     return repr([(name, fault, None if points is None else mark(polygon.fill(points, (512, 512))))
@@ -52,7 +52,7 @@ def read_hair_labels(path: Path) -> str:
 
 def coco() -> dict:
     """Polygons and run lengths over two pictures."""
-    from kagglekit.data.coco import mask_to_rle
+    from kagglekit.data.codecs.coco import mask_to_rle
 
     box = [20, 10, 50, 10, 50, 30, 20, 30]
     rle = mask_to_rle(mask(), compressed=True)
@@ -69,8 +69,8 @@ def coco() -> dict:
 
 def read_coco(path: Path) -> str:
     """All objects, drawn."""
-    from kagglekit.data.coco import annotation_mask
-    from kagglekit.data.coco import read_coco as read
+    from kagglekit.data.codecs.coco import annotation_mask
+    from kagglekit.data.codecs.coco import read_coco as read
 
     found = read(path)
     drawn = []
@@ -82,15 +82,15 @@ def read_coco(path: Path) -> str:
 
 def rows() -> str:
     """Run lengths as submissions hold them."""
-    from kagglekit.data import rle
+    from kagglekit.data.codecs import rle
 
     return "Image_Label,EncodedPixels\n" + "".join(f"a{n}.jpg_Fish,{rle.encode(mask())}\n" for n in range(5)) + "b,\n"
 
 
 def read_rows(path: Path) -> str:
     """All rows, decoded."""
-    from kagglekit.data import rle
-    from kagglekit.data.rows import read_rows as read
+    from kagglekit.data.codecs import rle
+    from kagglekit.data.codecs.rows import read_rows as read
 
     return repr(
         [(id, mark(rle.decode(value, (H, W)))) for id, value in read(path, ("Image_Label", "EncodedPixels")).items()]
@@ -106,14 +106,14 @@ def table() -> str:
 
 def read_table(path: Path) -> str:
     """All cells."""
-    from kagglekit.data.rows import read_table as read
+    from kagglekit.data.codecs.rows import read_table as read
 
     return repr(read(path, ("image_file", "width_pixels", "height_pixels", "patient_number")))
 
 
 def decisions() -> str:
     """Decisions of a person."""
-    from kagglekit.data.decisions import Decision, Decisions
+    from kagglekit.clean.decisions import Decision, Decisions
 
     chosen = (Decision("a.jpg", "drop", "twins", "why?", "someone"), Decision("b.jpg", "keep"))
     return Decisions("hair-seg", "0123456789abcdef", chosen, "2026-01-01", "kk clean").to_toml()
@@ -121,7 +121,7 @@ def decisions() -> str:
 
 def read_decisions(path: Path) -> str:
     """The decisions."""
-    from kagglekit.data.decisions import read
+    from kagglekit.clean.decisions import read
 
     found = read(path)
     return repr((found.competition, found.data, found.decisions))
@@ -143,21 +143,21 @@ def read_recipe(path: Path) -> str:
 
 def read_binary(path: Path) -> str:
     """A mask of one object."""
-    from kagglekit.data.mask_files import read_binary as read
+    from kagglekit.data.readers.mask_files import read_binary as read
 
     return mark(read(path))
 
 
 def write_mask(path: Path) -> None:
     """A black and white PNG."""
-    from kagglekit.data.images import write_png
+    from kagglekit.data.readers.images import write_png
 
     write_png(path, mask() * np.uint8(255))
 
 
 def read_decided(path: Path) -> str:
     """A mask that decisions name."""
-    from kagglekit.data.mask_png import read
+    from kagglekit.data.codecs.mask_png import read
 
     return mark(read(path, (H, W), "binary", 1))
 

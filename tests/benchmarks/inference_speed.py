@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import torch
 
-from kagglekit.data.images import read_rgb
-from kagglekit.data.intake import Plain
+from kagglekit.data.input_transform import Plain
+from kagglekit.data.readers.images import read_rgb
 from kagglekit.data.resize import input_size, resize_image, resize_probs
 from kagglekit.predict.ensemble import LastEpochs, equal
 from kagglekit.predict.infer import Predictor, predict_all

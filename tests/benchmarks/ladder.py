@@ -15,17 +15,17 @@ from pathlib import Path
 from unittest import mock
 
 from kagglekit.cli.common import compose_recipe
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.search import ladder as ladder_module
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.local import climb, objective_at
 from kagglekit.search.rungs import parse_rungs
 from kagglekit.search.space import default_space
 from kagglekit.search.stats import agreement
-from kagglekit.search.trial import Place
-from kagglekit.search.trials import Trials
+from kagglekit.search.trial_runner import Place
+from kagglekit.search.trial_store import Trials
 from kagglekit.search.tune import search_of
-from kagglekit.solution import resolve
 
 
 def main() -> None:

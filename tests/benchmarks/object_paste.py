@@ -20,7 +20,7 @@ from kagglekit.cli.common import compose_recipe, registry
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.data.loader import distort
 from kagglekit.data.store import open_store
-from kagglekit.solution import resolve
+from kagglekit.plugin.solution import resolve
 
 
 def solution_of(pixels: int, *techniques: str, **settings):

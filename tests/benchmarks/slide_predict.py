@@ -83,7 +83,7 @@ def measure(run: str, images: Path, out: Path) -> None:
     import resource
 
     from kagglekit.cli import kk
-    from kagglekit.data.slides import Slide
+    from kagglekit.data.readers.slides import Slide
     from kagglekit.predict.infer import Predictor
 
     inside, windows, decoded = [0.0], [0], {}

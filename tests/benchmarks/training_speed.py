@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader
 
 from kagglekit.cli.common import compose_recipe, registry
 from kagglekit.data.fingerprint import fingerprint
-from kagglekit.data.intake import Plain
+from kagglekit.data.input_transform import Plain
 from kagglekit.data.loader import distort
 from kagglekit.data.resize import input_size
 from kagglekit.data.store import open_store
 from kagglekit.metrics import MeanIoU
-from kagglekit.solution import resolve
+from kagglekit.plugin.solution import resolve
 from kagglekit.train import fit as engine
 from kagglekit.train.network import pick_device, pick_dtype, prepare
 

@@ -80,7 +80,7 @@ def test_what_is_asked_wrongly_is_said_in_one_message(kk, words, fault):
 
 def test_a_budget_leaves_out_seeds_before_anything_else():
     from kagglekit.recipe import Recipe
-    from kagglekit.search.ablation import AblationPlan, Axis
+    from kagglekit.search.ablation_plan import AblationPlan, Axis
     from kagglekit.search.estimate import Probe, ablation_costs, fit_seeds
     from tests.worlds import discs
 
@@ -106,7 +106,7 @@ def test_a_budget_leaves_out_seeds_before_anything_else():
 def test_networks_that_clean_count_once_and_are_told_unless_their_findings_are_known(monkeypatch):
     from kagglekit.cli.ablate import plan_text
     from kagglekit.recipe import Recipe
-    from kagglekit.search.ablation import AblationPlan, Axis
+    from kagglekit.search.ablation_plan import AblationPlan, Axis
     from kagglekit.search.estimate import Probe, ablation_costs, with_cleaning
     from tests.worlds import discs
 

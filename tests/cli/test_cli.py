@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from kagglekit import __version__
 from kagglekit.cli import VERBS, kk
 from kagglekit.cli.common import table
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.recipe import setting_names
 from tests.helpers import KK, environment, run_folder
 from tests.helpers import kk as program

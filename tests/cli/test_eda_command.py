@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from kagglekit.cli.ablate import ablate_command, prepare
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from tests.helpers import kk as program
 from tests.worlds import edit_json, hair_folder, ring
 

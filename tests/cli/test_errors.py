@@ -12,7 +12,7 @@ import pytest
 from kagglekit import cli
 from kagglekit.cli import VERBS
 from kagglekit.errors import DataError, KagglekitError, PluginError, RecipeError, RunError, SubmissionError, UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from tests.helpers import environment, run_folder, write_plugin
 from tests.helpers import kk as program
 from tests.search.world import path_of

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kagglekit import scaffold
 from kagglekit.errors import UsageError
-from kagglekit.scaffold import NAME, TEMPLATES, create, filled, words
+from kagglekit.testing import scaffold
+from kagglekit.testing.scaffold import NAME, TEMPLATES, create, filled, words
 from tests.helpers import ROOT, kk
 
 KINDS = ("competition", "technique")
@@ -87,7 +87,7 @@ def test_whatever_the_name_every_file_is_valid_and_no_placeholder_is_left(parts)
     for kind in KINDS:
         values = words(name, "0.1.0")
         for template, target in TEMPLATES.items():
-            text = filled((ROOT / "kagglekit/scaffold" / kind / template).read_text(), values)
+            text = filled((ROOT / "kagglekit/testing/scaffold" / kind / template).read_text(), values)
             assert not any(placeholder in text + filled(target, values) for placeholder in values)
             if target.endswith(".py"):
                 tree = ast.parse(text)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kagglekit.cli.plugins import answers
-from kagglekit.plugins import API, build
+from kagglekit.plugin.registry import API, build
 from tests.helpers import bringing, competition, kk, module, toy, write_plugin
 from tests.search.world import path_of
 

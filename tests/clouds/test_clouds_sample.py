@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kagglekit.data.check import check
-from kagglekit.plugins import discover
+from kagglekit.pipeline.check import check
+from kagglekit.plugin.registry import discover
 from kagglekit_clouds import CLASSES, SIZE
 from kagglekit_clouds.labelling import FISH, FLOWER, GRAVEL, MISTAKEN, SIMILAR, SUGAR, Region, label, rectangles
 from kagglekit_clouds.sample import draw_sample, plan

@@ -7,11 +7,10 @@ import pytest
 
 from kagglekit import PluginError, Prediction, RecipeError
 from kagglekit.metrics import MeanDice
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.predict.postprocess import Threshold, describe, restore
 from kagglekit_clouds.gates import Gated
 from kagglekit_clouds.swaths import Painted, WithoutSwaths, black, draw_swath
-from kagglekit_clouds.techniques import SwathPaint
 from kagglekit_clouds.triplet import Grid, Triplet
 from tests.helpers import solution
 
@@ -155,7 +154,7 @@ def test_masks_are_empty_in_swaths_and_as_before_elsewhere():
 
 def test_a_painted_swath_is_black_from_edge_to_edge_and_empty_and_inputs_stay_as_they_were():
     image, mask = np.full((70, 105, 3), 90, np.uint8), np.ones((70, 105, 4), np.uint8)
-    painter = Painted(lambda i, m: (i, m), SwathPaint(p=1.0))
+    painter = Painted(lambda i, m: (i, m), 1.0, 0.05, 0.25)
     painter.set_random_seed(3)
     out = painter(image=image, mask=mask)
     swath = black(out["image"])
@@ -173,7 +172,7 @@ def test_swaths_are_as_wide_as_they_are_told():
 
 
 def test_swaths_are_painted_as_often_as_told():
-    painter = Painted(lambda i, m: (i, m), SwathPaint(p=0.3))
+    painter = Painted(lambda i, m: (i, m), 0.3, 0.05, 0.25)
     image, mask, painted = np.full((20, 30, 3), 90, np.uint8), np.zeros((20, 30, 4), np.uint8), 0
     for seed in range(400):
         painter.set_random_seed(seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kagglekit.data import rle
+from kagglekit.data.codecs import rle
 from kagglekit_clouds import CLASSES, SIZE
 
 HEADER = ["Image_Label", "EncodedPixels"]

@@ -12,9 +12,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 
 from kagglekit import DataError
 from kagglekit.cli.common import solution_of
-from kagglekit.data.images import read_picture
-from kagglekit.data.prepare import prepare
-from kagglekit.plugins import discover
+from kagglekit.data.readers.images import read_picture
+from kagglekit.pipeline.prepare import prepare
+from kagglekit.plugin.registry import discover
 from kagglekit_contrast.dataset import read
 from kagglekit_contrast.sample import draw_sample
 from tests.helpers import kk

@@ -35,7 +35,7 @@ def test_the_hook_reference_is_what_the_specifications_say():
 
 
 def test_the_page_of_techniques_is_what_their_classes_say_and_leaves_none_out():
-    from kagglekit.plugins import discover
+    from kagglekit.plugin.registry import discover
 
     generate = module_at(ROOT / "docs" / "generate.py")
     text = (ROOT / "docs" / "techniques.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def test_the_page_of_techniques_is_what_their_classes_say_and_leaves_none_out():
 
 
 def test_what_changes_pictures_or_masks_is_shown_before_and_after_in_small_files():
-    from kagglekit.plugins import discover
+    from kagglekit.plugin.registry import discover
 
     folder = ROOT / "docs" / "images" / "techniques"
     shown = {path.stem for path in folder.glob("*.jpg")}
@@ -144,7 +144,7 @@ def test_both_readmes_lead_to_every_page_and_show_the_same():
 
 def test_the_spaces_that_the_page_on_tuning_shows_can_be_searched(tmp_path):
     from kagglekit.cli.common import solution_of
-    from kagglekit.plugins import discover
+    from kagglekit.plugin.registry import discover
     from kagglekit.search.space import check_space, default_space, read_space
 
     solution = solution_of(discover(), "hair-seg")
@@ -158,7 +158,7 @@ def test_the_spaces_that_the_page_on_tuning_shows_can_be_searched(tmp_path):
 
 def test_the_ladder_that_the_page_on_tuning_shows_is_the_default_one():
     from kagglekit.cli.common import solution_of
-    from kagglekit.plugins import discover
+    from kagglekit.plugin.registry import discover
     from kagglekit.search.estimate import counts
     from kagglekit.search.ladder import Plan
     from kagglekit.search.rungs import default_rungs
@@ -212,9 +212,9 @@ def test_no_document_names_this_checkout():
 
 
 def test_the_example_technique_of_a_stranger_loads_and_wraps():
-    from kagglekit.plugins import build, discover
+    from kagglekit.plugin.registry import build, discover
+    from kagglekit.plugin.solution import resolve
     from kagglekit.recipe import Recipe, TechniqueSpec
-    from kagglekit.solution import resolve
 
     ours = [(p.name, p.source, lambda m=p.module: m) for p in discover().plugins.values()]
     theirs = (

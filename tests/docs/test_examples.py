@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from kagglekit.plugins import build
+from kagglekit.plugin.registry import build
 from kagglekit.testing import all_laws, examine
 from tests.docs.test_docs import ROOT, module_at
 

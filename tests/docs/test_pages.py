@@ -15,7 +15,7 @@ import pytest
 
 from kagglekit import cli
 from kagglekit.cli.common import solution_of
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.types import untracked
 from tests.contrast import test_contrast as contrast
 from tests.docs.test_docs import PAGES, ROOT, module_at

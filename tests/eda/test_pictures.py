@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kagglekit import Sample
+from kagglekit.eda.images import Intensities, binned, percentile, separation, sizes, suggest_windows
 from kagglekit.eda.look import look_picture
-from kagglekit.eda.pictures import Intensities, binned, percentile, separation, sizes, suggest_windows
 
 SIZE = (48, 48)
 

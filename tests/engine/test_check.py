@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, Tiling, hookimpl
-from kagglekit.data.check import check, unusable_answers
-from kagglekit.data.prepare import prepare
-from kagglekit.data.strangers import strangers
+from kagglekit.data.readers.unread_files import strangers
+from kagglekit.pipeline.check import check, unusable_answers
+from kagglekit.pipeline.prepare import prepare
 from tests.helpers import bringing, build, competition, solution
 
 SIZE = (8, 6)
@@ -149,7 +149,7 @@ def test_a_data_sets_own_files_and_the_folders_that_hold_them_are_no_strangers(t
 
 
 def test_a_test_picture_whose_name_no_submission_can_hold_is_told_before_anything_is_trained():
-    from kagglekit.data.check import unwritable
+    from kagglekit.pipeline.check import unwritable
     from tests.helpers import Folder
 
     odd = "머리.png".encode("euc-kr").decode("utf-8", "surrogateescape")  # as Python names such a file

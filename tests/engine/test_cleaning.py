@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from kagglekit import Finding, hookimpl
-from kagglekit.cleaning import Request, by_rule, clean, mask_file, proposed, table, with_rules
-from kagglekit.data import decisions
-from kagglekit.data.findings import findings_of
-from kagglekit.data.mask_png import from_text, to_text
+from kagglekit.clean import decisions
+from kagglekit.clean.cleaning import Request, by_rule, clean, mask_file, proposed, table, with_rules
+from kagglekit.clean.findings import findings_of
+from kagglekit.data.codecs.mask_png import from_text, to_text
 from kagglekit.errors import DataError, UsageError
 from kagglekit.runs import folder as folders
 from kagglekit_techniques import Decide, LabelRules, NearDuplicates

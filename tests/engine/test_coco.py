@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from kagglekit import DataError
-from kagglekit.data import coco, outline, rle
+from kagglekit.data.codecs import coco, outline, rle
 from tests.conftest import REAL
 
 # pycocotools converts arrays in a way that numpy warns of.

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kagglekit.data import decisions
-from kagglekit.data.decisions import ACTIONS, Decision, Decisions, check, read
+from kagglekit.clean import decisions
+from kagglekit.clean.decisions import ACTIONS, Decision, Decisions, check, read
 from kagglekit.errors import DataError
 from kagglekit.files import write_text
 

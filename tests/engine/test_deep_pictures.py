@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from kagglekit.data.images import list_pictures, read_picture, read_rgb
+from kagglekit.data.readers.images import list_pictures, read_picture, read_rgb
 from kagglekit.errors import DataError
 
 H, W = 30, 44
@@ -124,7 +124,7 @@ def test_a_picture_that_only_a_program_could_draw_is_not_opened(tmp_path):
 
 
 def test_a_link_to_itself_is_no_picture_and_hides_no_other(tmp_path):
-    from kagglekit.data.strangers import strangers
+    from kagglekit.data.readers.unread_files import strangers
 
     (tmp_path / "q.jpg").symlink_to(tmp_path / "q.jpg")
     (tmp_path / "x.gif").write_bytes(b"GIF89a")
@@ -149,7 +149,7 @@ def test_an_interlaced_png_is_read_without_a_word_on_the_terminal(tmp_path, capf
 
 
 def test_frames_after_the_first_are_told(tmp_path):
-    from kagglekit.data.images import describe
+    from kagglekit.data.readers.images import describe
 
     frames = [Image.new("RGB", (8, 8), (n * 90, 0, 0)) for n in range(3)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])

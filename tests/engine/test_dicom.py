@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from kagglekit.data.images import describe, read_picture, read_rgb
+from kagglekit.data.readers.images import describe, read_picture, read_rgb
 from kagglekit.errors import DataError
 
 H, W = 24, 36

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from kagglekit import experiment
-from kagglekit.data.prepare import refuse_damage
 from kagglekit.errors import DataError, PluginError
-from kagglekit.experiment import choose_folder, forget_refused, known_result
 from kagglekit.metrics import MeanIoU
-from kagglekit.pipeline import Request
+from kagglekit.pipeline import experiment
+from kagglekit.pipeline.experiment import choose_folder, forget_refused, known_result
+from kagglekit.pipeline.prepare import refuse_damage
+from kagglekit.pipeline.request import Request
 from kagglekit.runs import folder as folders
 from tests.helpers import read_only
 
@@ -148,7 +148,7 @@ def test_a_known_result_is_given_where_nothing_can_be_written(base, said, monkey
 
 
 def test_an_error_out_of_a_plugins_code_names_the_plugin():
-    from kagglekit.plugins import blaming, discover
+    from kagglekit.plugin.registry import blaming, discover
 
     plugin = discover().plugins["hair-seg"]
     with pytest.raises(PluginError, match=r"plugin hair-seg \(kagglekit-hair-seg .*\): TypeError"), blaming([plugin]):

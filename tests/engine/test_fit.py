@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from kagglekit.data.intake import Plain
+from kagglekit.data.input_transform import Plain
 from kagglekit.errors import RunError
 from kagglekit.metrics import MeanIoU
 from kagglekit.train import checkpoint

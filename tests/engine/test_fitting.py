@@ -5,7 +5,7 @@ import pytest
 
 from kagglekit.errors import PluginError
 from kagglekit.metrics import MeanIoU
-from kagglekit.predict.fitting import fit_weights
+from kagglekit.pipeline.fitting import fit_weights
 from kagglekit.predict.views import Fitted, hflip, identity, reweighted
 
 METRIC = MeanIoU()

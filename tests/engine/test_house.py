@@ -8,34 +8,30 @@ from pathlib import Path
 import pytest
 
 import kagglekit
-from kagglekit.plugins import SPECS, discover
+from kagglekit.plugin.registry import SPECS, discover
 from tests.helpers import ROOT, sources
 
 ENGINE = ROOT / "kagglekit"
-# Imports run one way: a part may import, at module level, what stands before it. Parts of one line know no order.
+# The rooms of the engine. Each may import, anywhere in its files, what stands before it; rooms of one line know no order.
 ORDER = (
-    ("errors", "types", "protocols", "hookspecs", "entrypoints", "parsing", "guards", "files"),
-    ("recipe", "metrics", "progress"),
-    ("plugins", "defaults"),
-    ("solution",),
-    ("runs",),
-    ("locks",),
-    ("samples", "data"),
+    ("errors", "types", "files", "parsing"),
+    ("progress", "protocols"),
+    ("competition", "metrics"),
+    ("recipe",),
+    ("data",),
     ("train",),
     ("predict",),
+    ("plugin",),
+    ("runs",),
     ("report",),
-    ("judging", "blending", "cluster", "cleaning", "trainings"),
-    ("eda",),
-    ("pipeline",),
-    ("distributed_run",),
-    ("experiment",),
-    ("reproduce",),
-    ("writeup",),
-    ("search", "testing", "scaffold"),
-    ("claims",),
-    ("compare", "export"),
+    ("clean",),
+    ("eda", "pipeline"),
+    ("search",),
+    ("publish",),
+    ("testing",),
     ("cli",),
 )
+MOST_ROOMS = 24
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
@@ -88,35 +84,66 @@ def test_plugins_import_only_what_the_engine_offers_and_not_each_other():
         own = path.relative_to(ROOT / "plugins").parts[1]
         for module in imported(ast.walk(parsed(path))):
             assert not module.startswith("kagglekit_") or module.split(".")[0] == own, name_of(path)
-            assert part_of(module) not in ("cli", "pipeline", "plugins", "solution", "search"), f"{path}: {module}"
+            assert part_of(module) not in ("cli", "search", "publish"), f"{path}: {module}"
         swept += 1
     assert swept >= 10
 
 
-def test_imports_of_the_engine_run_one_way():
-    swept = edges = 0
-    for path in sources("kagglekit"):
-        part = path.relative_to(ENGINE).parts[0].removesuffix(".py")
-        swept += 1
-        if part == "__init__":
-            continue
-        assert part in RANK, f"{part} has no place in the order yet"
-        for module in imported(parsed(path).body):
-            other = part_of(module)
-            if other is None or other == part or other.startswith("__"):
-                continue
-            edges += 1
-            assert RANK[other] < RANK[part] or (RANK[other] == 0 == RANK[part]), f"{name_of(path)} imports {module}"
-    assert swept >= 45 and edges >= 80
+def room_of(path: Path) -> str:
+    """The room that a file of the engine belongs to: its folder, or itself where it lies on the top level."""
+    return path.relative_to(ENGINE).parts[0].removesuffix(".py")
 
 
-def test_the_first_line_of_the_order_has_no_circle():
-    graph = {}
-    for part in ORDER[0]:
-        graph[part] = {part_of(m) for m in imported(parsed(ENGINE / f"{part}.py").body)} - {None}
-    while free := [part for part, needs in graph.items() if not needs & graph.keys()]:
-        for part in free:
-            del graph[part]
+def modules(*folders: str) -> dict[str, Path]:
+    """Dotted name -> file of the packages in these folders."""
+    found = {}
+    for folder in folders:
+        for path in sources(folder):
+            package = next(p for p in reversed([path, *path.parents]) if (p / "__init__.py").is_file())
+            parts = path.relative_to(package.parent).with_suffix("").parts
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imports(name: str, path: Path, known: dict[str, Path]) -> set[str]:
+    """The modules among `known` that a file imports anywhere, also inside functions and for type checkers."""
+    found = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            near = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+            base = near[: len(near) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{source}.{a.name}" if f"{source}.{a.name}" in known else source for a in node.names}
+    return (found & known.keys()) - {name}
+
+
+def test_rooms_of_the_engine_are_few_and_each_has_its_place():
+    rooms = {room_of(path) for path in sources("kagglekit")} - {"__init__"}
+    assert rooms == RANK.keys() and len(rooms) <= MOST_ROOMS
+
+
+def test_imports_of_the_engine_run_one_way_wherever_they_stand():
+    known, arrows, against = modules("kagglekit"), set(), []
+    for name, path in known.items():
+        for other in imports(name, path, known) - {"kagglekit"} if name != "kagglekit" else ():
+            ours, theirs = room_of(path), other.split(".")[1]
+            if ours != theirs:
+                arrows.add((ours, theirs))
+                if RANK[theirs] >= RANK[ours]:
+                    against.append(f"{name} imports {other}")
+    assert against == [] and len(known) >= 150 and len(arrows) >= 100
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    known = modules("kagglekit")
+    # The package's face hands names on: whoever imports from it is not meant by what it imports.
+    graph = {name: imports(name, path, known) - {"kagglekit"} for name, path in known.items()}
+    assert len(graph) >= 150
+    while free := [name for name, needs in graph.items() if not needs & graph.keys()]:
+        for name in free:
+            del graph[name]
     assert graph == {}
 
 
@@ -124,9 +151,10 @@ def test_the_first_line_of_the_order_has_no_circle():
     "package", ["torch", "ray", "cv2", "pandas", "numpy", "albumentations", "optuna", "matplotlib"]
 )
 def test_what_help_and_listings_import_imports_nothing_heavy(package):
-    light = ["__init__", "errors", "types", "hookspecs", "entrypoints", "plugins", "metrics", "defaults", "progress"]
-    light += ["files", "solution", "samples", "locks", "cli/__init__", "cli/common", "cli/catalog"]
-    light += ["cli/plugins", "cli/new", "cli/check", "scaffold/__init__"]
+    light = ["__init__", "errors", "types", "competition", "metrics", "progress", "files", "plugin/hookspecs"]
+    light += ["plugin/entry_points", "plugin/registry", "plugin/defaults", "plugin/solution", "pipeline/sample_data"]
+    light += ["runs/locks", "cli/__init__", "cli/common", "cli/catalog"]
+    light += ["cli/plugins", "cli/new", "cli/check", "testing/scaffold/__init__"]
     light += ["testing/__init__", "testing/laws", "testing/conformance", "testing/pytest_plugin"]
     paths = [ENGINE / f"{name}.py" for name in light] + list((ROOT / "plugins").glob("*/*/__init__.py"))
     assert len(paths) >= 17
@@ -134,12 +162,15 @@ def test_what_help_and_listings_import_imports_nothing_heavy(package):
         assert package not in {m.split(".")[0] for m in imported(parsed(path).body)}, name_of(path)
 
 
-@pytest.mark.parametrize("path", CODE, ids=name_of)
-def test_a_module_stays_below_300_lines_and_a_function_below_60(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 300
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno - node.lineno + 1 < 60, node.name
+def test_a_module_stays_below_400_lines_and_a_function_below_60():
+    long = []
+    for path in CODE:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        long += [f"{name_of(path)}: {lines} lines"] if lines >= 400 else []
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno + 1 >= 60:
+                long.append(f"{name_of(path)}: {node.name}")
+    assert long == [] and len(CODE) >= 200
 
 
 def public(node: ast.AST, prefix: str = ""):
@@ -228,7 +259,7 @@ def test_the_hooks_are_the_questions_of_the_engine_and_each_explains_itself():
 
 
 def test_every_hook_that_has_a_default_has_it_in_the_engine_and_no_other():
-    from kagglekit import defaults
+    from kagglekit.plugin import defaults
 
     answered = {name for name in vars(defaults) if name.startswith("kk_")}
     assert answered == set(SPECS) - {"kk_competition", "kk_techniques", "kk_sample", "kk_dataset"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from kagglekit.data.images import describe, list_pictures, read_rgb, write_png
+from kagglekit.data.readers.images import describe, list_pictures, read_rgb, write_png
 from kagglekit.errors import DataError
 
 ORIENTATION = 0x0112
@@ -203,7 +203,7 @@ def test_a_picture_of_many_pixels_is_not_called_damaged(tmp_path):
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
-    from kagglekit.data import images
+    from kagglekit.data.readers import images
 
     monkeypatch.setattr(images, "MAX_PIXELS", H * W - 1)
     path = saved(tmp_path / "huge.png", Image.fromarray(colours()))

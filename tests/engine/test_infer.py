@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from kagglekit.data.intake import Plain
-from kagglekit.data.prepare import Split
+from kagglekit.data.input_transform import Plain
 from kagglekit.errors import DataError, RunError
+from kagglekit.pipeline.prepare import Split
+from kagglekit.pipeline.validation import Truths, ValidationProbs, write_probs
 from kagglekit.predict.ensemble import LastEpochs, equal
 from kagglekit.predict.infer import Predictor, predict_all, to_probs
-from kagglekit.predict.validation import Truths, ValidationProbs, write_probs
 from kagglekit.predict.views import hflip, identity
 from kagglekit.train.checkpoint import save_weights
 from kagglekit.types import Member, View, untracked

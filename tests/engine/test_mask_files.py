@@ -6,8 +6,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from kagglekit.data.mask_files import read_binary
-from kagglekit.data.mask_png import read as read_png
+from kagglekit.data.codecs.mask_png import read as read_png
+from kagglekit.data.readers.mask_files import read_binary
 from kagglekit.errors import DataError
 
 SIZE = (40, 56)

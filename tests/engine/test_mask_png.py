@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from kagglekit.data.mask_png import decode, encode, from_text, read, to_text
+from kagglekit.data.codecs.mask_png import decode, encode, from_text, read, to_text
 from kagglekit.errors import DataError
 
 

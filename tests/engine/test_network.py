@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kagglekit.data.intake import Plain
+from kagglekit.data.input_transform import Plain
 from kagglekit.train.network import FullPrecision, autocast, prepare
 
 

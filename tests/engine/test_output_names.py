@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit.errors import DataError
-from kagglekit.predict.folder import output_names
+from kagglekit.pipeline.predict_folder import output_names
 
 
 def named(*names: str) -> dict[str, str]:

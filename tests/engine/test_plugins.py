@@ -12,9 +12,9 @@ from typing import ClassVar
 import pytest
 
 from kagglekit import PluginError, hookimpl
-from kagglekit.entrypoints import entry_points
 from kagglekit.errors import UsageError
-from kagglekit.plugins import GROUP, SPECS, blame, discover, verify
+from kagglekit.plugin.entry_points import entry_points
+from kagglekit.plugin.registry import GROUP, SPECS, blame, discover, verify
 from tests.helpers import answer, bringing, build, competition, module, placed, techniques_of, toy, write_plugin
 
 
@@ -247,7 +247,7 @@ def test_a_competition_brought_twice_by_one_plugin_is_refused():
 
 
 def test_two_plugins_of_one_name_are_refused_naming_both():
-    from kagglekit.plugins import build as build_found
+    from kagglekit.plugin.registry import build as build_found
 
     registry = build_found(
         [("twin", "dist-a 1.0", lambda: bringing("a")), ("twin", "dist-b 2.0", lambda: bringing("b"))]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from kagglekit import DataError, Finding, RecipeError, Tiling, hookimpl
-from kagglekit.data.mask_png import to_text
-from kagglekit.data.prepare import EVERYTHING, prepare
+from kagglekit.data.codecs.mask_png import to_text
 from kagglekit.errors import PluginError
-from kagglekit.pipeline import job_of
+from kagglekit.pipeline.job import job_of
+from kagglekit.pipeline.prepare import EVERYTHING, prepare
 from kagglekit.types import Problem
 from tests.helpers import bringing, build, competition, solution, techniques_of
 from tests.worlds import Discs, discs

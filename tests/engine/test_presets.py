@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from kagglekit.cli.common import compose_recipe
-from kagglekit.plugins import discover
-from kagglekit.solution import resolve
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.types import ModelOutput
 
 REGISTRY = discover()

@@ -7,9 +7,9 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kagglekit.data.images import describe, read_picture
-from kagglekit.data.orientation import stored_box, turned, turned_size
-from kagglekit.data.slides import Slide
+from kagglekit.data.readers.images import describe, read_picture
+from kagglekit.data.readers.orientation import stored_box, turned, turned_size
+from kagglekit.data.readers.slides import Slide
 from kagglekit.errors import KagglekitError
 from kagglekit.types import Box
 from tests.benchmarks.reader_fuzz import all_kinds, mutated

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kagglekit import SubmissionError
-from kagglekit.data import rle
+from kagglekit.data.codecs import rle
 from tests.conftest import REAL
 
 # pycocotools converts arrays in a way that numpy warns of.

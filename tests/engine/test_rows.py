@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kagglekit import DataError, SubmissionError
-from kagglekit.data.rows import read_rows, read_table, require_ids, whole_number, write_rows
+from kagglekit.data.codecs.rows import read_rows, read_table, require_ids, whole_number, write_rows
 
 HEADER = ("id", "predicted")
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text(',"\r\n a', max_size=6)

@@ -11,8 +11,8 @@ import pytest
 
 from kagglekit import DataError, RunError, hookimpl, progress
 from kagglekit.errors import UsageError
+from kagglekit.pipeline.sample_data import is_drawn, sample_folder, was_drawn
 from kagglekit.runs import folder as folders
-from kagglekit.samples import is_drawn, sample_folder, was_drawn
 from tests.helpers import ROOT, environment, run_folder, toy
 
 HOLD = """
@@ -251,7 +251,7 @@ def test_sample_data_that_cannot_be_marked_are_used_all_the_same(tmp_path, monke
     monkeypatch.setenv("KAGGLEKIT_SAMPLES", str(tmp_path))
     root = sample_folder(drawing([]), 8, 0)
     (root / ".drawn").unlink()
-    monkeypatch.setattr("kagglekit.samples.write_text", refuse)
+    monkeypatch.setattr("kagglekit.pipeline.sample_data.write_text", refuse)
     assert sample_folder(drawing([]), 8, 0) == root
 
 

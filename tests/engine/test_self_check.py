@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kagglekit.predict.self_check import far, planes, self_check, shift, soft_iou
+from kagglekit.pipeline.self_check import far, planes, self_check, shift, soft_iou
 
 
 def blob(y: float, x: float, radius: float = 12.0, size: tuple[int, int] = (64, 80), soft: float = 1.5) -> np.ndarray:

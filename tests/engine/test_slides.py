@@ -8,8 +8,8 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kagglekit.data import slides
-from kagglekit.data.slides import Slide
+from kagglekit.data.readers import slides
+from kagglekit.data.readers.slides import Slide
 from kagglekit.errors import DataError
 from kagglekit.types import Box
 

@@ -10,8 +10,8 @@ import torch
 
 from kagglekit import DataError, PluginError, RecipeError, View, hookimpl
 from kagglekit.errors import UsageError
-from kagglekit.plugins import SPECS
-from kagglekit.solution import resolve
+from kagglekit.plugin.registry import SPECS
+from kagglekit.plugin.solution import resolve
 from tests.helpers import Folder, answer, bringing, build, competition, placed, solution, techniques_of, toy
 
 

@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from kagglekit.data.images import describe, read_picture, read_rgb
-from kagglekit.data.slides import Slide
+from kagglekit.data.readers.images import describe, read_picture, read_rgb
+from kagglekit.data.readers.slides import Slide
 from kagglekit.errors import DataError
 from kagglekit.types import Box
 
@@ -253,7 +253,7 @@ def test_a_file_of_other_files_is_read_without_them(tmp_path):
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
-    from kagglekit.data import images
+    from kagglekit.data.readers import images
 
     tifffile.imwrite(tmp_path / "a.tif", picture(), photometric="rgb")
     monkeypatch.setattr(images, "MAX_PIXELS", H * W - 1)
@@ -263,7 +263,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypat
 
 
 def test_a_file_of_too_many_images_is_refused_before_they_are_looked_at(tmp_path, monkeypatch):
-    from kagglekit.data import tiff
+    from kagglekit.data.readers import tiff
 
     tifffile.imwrite(tmp_path / "a.tif", np.stack([picture()] * 4), photometric="rgb")
     assert np.array_equal(read_rgb(tmp_path / "a.tif"), picture())

@@ -146,10 +146,10 @@ def test_rows_that_no_window_looked_at_are_background_whatever_the_threshold():
 
 
 def test_a_tiled_validation_and_its_blocks_are_those_of_the_pictures(tmp_path):
-    from kagglekit.data.prepare import Split
     from kagglekit.metrics import MeanDice, Pooled
+    from kagglekit.pipeline.prepare import Split
+    from kagglekit.pipeline.validation import Blocks, ValidationProbs
     from kagglekit.predict.ensemble import LastEpochs
-    from kagglekit.predict.validation import Blocks, ValidationProbs
     from kagglekit.types import Member, untracked
     from tests.worlds import discs, filled, recipe
 

@@ -8,8 +8,8 @@ import pytest
 import tifffile
 
 from kagglekit import Box, DataError, RecipeError
-from kagglekit.data.check import check
-from kagglekit.plugins import discover
+from kagglekit.pipeline.check import check
+from kagglekit.plugin.registry import discover
 from kagglekit_glomeruli import Settings
 from kagglekit_glomeruli import dataset as module
 from kagglekit_glomeruli.dataset import INFO, choose_reduce, read

@@ -10,10 +10,10 @@ import pytest
 import tifffile
 
 from kagglekit import Tiling
-from kagglekit.data.check import check
-from kagglekit.data.slides import Slide
+from kagglekit.data.readers.slides import Slide
 from kagglekit.data.windows import tissue as seen_tissue
-from kagglekit.plugins import discover
+from kagglekit.pipeline.check import check
+from kagglekit.plugin.registry import discover
 from kagglekit_glomeruli import sample as sample_module
 from kagglekit_glomeruli.anatomy import read_regions
 from kagglekit_glomeruli.dataset import INFO

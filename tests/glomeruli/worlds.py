@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from kagglekit.data import rle
+from kagglekit.data.codecs import rle
 from tests.worlds import disc
 
 SIZE = (192, 256)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kagglekit import Prediction, RecipeError
 from kagglekit.metrics import MeanIoU
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.predict.postprocess import Threshold, describe, gate, restore
 from kagglekit_hair_seg.regions import OneRegion, every_region, largest
 from kagglekit_hair_seg.submission import PolygonJson
@@ -77,7 +77,7 @@ def test_an_empty_mask_stays_empty():
 @pytest.mark.parametrize("fidelity", ["demo", "trial", "full"])
 def test_the_recipe_joins_regions_so_that_its_masks_are_those_of_the_threshold_alone(fidelity):
     from kagglekit.cli.common import compose_recipe
-    from kagglekit.solution import resolve
+    from kagglekit.plugin.solution import resolve
 
     recipe, _, _ = compose_recipe(discover(), "hair-seg", fidelity, (), (), ["encoder_weights=none"], None)
     assert [spec.name for spec in recipe.techniques] == ["bridge", "flip-tta", "epoch-ensemble"]

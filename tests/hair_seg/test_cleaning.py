@@ -2,9 +2,9 @@
 
 import pytest
 
-from kagglekit.cleaning import Request, clean
+from kagglekit.clean.cleaning import Request, clean
 from kagglekit.cli.common import solution_of
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from tests.benchmarks.cleaning import draw, judge, planted
 
 RULES = ("label-rules", "near-duplicates")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kagglekit.data.check import check
-from kagglekit.plugins import discover
+from kagglekit.pipeline.check import check
+from kagglekit.plugin.registry import discover
 from kagglekit_recycling import CLASSES, NAMES
 from kagglekit_recycling.grounds import draw_ground, shade
 from kagglekit_recycling.materials import cover, fit, lump, turned

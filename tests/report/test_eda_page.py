@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kagglekit import Box, Draw, Finding
-from kagglekit.eda.pictures import Intensities
+from kagglekit.eda.images import Intensities
 from kagglekit.report.eda_page import heat_picture, share_text, together, value_text, write_eda_page
 from kagglekit.types import Tiling
 from tests.browser import look_at

@@ -10,7 +10,7 @@ from kagglekit.recipe import Recipe
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.local import climb
 from kagglekit.search.rungs import parse_rungs
-from kagglekit.search.trials import Outcome, Trials
+from kagglekit.search.trial_store import Outcome, Trials
 
 SPACE = {
     "lr": FloatDistribution(1e-5, 1e-1, log=True),

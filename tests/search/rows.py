@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from kagglekit import SubmissionFormat
-from kagglekit.data import rle
-from kagglekit.data.rows import read_rows, write_rows
+from kagglekit.data.codecs import rle
+from kagglekit.data.codecs.rows import read_rows, write_rows
 
 
 @dataclass

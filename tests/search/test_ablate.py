@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from kagglekit.errors import UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import acts_after_training
 from kagglekit.search.ablate import ABLATION, ablate, ablation_of
-from kagglekit.search.ablation import AblationPlan, Axis, Study, axes_of
+from kagglekit.search.ablation_plan import AblationPlan, Axis, Study, axes_of
 from kagglekit.search.local import climb, objective_at
-from kagglekit.search.trials import Outcome, Trials
-from kagglekit.solution import resolve
+from kagglekit.search.trial_store import Outcome, Trials
 from tests.search.world import at_hand
 
 MORE = '''
@@ -170,8 +170,8 @@ def test_an_ablation_trains_what_it_must_and_finds_the_harm(toy):
 
 @pytest.mark.slow
 def test_a_variant_judged_without_training_scores_what_its_own_run_scores(toy):
-    from kagglekit.experiment import run as run_experiment
-    from kagglekit.pipeline import Request
+    from kagglekit.pipeline.experiment import run as run_experiment
+    from kagglekit.pipeline.request import Request
 
     solution = solved("toy-tta", "toy-epochs")
     result = run(planned(solution), solution, toy)
@@ -267,8 +267,8 @@ def test_a_seed_that_lacks_a_variant_is_not_compared(toy, tmp_path):
 
 @pytest.mark.slow
 def test_fitted_weights_and_an_averaged_network_go_through_a_whole_run_and_an_ablation(tmp_path, monkeypatch):
-    from kagglekit.experiment import run as run_experiment
-    from kagglekit.pipeline import Request
+    from kagglekit.pipeline.experiment import run as run_experiment
+    from kagglekit.pipeline.request import Request
     from kagglekit_techniques.fitted import FitViews, GreedyEnsemble, WeightAverage
 
     kinds = ", ".join(kind.__name__ for kind in (FitViews, GreedyEnsemble, WeightAverage))

@@ -10,7 +10,7 @@ from optuna.distributions import FloatDistribution
 from kagglekit.errors import RunError
 from kagglekit.search.ladder import Ladder
 from kagglekit.search.summary import pick_winner, summarize
-from kagglekit.search.trials import Outcome, Trials, retire_outside
+from kagglekit.search.trial_store import Outcome, Trials, retire_outside
 from tests.search.planted import SPACE, THREE, objective, plan, quality, search, table
 
 

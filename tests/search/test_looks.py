@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from kagglekit.experiment import run
 from kagglekit.metrics import MeanIoU
-from kagglekit.pipeline import Request
-from kagglekit.plugins import discover
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.request import Request
+from kagglekit.pipeline.reuse import taken_over
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import Recipe, compose, load
-from kagglekit.search import trial
+from kagglekit.search import trial_runner
 from kagglekit.search.ladder import Ladder
 from kagglekit.search.local import climb, objective_at
-from kagglekit.search.looks import LOOKS, after_training, best_look, looks_of, seen_with, with_looks
+from kagglekit.search.post_training import LOOKS, after_training, best_look, looks_of, seen_with, with_looks
 from kagglekit.search.propose import Config
 from kagglekit.search.space import default_space
 from kagglekit.search.summary import summarize
-from kagglekit.search.trial import Place, run_trial
-from kagglekit.search.trials import Outcome, Trials
+from kagglekit.search.trial_runner import Place, run_trial
+from kagglekit.search.trial_store import Outcome, Trials
 from kagglekit.search.tune import tune
-from kagglekit.solution import resolve
-from kagglekit.trainings import taken_over
 from tests.search.planted import SPACE, THREE, objective, plan
 from tests.search.test_trial import task
 from tests.search.test_tune import wanted
@@ -187,7 +187,7 @@ def test_a_look_that_fails_does_not_lose_the_network(toy, monkeypatch):
         raise RuntimeError("no room")
 
     plain = run_trial(task(), Place(toy), lambda row: None)
-    monkeypatch.setattr(trial, "judge_variants", broken)
+    monkeypatch.setattr(trial_runner, "judge_variants", broken)
     chosen = task()
     looks = {"trial 3": {"techniques.toy-tta": False}}
     looked = replace(chosen, last=True, variants={"trial 3": {**chosen.recipe, "techniques": []}}, looks=looks)

@@ -20,7 +20,7 @@ from kagglekit.search import on_ray
 from kagglekit.search.ladder import Ladder
 from kagglekit.search.local import Nobody
 from kagglekit.search.on_ray import Share, share
-from kagglekit.search.trials import Outcome, Trials
+from kagglekit.search.trial_store import Outcome, Trials
 from tests.helpers import KK, environment
 from tests.search.planted import plan
 from tests.search.world import data_at, install, path_of

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit.errors import UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.recipe import Recipe, compose
 from kagglekit.search.rungs import Rung, check_rungs, climbers, default_rungs, middle_of, parse_rungs
 from tests.helpers import competition

@@ -4,7 +4,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from kagglekit.errors import KagglekitError, RecipeError, UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.search.space import (
     apply,
     check_space,
@@ -16,7 +17,6 @@ from kagglekit.search.space import (
     to_json,
     values_of,
 )
-from kagglekit.solution import resolve
 from tests.helpers import bringing, build, competition, solution, techniques_of
 
 

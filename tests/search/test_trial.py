@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from kagglekit.errors import RunError
-from kagglekit.experiment import run
-from kagglekit.pipeline import Request
-from kagglekit.plugins import discover
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.request import Request
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import Recipe, compose
 from kagglekit.runs import folder as folders
 from kagglekit.runs.ledger import Ledger
 from kagglekit.search.ladder import Task
 from kagglekit.search.local import objective_at
 from kagglekit.search.readback import Watched
-from kagglekit.search.trial import Place, is_full_disk, is_out_of_memory, run_trial
-from kagglekit.solution import resolve
+from kagglekit.search.trial_runner import Place, is_full_disk, is_out_of_memory, run_trial
 from tests.search.world import at_hand
 
 

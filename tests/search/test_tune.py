@@ -9,7 +9,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from kagglekit.errors import RunError, UsageError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose, load
 from kagglekit.runs import folder as folders
 from kagglekit.search import tune as tuning
@@ -18,7 +19,6 @@ from kagglekit.search.local import climb
 from kagglekit.search.rungs import parse_rungs
 from kagglekit.search.space import default_space
 from kagglekit.search.tune import Search, known, search_of, tune
-from kagglekit.solution import resolve
 from tests.search.planted import objective
 
 

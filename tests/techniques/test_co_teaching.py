@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from kagglekit import Finding, RecipeError
 from kagglekit.data.store import open_store
+from kagglekit.plugin.solution import make_technique
 from kagglekit.runs.folder import cache
-from kagglekit.solution import make_technique
 from kagglekit.types import Tiling, untracked
-from kagglekit_techniques import CoTeaching, peers
+from kagglekit_techniques import CoTeaching, network_pair
 from kagglekit_techniques.disagreement import agreement, belief, completed, likeness, missed_region, planes
-from kagglekit_techniques.peers import Peers, distorted, pair_recipe, picture_losses
+from kagglekit_techniques.network_pair import NetworkPair, distorted, picture_losses
 from tests.helpers import bringing, competition, solution, techniques_of
 from tests.helpers import build as build_registry
 from tests.techniques import flawed
@@ -31,7 +31,7 @@ def size_of(*arguments) -> float:
 @pytest.fixture
 def tiny(monkeypatch):
     """Networks of two convolutions instead of the real ones."""
-    monkeypatch.setattr(peers, "build", lambda recipe, channels, classes: tiny_network(channels, classes))
+    monkeypatch.setattr(network_pair, "build", lambda recipe, channels, classes: tiny_network(channels, classes))
 
 
 def clean(dataset: Flawed, **changes) -> list[Finding]:
@@ -67,14 +67,14 @@ def test_networks_that_have_hardly_learned_propose_no_masks_and_that_is_said(tin
 
 
 def test_plans_know_how_many_pixels_the_networks_learn_from(tiny, monkeypatch):
-    seen, made = [], Peers._batches
+    seen, made = [], NetworkPair._batches
 
     def counted(self, *rest):
         for images, masks in made(self, *rest):
             seen.append(images[:, 0].numel())
             yield images, masks
 
-    monkeypatch.setattr(Peers, "_batches", counted)
+    monkeypatch.setattr(NetworkPair, "_batches", counted)
     clean(Flawed(36), folds=3, epochs=2)
     assert 2 * sum(seen) == CoTeaching(**SMALL | {"folds": 3, "epochs": 2}).learned_pixels(36)
     assert CoTeaching(draws=10).learned_pixels(10**6) == CoTeaching(draws=10).learned_pixels(10**3)
@@ -82,7 +82,7 @@ def test_plans_know_how_many_pixels_the_networks_learn_from(tiny, monkeypatch):
 
 def test_no_network_predicts_a_sample_whose_group_it_was_trained_on(tiny, monkeypatch):
     seen, asked = [], []
-    train, predict = Peers.train, Peers.predict
+    train, predict = NetworkPair.train, NetworkPair.predict
 
     def spy_train(self, samples, *rest):
         seen.append({s.group for s in samples})
@@ -92,8 +92,8 @@ def test_no_network_predicts_a_sample_whose_group_it_was_trained_on(tiny, monkey
         asked.append({s.group for s in samples})
         return predict(self, networks, samples)
 
-    monkeypatch.setattr(Peers, "train", spy_train)
-    monkeypatch.setattr(Peers, "predict", spy_predict)
+    monkeypatch.setattr(NetworkPair, "train", spy_train)
+    monkeypatch.setattr(NetworkPair, "predict", spy_predict)
     clean(Flawed(24, group_size=3), folds=4, epochs=1)
     assert len(seen) == len(asked) == 4 and all(not a & b for a, b in zip(seen, asked, strict=True))
     assert set().union(*asked) == {f"g{i}" for i in range(8)}
@@ -113,9 +113,9 @@ def test_each_network_learns_from_what_the_other_finds_easiest(tiny, monkeypatch
         out.register_hook(lambda grad: kept[at].update(torch.nonzero(grad).flatten().tolist()))
         return out
 
-    monkeypatch.setattr(peers, "picture_losses", losses)
-    recipe = pair_recipe("toy", 0, CoTeaching(image_size=32, epochs=3, encoder_weights="none"))
-    Peers(recipe, "binary", 1, store, forget=0.5, draws=8).train(dataset.train, 0, untracked, "")
+    monkeypatch.setattr(network_pair, "picture_losses", losses)
+    recipe = CoTeaching(image_size=32, epochs=3, encoder_weights="none").recipe_of_networks("toy", 0)
+    NetworkPair(recipe, "binary", 1, store, forget=0.5, draws=8).train(dataset.train, 0, untracked, "")
     last = {at: {int(i) for i in ranks[1 - at].argsort()[:4]} for at in range(2)}
     assert all(last[at] <= kept[at] for at in range(2)) and last[0].isdisjoint(last[1])
 
@@ -130,9 +130,14 @@ def test_without_forgetting_every_picture_of_a_batch_counts_for_both(tiny, monke
         out.register_hook(lambda grad: counts.append(int((grad != 0).sum())))
         return out
 
-    monkeypatch.setattr(peers, "picture_losses", losses)
-    Peers(
-        pair_recipe("toy", 0, CoTeaching(image_size=32, epochs=2, encoder_weights="none")), "binary", 1, store, 0.0, 8
+    monkeypatch.setattr(network_pair, "picture_losses", losses)
+    NetworkPair(
+        CoTeaching(image_size=32, epochs=2, encoder_weights="none").recipe_of_networks("toy", 0),
+        "binary",
+        1,
+        store,
+        0.0,
+        8,
     ).train(dataset.train, 0, untracked, "")
     assert counts == [8] * 4
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from kagglekit import Prediction, RecipeError
 from kagglekit.metrics import ClassIoU, MeanDice, MeanIoU
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.predict.postprocess import Argmax, Threshold, describe, gate, restore
 from kagglekit.types import Tiling
 from kagglekit_techniques import FillHoles, LargestComponent, MinArea

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from kagglekit import ModelOutput, RecipeError
-from kagglekit.data.intake import Plain
+from kagglekit.data.input_transform import Plain
 from kagglekit.predict.ensemble import LastEpochs, equal
 from kagglekit.predict.infer import Predictor
 from kagglekit.predict.views import hflip, identity, product, scale, turn

@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from kagglekit import RecipeError, hookimpl
-from kagglekit.data import decisions
-from kagglekit.data.decisions import Decision, Decisions
+from kagglekit.clean import decisions
+from kagglekit.clean.decisions import Decision, Decisions
+from kagglekit.data.codecs.mask_png import from_text
 from kagglekit.data.fingerprint import fingerprint
-from kagglekit.data.mask_png import from_text
 from kagglekit.data.store import open_store
 from kagglekit.errors import DataError
+from kagglekit.plugin.solution import make_technique
 from kagglekit.runs.identity import reader_version
-from kagglekit.solution import make_technique
 from kagglekit.types import Box, Tiling
 from kagglekit_techniques import Decide
 from kagglekit_techniques.decisions import Relabelled

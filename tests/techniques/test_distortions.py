@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kagglekit import RecipeError
 from kagglekit.data.loader import EpochDraws, distort
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.types import Draw
 from kagglekit_techniques import Coloring, HeavyAugment, LightAugment, SelfMix
 from kagglekit_techniques.distortions import Colored, Distortion, SelfMixed, heavy, light

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit import Member, RecipeError
+from kagglekit.plugin.solution import make_technique
 from kagglekit.predict.ensemble import LastEpochs
-from kagglekit.solution import make_technique
 from kagglekit_techniques import EpochEnsemble
 from kagglekit_techniques.ensembles import SeveralEpochs
 from tests.helpers import toy

@@ -106,7 +106,7 @@ def saved(folder, epoch: int, seed: int) -> Member:
 def test_averaged_weights_are_the_mean_and_statistics_those_of_the_pictures(tmp_path):
     import torch
 
-    from kagglekit.data.intake import Plain
+    from kagglekit.data.input_transform import Plain
     from kagglekit.train.network import Network
 
     some = [(saved(tmp_path, i, i), w) for i, w in enumerate((0.25, 0.75))]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit import RecipeError
-from kagglekit.solution import make_technique
+from kagglekit.plugin.solution import make_technique
 from kagglekit_techniques import LabelRules
 from kagglekit_techniques.label_facts import Fit, areas_of, colours_of, fit_of, look, pieces_of, separation
 from kagglekit_techniques.label_rules import LEAST, robust_z

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kagglekit import ModelOutput, RecipeError
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit_techniques import ClassHead, DeepSupervision, IgnoreClass, LabelSmoothing, ProspectiveFilter, SmallLoss
 from kagglekit_techniques.left_out import chosen, contradicted, smallest, without_pixels
 from tests.helpers import bringing, build, competition, solution, techniques_of

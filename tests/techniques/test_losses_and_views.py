@@ -85,7 +85,7 @@ def test_scales_bring_sides_to_multiples_of_32_and_probabilities_come_back_at_th
     picture = torch.rand(1, 3, 64, 96)
     assert [tuple(v.do(picture).shape[-2:]) for v in views] == [(64, 96), (32, 64), (96, 128)]
 
-    from kagglekit.data.intake import Plain
+    from kagglekit.data.input_transform import Plain
     from kagglekit.predict.infer import Predictor
     from kagglekit.train.checkpoint import save_weights
     from tests.worlds import recipe, tiny_network

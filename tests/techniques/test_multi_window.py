@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit import RecipeError
-from kagglekit.data.intake import Plain, as_rgb
+from kagglekit.data.input_transform import Plain, as_rgb
 from kagglekit_techniques import MultiWindow
 from kagglekit_techniques.multi_window import SAMPLED, Window, WindowIntake, parse_windows
 from tests.helpers import bringing, build, solution, techniques_of

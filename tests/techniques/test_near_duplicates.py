@@ -8,7 +8,7 @@ import pytest
 
 from kagglekit import Finding, RecipeError, hookimpl
 from kagglekit.data.duplicates import correlation
-from kagglekit.solution import make_technique
+from kagglekit.plugin.solution import make_technique
 from kagglekit.types import Tiling
 from kagglekit_techniques import GroupFindings, NearDuplicates
 from tests.helpers import bringing, build, competition, solution, techniques_of

@@ -76,7 +76,8 @@ def solved(task="multiclass", **settings):
 
 
 def pasting(task: str, bank: Bank, inner=nothing, avoid=(), **settings) -> Pasted:
-    return Pasted(inner, 1.0, bank, ObjectPaste(**settings), task, avoid)
+    how = ObjectPaste(**settings)
+    return Pasted(inner, 1.0, bank, task, avoid, how.max_overlap, how.scale, how.area, how.rotate)
 
 
 def as_it_is(one: Object, size=SIZE) -> dict:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from kagglekit import RecipeError, Sample, Tiling
-from kagglekit.data.prepare import prepare
-from kagglekit.predict.folder import sure_part
+from kagglekit.pipeline.loaded_run import sure_part
+from kagglekit.pipeline.prepare import prepare
 from kagglekit_techniques.pseudo_labels import PseudoLabels, cut, inside
 from tests.helpers import bringing, build, competition, solution, techniques_of, wrapped
 from tests.worlds import discs

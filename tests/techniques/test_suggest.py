@@ -2,7 +2,7 @@
 
 import pytest
 
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from tests.eda.facts import facts, one_class
 
 TECHNIQUES = {name: kind for name, (_, kind) in discover().techniques.items()}

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit import RecipeError
+from kagglekit.plugin.solution import make_technique
 from kagglekit.predict.views import compose, hflip, identity, product
-from kagglekit.solution import make_technique
 from kagglekit_techniques import FlipTTA
 from tests.helpers import answer, bringing, build, solution, techniques_of, toy
 

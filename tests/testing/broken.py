@@ -265,7 +265,7 @@ def _text(row) -> list:
 @breaks("missing_and_strange_rows_are_named", "is said to be in order; compare its ids with those asked for")
 def _filled_up(module):
     def read(inner, self, path):
-        from kagglekit.data.rows import read_rows
+        from kagglekit.data.codecs.rows import read_rows
 
         rows = read_rows(path, module.HEADER)
         return {name: rows.get(name, "") for name in self.names}

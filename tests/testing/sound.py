@@ -7,9 +7,10 @@ import tempfile
 import types
 from pathlib import Path
 
-from kagglekit import hookimpl, plugins
-from kagglekit.scaffold import TEMPLATES, filled, words
-from kagglekit.testing.worlds import tiny_network
+from kagglekit import hookimpl
+from kagglekit.plugin import registry as plugins
+from kagglekit.testing.fixtures import tiny_network
+from kagglekit.testing.scaffold import TEMPLATES, filled, words
 from tests.helpers import ROOT
 
 NAMES = {"competition": "sound", "technique": "lit"}

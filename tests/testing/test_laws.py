@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kagglekit import Finding, hookimpl
-from kagglekit.plugins import build, discover
+from kagglekit.plugin.registry import build, discover
 from kagglekit.testing import all_laws, examine
 from tests.helpers import techniques_of, write_plugin
 from tests.testing.broken import COMPETITION, INSTALLED, SOURCE, TECHNIQUE

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit import Sample
+from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose
-from kagglekit.solution import resolve
+from kagglekit.testing.fixtures import TASKS, Discs, dataset_for, with_drawn
 from kagglekit.testing.stage_laws import corner, separation
 from kagglekit.testing.subjects import require_mask
-from kagglekit.testing.worlds import TASKS, Discs, dataset_for, with_drawn
 from tests.helpers import build, competition
 
 

@@ -12,15 +12,16 @@ import psutil
 import pytest
 import torch
 
-from kagglekit import cluster, progress
-from kagglekit.cluster import check_workers, share_of, worker_environment
-from kagglekit.data.prepare import prepare
-from kagglekit.distributed_run import NEWS, SCRATCH, Lost, brief_of, listen, needs, reason_of
+from kagglekit import progress
 from kagglekit.errors import PluginError, RunError, UsageError
-from kagglekit.pipeline import Request
-from kagglekit.plugins import discover
+from kagglekit.pipeline import cluster
+from kagglekit.pipeline.cluster import check_workers, share_of, worker_environment
+from kagglekit.pipeline.prepare import prepare
+from kagglekit.pipeline.request import Request
+from kagglekit.pipeline.workers import NEWS, SCRATCH, Lost, brief_of, listen, needs, reason_of
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import Recipe, compose
-from kagglekit.solution import resolve
 from kagglekit.train.checkpoint import read_weights
 from tests.helpers import KK, write_plugin
 from tests.helpers import environment as surroundings

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionError
-from kagglekit.data import rle
-from kagglekit.data.images import list_pictures, read_rgb
+from kagglekit.data.codecs import rle
+from kagglekit.data.codecs.rows import read_rows
 from kagglekit.data.names import by_name, composed, lookup
+from kagglekit.data.readers.images import list_pictures, read_rgb
 from kagglekit.data.resize import resize_mask
-from kagglekit.data.rows import read_rows
 from kagglekit.errors import did_you_mean
 from kagglekit.progress import track
 from kagglekit_clouds import CLASSES, LAYOUT, SIZE, SUBMITTED, Settings

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kagglekit import Metric, PluginError, Postprocess, Prediction
 from kagglekit.data.loader import applied, seed_all
-
-if TYPE_CHECKING:
-    from kagglekit_clouds.techniques import SwathPaint
 
 BLACK = 10  # of 255: the brightest channel of a pixel of a swath, which JPEG leaves not quite black
 
@@ -50,10 +46,15 @@ class WithoutSwaths:
 
 @dataclass(frozen=True)
 class Painted:
-    """`(image, mask) -> (image, mask)`: a distortion and, sometimes, a swath."""
+    """`(image, mask) -> (image, mask)`: a distortion and, with probability `p`, a swath.
+
+    Its width is `least` to `most` of the width of the picture.
+    """
 
     inner: object
-    settings: SwathPaint
+    p: float
+    least: float
+    most: float
 
     def set_random_seed(self, seed: int) -> None:
         """Everything random that follows depends on `seed`."""
@@ -63,9 +64,9 @@ class Painted:
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> Mapping[str, np.ndarray]:
         """As albumentations calls it."""
         image, mask = applied(self.inner, image, mask)
-        if np.random.random() >= self.settings.p:
+        if np.random.random() >= self.p:
             return {"image": image, "mask": mask}
-        swath = draw_swath(image.shape[:2], self.settings.least, self.settings.most)
+        swath = draw_swath(image.shape[:2], self.least, self.most)
         image, mask = image.copy(), mask.copy()
         image[swath] = 0
         mask[swath] = 0

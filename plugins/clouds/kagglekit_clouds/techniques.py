@@ -114,7 +114,7 @@ class SwathPaint:
         from kagglekit_clouds.swaths import Painted
 
         inner = yield
-        return Painted(inner, self)
+        return Painted(inner, self.p, self.least, self.most)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionFormat
-from kagglekit.data import rle
-from kagglekit.data.images import list_pictures, read_picture
-from kagglekit.data.mask_files import read_binary
+from kagglekit.data.codecs import rle
+from kagglekit.data.codecs.rows import read_rows, require_ids, write_rows
 from kagglekit.data.names import paired
-from kagglekit.data.rows import read_rows, require_ids, write_rows
+from kagglekit.data.readers.images import list_pictures, read_picture
+from kagglekit.data.readers.mask_files import read_binary
 from kagglekit_contrast import LAYOUT
 
 HEADER = "id", "mask"

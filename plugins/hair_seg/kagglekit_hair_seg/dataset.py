@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
-from kagglekit.data import polygon
-from kagglekit.data.images import list_pictures, read_rgb
 from kagglekit.data.names import by_name, composed, lookup
-from kagglekit_hair_seg import LAYOUT, SIZE, Settings
+from kagglekit.data.readers.images import list_pictures, read_rgb
+from kagglekit_hair_seg import LAYOUT, SIZE, Settings, polygon
 from kagglekit_hair_seg.labels import read_labels
 from kagglekit_hair_seg.submission import PolygonJson
 

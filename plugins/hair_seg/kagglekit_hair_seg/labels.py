@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 
 from kagglekit import DataError
-from kagglekit.data import json_text
-from kagglekit.data.polygon import too_much
+from kagglekit.data.codecs import json_text
 from kagglekit.types import Track, untracked
 from kagglekit_hair_seg import SIZE
+from kagglekit_hair_seg.polygon import too_much
 
 _EXPECTED = 'an object with a list "annotations"'
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)

@@ -11,10 +11,9 @@ import msgspec
 import numpy as np
 
 from kagglekit import DataError, SubmissionError, SubmissionFormat
-from kagglekit.data import polygon
 from kagglekit.errors import did_you_mean
 from kagglekit.files import write_bytes
-from kagglekit_hair_seg import SIZE
+from kagglekit_hair_seg import SIZE, polygon
 from kagglekit_hair_seg.labels import Point, read_document, to_array
 
 NOTHING = np.zeros((3, 2), np.int32)  # how an empty prediction is written: three points at (0, 0)

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
-from kagglekit.data.coco import UNREADABLE, Coco, Id, read_coco
-from kagglekit.data.images import read_rgb
+from kagglekit.data.codecs.coco import UNREADABLE, Coco, Id, read_coco
 from kagglekit.data.names import find, lookup
+from kagglekit.data.readers.images import read_rgb
 from kagglekit.errors import did_you_mean
 from kagglekit_recycling import CLASSES, LAYOUT, NAMES, SIZE, SUBMITTED, UNKNOWN, Settings
 from kagglekit_recycling.labels import Edition, Object, paint

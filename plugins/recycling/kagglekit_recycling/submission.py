@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import SubmissionFormat
-from kagglekit.data import label_map
-from kagglekit.data.rows import read_rows, require_ids, write_rows
-from kagglekit_recycling import UNKNOWN
+from kagglekit.data.codecs.rows import read_rows, require_ids, write_rows
+from kagglekit_recycling import UNKNOWN, label_map
 from kagglekit_recycling.labels import Edition
 
 HEADER = "image_id", "PredictionString"

@@ -5,7 +5,6 @@ from kagglekit_techniques.augment import Coloring, HeavyAugment, LightAugment, O
 from kagglekit_techniques.cleanup import FillHoles, LargestComponent, MinArea
 from kagglekit_techniques.co_teaching import CoTeaching
 from kagglekit_techniques.decisions import Decide
-from kagglekit_techniques.dense_crf import DenseCRF
 from kagglekit_techniques.ensembles import EpochEnsemble, Vote
 from kagglekit_techniques.fitted import FitViews, GreedyEnsemble, WeightAverage
 from kagglekit_techniques.group_findings import GroupFindings
@@ -31,7 +30,6 @@ def kk_techniques():
         CoTeaching,
         Decide,
         DeepSupervision,
-        DenseCRF,
         EpochEnsemble,
         FitViews,
         FillHoles,

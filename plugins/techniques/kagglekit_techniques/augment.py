@@ -164,7 +164,10 @@ class ObjectPaste:
                 f"techniques.object-paste: the training pictures show no object of {names} that covers {self.min_area} "
                 "of a picture; name other classes, lower min_area, or use --without object-paste"
             )
-        return Pasted(inner, self.p, bank, self, competition.task, tuple(self._indices("avoid", competition)))
+        avoid = tuple(self._indices("avoid", competition))
+        return Pasted(
+            inner, self.p, bank, competition.task, avoid, self.max_overlap, self.scale, self.area, self.rotate
+        )
 
     def _indices(self, setting: str, competition: Competition) -> list[int]:
         known = competition.classes[1 if competition.task == "multiclass" else 0 :]

@@ -11,9 +11,9 @@ from kagglekit import Dataset, Finding, RecipeError, Sample, hookimpl
 if TYPE_CHECKING:
     import numpy as np
 
+    from kagglekit.competition import Competition
     from kagglekit.data.store import Store
     from kagglekit.recipe import Recipe
-    from kagglekit.types import Competition
 
 
 SURE = 0.5  # median agreement with the labels above which networks may complete them
@@ -92,7 +92,7 @@ class CoTeaching:
     def judge(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
         """The findings, in order of samples."""
         from kagglekit import progress
-        from kagglekit.data.mask_png import to_text
+        from kagglekit.data.codecs.mask_png import to_text
         from kagglekit.data.store import open_store
         from kagglekit.files import unfinished
         from kagglekit.runs.folder import cache
@@ -136,6 +136,23 @@ class CoTeaching:
             )
         return usual >= SURE
 
+    def recipe_of_networks(self, competition: str, seed: int) -> Recipe:
+        """The recipe of both networks: a small encoder, a decoder of half its width, one cosine."""
+        from kagglekit.recipe import Fidelity, Recipe
+
+        return Recipe(
+            competition=competition,
+            seed=seed,
+            decoder="unet/2",
+            encoder_weights=self.encoder_weights,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            weight_decay=1e-4,
+            clip=5.0,
+            precision="auto",
+            fidelity=Fidelity(image_size=self.image_size, epochs=self.epochs),
+        )
+
     def _measure(
         self, store: Store, samples: Sequence[Sample], recipe: Recipe, competition: Competition
     ) -> Iterator[tuple[str, tuple[float, float, np.ndarray]]]:
@@ -143,18 +160,18 @@ class CoTeaching:
         from kagglekit import progress
         from kagglekit.data.folds import assign
         from kagglekit_techniques.disagreement import agreement, missed_region
-        from kagglekit_techniques.peers import Peers, pair_recipe
+        from kagglekit_techniques.network_pair import NetworkPair
 
-        settings = pair_recipe(competition.id, recipe.seed, self)
+        settings = self.recipe_of_networks(competition.id, recipe.seed)
         fold_of = assign(samples, self.folds, recipe.seed)
         for fold in range(self.folds):
             inside = [s for s in samples if fold_of[s.group or s.id] == fold]
             rest = [s for s in samples if fold_of[s.group or s.id] != fold]
             draws = min(self.draws, len(rest))
-            peers = Peers(settings, competition.task, len(competition.classes), store, self.forget, draws)
+            pair = NetworkPair(settings, competition.task, len(competition.classes), store, self.forget, draws)
             title = f"{self.name}, fold {fold + 1}/{self.folds}"
-            networks = peers.train(rest, recipe.seed * self.folds + fold, progress.track, title)
-            predictions = peers.predict(networks, inside)
+            networks = pair.train(rest, recipe.seed * self.folds + fold, progress.track, title)
+            predictions = pair.predict(networks, inside)
             for sample, image, mask, probs in progress.track(predictions, len(inside), f"{title}, predicting"):
                 missed = missed_region(image, probs, mask, competition.task)
                 yield sample.id, (agreement(probs, mask, competition.task), *missed)

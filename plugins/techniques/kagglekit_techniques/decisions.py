@@ -15,7 +15,7 @@ from kagglekit_techniques.contents import fill_in, refuse_other
 if TYPE_CHECKING:
     import numpy as np
 
-    from kagglekit.data.decisions import Decisions
+    from kagglekit.clean.decisions import Decisions
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Decide:
         fill_in(self, lambda: self._read().content())
 
     def _read(self) -> Decisions:
-        from kagglekit.data.decisions import read
+        from kagglekit.clean.decisions import read
 
         found = read(Path(self.file))
         if self.content:
@@ -52,7 +52,7 @@ class Decide:
     def kk_dataset(self, root, competition):
         """The data set with the new masks."""
         dataset = yield
-        from kagglekit.data import decisions
+        from kagglekit.clean import decisions
 
         found = self._read()
         decisions.check(found, competition.id, {sample.id for sample in dataset.train}, _mark(root, dataset))
@@ -68,7 +68,7 @@ class Decide:
     def kk_clean(self, dataset, competition):
         """What was found so far, corrected by a person."""
         found = yield
-        from kagglekit.data import mask_png
+        from kagglekit.data.codecs import mask_png
 
         file, size_of = self._read(), {sample.id: sample.size for sample in dataset.train}
         decided = {one.sample: one for one in file.decisions}
@@ -134,7 +134,7 @@ class Relabelled(Dataset):
         return self.inner.regions(sample, size)
 
     def _decode(self, path: Path, size: Size) -> np.ndarray:
-        from kagglekit.data import mask_png
+        from kagglekit.data.codecs import mask_png
 
         return mask_png.read(path, size, self.task, self.classes)
 

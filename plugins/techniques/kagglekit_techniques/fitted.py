@@ -91,7 +91,7 @@ class Greedy:
 
     def fit(self, start: Sequence[float], score: Score) -> list[float]:
         """How often each candidate was chosen, as a share; the best round counts."""
-        from kagglekit.predict.fitting import forward_selection
+        from kagglekit.pipeline.fitting import forward_selection
 
         return forward_selection(start, score, self.rounds)
 

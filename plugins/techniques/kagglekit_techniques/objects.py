@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,9 +14,6 @@ from kagglekit.data.store import Store
 from kagglekit.progress import track
 from kagglekit.types import Size, Task
 from kagglekit_techniques.distortions import Distortion
-
-if TYPE_CHECKING:
-    from kagglekit_techniques.augment import ObjectPaste
 
 TRIES = 5  # places that are tried
 BYTES = 2**28  # of pictures and masks in a bank
@@ -131,12 +127,15 @@ def _warp(array: np.ndarray, matrix: np.ndarray, size: Size, interpolation: int,
 
 @dataclass
 class Pasted(Distortion):
-    """Pastes an object into the picture before `inner` distorts both."""
+    """Pastes an object into the picture before `inner` distorts both; the settings are those of `object-paste`."""
 
     bank: Bank
-    settings: ObjectPaste
     task: Task
     avoid: tuple[int, ...]
+    max_overlap: float
+    scale: tuple[float, float]
+    area: tuple[float, float]
+    rotate: float
 
     def before(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Nothing."""
@@ -165,10 +164,10 @@ class Pasted(Distortion):
 
     def _moved(self, one: Object, size: Size) -> Object:
         """The object as it is to be pasted into a picture of `size`, never larger than that."""
-        settings, rng = self.settings, self.rng
-        wanted = math.exp(rng.uniform(*np.log(settings.area)))  # of the picture; as many small ones as large ones
-        scale = float(np.clip(math.sqrt(wanted / one.share), *settings.scale))
-        angle = float(rng.uniform(-settings.rotate, settings.rotate))
+        rng = self.rng
+        wanted = math.exp(rng.uniform(*np.log(self.area)))  # of the picture; as many small ones as large ones
+        scale = float(np.clip(math.sqrt(wanted / one.share), *self.scale))
+        angle = float(rng.uniform(-self.rotate, self.rotate))
         flips = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
         whole, _ = _placement(one.alpha.shape, scale, angle)
         return transformed(
@@ -182,7 +181,7 @@ class Pasted(Distortion):
             return False
         if not hidden.any():
             return True
-        return bool((hidden <= self.settings.max_overlap * self._pixels(mask.reshape(-1, *mask.shape[2:]))).all())
+        return bool((hidden <= self.max_overlap * self._pixels(mask.reshape(-1, *mask.shape[2:]))).all())
 
     def _pixels(self, labels: np.ndarray) -> np.ndarray:
         """Pixels of each class among `[N]` or `[N, K]`; none of the background."""

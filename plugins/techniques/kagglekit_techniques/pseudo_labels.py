@@ -72,7 +72,7 @@ class PseudoLabels:
     def _sample(self, picture: str, dataset: Dataset) -> Sample:
         import filecmp
 
-        from kagglekit.data.images import describe
+        from kagglekit.data.readers.images import describe
 
         path = inside(Path(self.images), picture, self.name)
         if not path.is_file():
@@ -106,7 +106,7 @@ def inside(folder: Path, name: str, who: str) -> Path:
 
 def read_index(path: Path) -> list[dict[str, str]]:
     """The rows of `index.csv`; raises RecipeError for a file that is no such index."""
-    from kagglekit.data.rows import read_table
+    from kagglekit.data.codecs.rows import read_table
     from kagglekit.files import from_spreadsheet
 
     rows = read_table(path, ("picture", "mask", "sure"), RecipeError)
@@ -133,7 +133,7 @@ class Joined(Dataset):
         """As before, or the further picture's file."""
         if not sample.extra or sample.id not in self.masks:
             return self.inner.read_image(sample, box)
-        from kagglekit.data.images import read_picture
+        from kagglekit.data.readers.images import read_picture
 
         return cut(read_picture(sample.image, self.channels, self.depth), box)
 
@@ -143,8 +143,8 @@ class Joined(Dataset):
 
         if not sample.extra or sample.id not in self.masks:
             return self.inner.read_mask(sample, box)
-        from kagglekit.data.images import read_picture
-        from kagglekit.data.mask_files import read_binary
+        from kagglekit.data.readers.images import read_picture
+        from kagglekit.data.readers.mask_files import read_binary
 
         if self.task == "multiclass":
             return cut(read_picture(self.masks[sample.id][0], 1, "uint8")[..., 0], box)

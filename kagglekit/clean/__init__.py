@@ -1,0 +1,1 @@
+"""Labels to distrust: what rules find, what people decide."""

@@ -1,0 +1,58 @@
+"""Which labels a solution distrusts: asked once for the same data, rules and code, and kept in the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kagglekit.files import write_text
+from kagglekit.plugin.solution import Solution
+from kagglekit.protocols import Dataset
+from kagglekit.recipe import digest
+from kagglekit.runs import folder as folders
+from kagglekit.runs.identity import cleaner_version
+from kagglekit.types import Finding
+
+
+def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Finding]:
+    """The findings of the recipe's rules on a data set with the fingerprint `mark`."""
+    from filelock import FileLock
+
+    if len(solution.who_answers("kk_clean")) == 1:  # the engine alone, which distrusts nothing
+        return solution.clean(dataset)
+    path = _place(solution, mark)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # trials that begin together would each train what cleans
+        if (kept := _read(path)) is not None:
+            return kept
+        found = list(solution.clean(dataset))
+        write_text(path, json.dumps([dataclasses.asdict(one) for one in found]))
+    return found
+
+
+def known(solution: Solution, mark: str) -> bool:
+    """Is there an answer of `findings_of` that costs nothing?"""
+    return _read(_place(solution, mark)) is not None
+
+
+def _place(solution: Solution, mark: str) -> Path:
+    rules = [
+        [t.name, dataclasses.asdict(t)]
+        for t in solution.techniques
+        if hasattr(t, "kk_clean") or hasattr(t, "kk_dataset")  # who changes the data changes what is found
+    ]
+    recipe = solution.recipe
+    key = digest([mark, cleaner_version(solution), recipe.competition, recipe.settings, rules])
+    return folders.cache() / "findings" / f"{key}.json"
+
+
+def _read(path: Path) -> list[Finding] | None:
+    """What was kept; None where there is nothing of use: it is found anew."""
+    import msgspec
+
+    try:
+        return msgspec.convert(json.loads(path.read_bytes()), list[Finding], strict=True)
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError):
+        return None

@@ -1,0 +1,1 @@
+"""One run from a data folder to a scored submission: prepare, train, evaluate, submit, record."""

@@ -1,0 +1,262 @@
+"""What follows training: who predicts and how is decided on validation, then the test part is predicted and scored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kagglekit import progress
+from kagglekit.errors import PluginError
+from kagglekit.metrics import score_with_interval
+from kagglekit.pipeline.prepare import EVERYTHING, Data
+from kagglekit.plugin.solution import Solution
+from kagglekit.protocols import Dataset, Ensemble, Metric, Postprocess
+from kagglekit.types import Member, Score, View
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from kagglekit.pipeline.self_check import SelfCheck
+    from kagglekit.pipeline.validation import ValidationProbs
+    from kagglekit.predict.infer import Predictor
+    from kagglekit.predict.postprocess import Gate
+    from kagglekit.report.run_page import Example
+
+
+Chosen = list[tuple[Member, float]]
+
+
+def choose(ensemble: Ensemble, members: Sequence[Member], metric: Metric) -> dict[int, Chosen]:
+    """The members of each fold that predict, with weights that sum to 1."""
+    chosen = {}
+    for fold in sorted({m.fold for m in members}):
+        part = list(ensemble.choose([m for m in members if m.fold == fold], metric.greater_is_better))
+        if not part or abs(sum(weight for _, weight in part) - 1) > 1e-6:
+            weights = [weight for _, weight in part]
+            raise PluginError(f"kk_ensemble(): members need weights that sum to 1, got {weights}")
+        chosen[fold] = part
+    return chosen
+
+
+def for_test(chosen: Mapping[int, Chosen]) -> Chosen:
+    """Who predicts the test part: the network of everything, else those of all folds, every fold counting the same."""
+    if EVERYTHING in chosen:
+        return chosen[EVERYTHING]
+    return [(member, weight / len(chosen)) for part in chosen.values() for member, weight in part]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What validation decided: which members look in which way, how masks are made of it, and what that scores."""
+
+    by_fold: dict[int, Chosen]
+    predictor_of: Callable[[Chosen], Predictor]
+    views: Sequence[View]
+    predictions: ValidationProbs
+    process: Postprocess
+    gate: Gate | None
+    counts: np.ndarray
+    validation: Score
+    fitted: dict[str, Any]
+
+
+def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> Judged:
+    """Ensemble, views and post-processing on the validation part."""
+    from functools import cache, partial
+
+    from kagglekit.pipeline.stages import choose_settings, score_validation
+    from kagglekit.pipeline.validation import ValidationProbs
+    from kagglekit.predict.infer import Predictor
+    from kagglekit.predict.views import reweighted
+
+    recipe, competition = solution.recipe, solution.competition
+    ensemble, views, metric = solution.ensemble(), solution.views(), competition.metric
+    by_fold = choose_members(solution, data, members)
+    apart = hasattr(views, "fit")
+
+    @cache  # predictors copy it
+    def make_model() -> nn.Module:
+        return solution.model(data.intake.channels, pretrained=False)
+
+    def predictor_of(some: Chosen, apart: bool = False) -> Predictor:
+        return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.intake, apart)
+
+    def probs_of(some: Mapping[int, Chosen], weights: Mapping[str, float], splits=data.splits) -> ValidationProbs:
+        kept = weights if apart else None
+        return ValidationProbs(folder / "validation", some, ensemble, data.store, splits, kept)
+
+    weights = {view.name: view.weight for view in views}
+    probs_of(by_fold, weights).write(partial(predictor_of, apart=apart), recipe, progress.track)
+    by_fold, weights, fitted = weigh(solution, data, by_fold, views, probs_of)
+    views = reweighted(views, weights)
+    predictions, process = probs_of(by_fold, weights), solution.postprocess()
+    gate = choose_settings(process, data, predictions, metric)
+    process = gate.chosen if gate else process
+    counts = score_validation(data, predictions, process, metric)
+    score = score_with_interval(metric, counts)
+    return Judged(by_fold, predictor_of, views, predictions, process, gate, counts, score, fitted)
+
+
+def choose_members(solution: Solution, data: Data, members: Sequence[Member]) -> dict[int, Chosen]:
+    """The members of each fold that predict, merged to one network where the ensemble wants that."""
+    from itertools import islice
+
+    from kagglekit.data.loader import batches
+    from kagglekit.train.average import MOST, averaged
+    from kagglekit.train.network import pick_device, prepare
+
+    ensemble, recipe = solution.ensemble(), solution.recipe
+    by_fold = choose(ensemble, members, solution.competition.metric)
+    if not getattr(ensemble, "merges", False):
+        return by_fold
+    device, splits = pick_device(), {part.fold: part for part in data.splits}
+
+    def pictures(fold: int) -> Iterator[torch.Tensor]:
+        train, store = splits[fold].train, data.store.relabelled(splits[fold].labels)
+        draws = list(islice(solution.sampler(data.dataset, train, store)(0), MOST * recipe.batch_size))
+        augment = solution.augment(data.dataset, train, store)
+        for images, _ in batches(store, draws, recipe.batch_size, augment, recipe.seed, 0, device):
+            yield images
+
+    def network() -> nn.Module:
+        return prepare(solution.model(data.intake.channels, pretrained=False), data.intake, device)
+
+    return {fold: [(averaged(some, network, lambda fold=fold: pictures(fold)), 1.0)] for fold, some in by_fold.items()}
+
+
+Kept = tuple[dict[int, Chosen], dict[str, float], dict[str, Any]]
+
+
+def weigh(
+    solution: Solution, data: Data, by_fold: Mapping[int, Chosen], views: Sequence[View], probs_of: Callable
+) -> Kept:
+    """Members and view weights as validation has them, and what fitting them gave; unchanged where nothing is fitted.
+
+    `probs_of(members by fold, weights by view, splits)` are predictions out of what was kept.
+    """
+    from kagglekit.pipeline.fitting import counter, fit_weights, measure_of
+
+    ensemble, process = solution.ensemble(), solution.postprocess()
+    metric, told = measure_of(data, solution.competition.metric), {}
+    by_fold, weights = dict(by_fold), {view.name: view.weight for view in views}
+    for part in data.splits if hasattr(ensemble, "fit") else ():
+        if not part.validation or len(by_fold[part.fold]) < 2:
+            continue
+        some = [member for member, _ in by_fold[part.fold]]
+
+        def of_members(found: Sequence[float], some=some, part=part) -> ValidationProbs:
+            return probs_of({part.fold: _positive(some, found)}, weights, [part])
+
+        counts = counter(data, process, solution.competition.metric, of_members)
+        one = fit_weights(ensemble.fit, [w for _, w in by_fold[part.fold]], counts, metric)
+        by_fold[part.fold] = _positive(some, one.weights)
+        told[f"members of fold {part.fold}"] = one.as_dict()
+        if EVERYTHING in by_fold and len(by_fold[EVERYTHING]) == len(some):  # nothing is left to fit these on
+            by_fold[EVERYTHING] = _positive([member for member, _ in by_fold[EVERYTHING]], one.weights)
+    if hasattr(views, "fit") and len(views) > 1:
+        names = list(weights)
+
+        def of_views(found: Sequence[float]) -> ValidationProbs:
+            return probs_of(by_fold, {n: w for n, w in zip(names, found, strict=True) if w > 0}, data.splits)
+
+        counts = counter(data, process, solution.competition.metric, of_views)
+        one = fit_weights(views.fit, list(weights.values()), counts, metric)
+        weights = {name: weight for name, weight in zip(names, one.weights, strict=True) if weight > 0}
+        told["views"] = one.as_dict() | {"names": names}
+    for what, one in told.items():
+        verdict = "kept" if one["kept"] else "not kept"
+        progress.say(
+            f"weights of {what} fitted: {one['before']:.4f} -> {one['after']:.4f} "
+            f"({one['nested']:.4f} on pictures left out): {verdict}"
+        )
+    return by_fold, weights, told
+
+
+def _positive(members: Sequence[Member], weights: Sequence[float]) -> Chosen:
+    """The members with a weight above 0."""
+    return [(member, weight) for member, weight in zip(members, weights, strict=True) if weight > 0]
+
+
+def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> tuple[dict[str, Any], list[Example]]:
+    """The submission, its score where the truth is known, and examples to show."""
+    from kagglekit.pipeline.stages import pick_examples, predict_test
+    from kagglekit.predict.postprocess import describe
+    from kagglekit.predict.submission import score_file
+
+    competition, dataset = solution.competition, data.dataset
+    metric, process, gate = competition.metric, judged.process, judged.gate
+    checked = self_check(data, judged)
+    examples = pick_examples(data, judged.predictions, process, judged.counts, metric)
+    chosen = for_test(judged.by_fold)
+    submission = predict_test(data, judged.predictor_of(chosen), process, solution.recipe, metric, folder)
+    test = score_file(submission.path, dataset, metric)
+    outcome = {
+        "validation": dataclasses.asdict(judged.validation),
+        "test": dataclasses.asdict(test) if test else None,
+        "also": {m.name: further(judged.counts, m, submission.path, dataset) for m in competition.also},
+        "fitted": judged.fitted,
+        "self_check": checked.as_dict(),
+        "postprocess": {
+            "name": type(process).__name__,
+            "settings": describe(process),
+            **({"kept": gate.kept, "before": gate.before, "after": gate.after, "nested": gate.nested} if gate else {}),
+        },
+        "submission": {
+            "file": submission.path.name,
+            "rows": submission.rows,
+            "bytes": submission.bytes,
+            "loss": submission.loss,
+        },
+    }
+    return outcome | who_looked(chosen, judged.views, dataset, folder), examples
+
+
+def self_check(data: Data, judged: Judged) -> SelfCheck:
+    """Whether views agree and labels lie where masks do, told aloud; trials of a search do without."""
+    from kagglekit.pipeline.self_check import check_run
+
+    last, _ = next(iter(judged.by_fold.values()))[-1]
+    checked = check_run(data, judged.predictor_of([(last, 1.0)], apart=True))
+    for warning in checked.warnings:
+        progress.say(f"warning: {warning}")
+    for note in checked.notes:
+        progress.say(f"note: {note}")
+    return checked
+
+
+def who_looked(chosen: Chosen, views: Sequence[View], dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """What a later process needs to look at other pictures in the same way."""
+    from kagglekit.train.checkpoint import hash_weights
+
+    return {
+        "members": [
+            {
+                "fold": m.fold,
+                "epoch": m.epoch,
+                "weight": w,
+                "score": m.score,
+                "file": m.path.relative_to(folder).as_posix(),
+                "hash": hash_weights(m.path),
+            }
+            for m, w in chosen
+        ],
+        "views": [{"name": v.name, "weight": v.weight} for v in views],
+        "pictures": {
+            "channels": dataset.channels,
+            "depth": dataset.depth,
+            "tiling": dataclasses.asdict(dataset.tiling) if dataset.tiling else None,
+        },
+    }
+
+
+def further(counts: np.ndarray, metric: Metric, submission: Path, dataset: Dataset) -> dict[str, float | None]:
+    """What another metric makes of the same counts, for validation and test."""
+    from kagglekit.predict.submission import score_file
+
+    test = score_file(submission, dataset, metric)
+    return {"validation": metric.reduce(counts), "test": test.value if test else None}

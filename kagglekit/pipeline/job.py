@@ -1,0 +1,39 @@
+"""The training of one network, as `train.fit` takes it, made of a solution and its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kagglekit import progress
+from kagglekit.pipeline.prepare import Data, Split
+from kagglekit.plugin.solution import Solution
+
+if TYPE_CHECKING:
+    from kagglekit.train.fit import Job
+
+
+def job_of(solution: Solution, data: Data, part: Split, place: Path, **more: Any) -> Job:
+    """The training of one network; `more` are further fields of the job."""
+    from kagglekit.data.windows import seen_windows
+    from kagglekit.train.fit import Job
+
+    window, store = solution.recipe.fidelity.image_size, data.store.relabelled(part.labels)
+    return Job(
+        recipe=solution.recipe,
+        task=solution.competition.task,
+        metric=solution.competition.metric,
+        store=store,
+        make_model=lambda: solution.model(data.intake.channels),
+        loss=solution.loss(),
+        sampler=solution.sampler(data.dataset, part.train, store),
+        augment=solution.augment(data.dataset, part.train, store),
+        intake=data.intake,
+        validation=seen_windows(store, part.validation, window, window),
+        folder=place,
+        fold=part.fold,
+        track=progress.track,
+        say=progress.say,
+        make_optimizer=solution.optimizer,
+        **more,
+    )

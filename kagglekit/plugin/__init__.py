@@ -1,0 +1,1 @@
+"""Plugins: how they are found, what they are asked (hooks), and the solution that a recipe makes of them."""

@@ -1,0 +1,275 @@
+"""Does a run still give what it gave? Its claim is compared with what is here now, then it is computed again."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kagglekit import progress
+from kagglekit.data.fingerprint import hash_tree
+from kagglekit.errors import RunError, UsageError
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.line import folds_of
+from kagglekit.pipeline.prepare import prepare
+from kagglekit.pipeline.request import Request
+from kagglekit.plugin.registry import Registry
+from kagglekit.plugin.solution import Solution, resolve
+from kagglekit.recipe import validate
+from kagglekit.runs import folder as folders
+from kagglekit.runs import records
+from kagglekit.runs.identity import hardware, source_hashes, versions
+from kagglekit.runs.kinds import Manifest, Result, WholeManifest, WholeResult, WholeValidated
+
+SEEDS = 3  # fewest runs that a band can be made of
+T975 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)  # Student's t, 1 to 10 degrees of freedom
+SHOWN = 5  # differences of one kind that are named
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not as it was; `fatal`: no equal weights can come of it."""
+
+    what: str
+    detail: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """PASS or FAIL, the first thing that differs, everything that does, and the scores."""
+
+    passed: bool
+    first: str
+    differences: Sequence[Difference] = ()
+    claimed: float | None = None
+    reached: float | None = None
+    band: tuple[float, float] | None = None
+    run: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-like."""
+        return {
+            "verdict": "PASS" if self.passed else "FAIL",
+            "first": self.first,
+            "differences": [vars(one) for one in self.differences],
+            "claimed": self.claimed,
+            "reached": self.reached,
+            "band": self.band and list(self.band),
+            "run": self.run,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a finished run says of itself."""
+
+    folder: Path
+    manifest: WholeManifest
+    result: WholeResult
+    validated: WholeValidated
+
+    @property
+    def score(self) -> float:
+        """Its score on validation."""
+        return self.result["validation"]["value"]
+
+
+def claim_of(folder: Path) -> Claim:
+    """The claim of a finished run; raises RunError for one that is not finished, or too old to be checked."""
+    if not folders.is_done(folder):
+        raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
+    if "recipe" not in records.manifest(folder) or not (folder / folders.FOLDS).exists():
+        raise RunError(
+            f"run {folder.name} was made by an older version, which kept too little to be checked; run it anew"
+        )
+    kinds = {folders.MANIFEST: WholeManifest, folders.RESULT: WholeResult, folders.VALIDATED: WholeValidated}
+    claim = Claim(folder, *(records.read(folder / name, kind) for name, kind in kinds.items()))
+    if len(claim.validated["pictures"]) != len(claim.validated["scores"]):
+        raise RunError(f"{folder / folders.VALIDATED}: damaged: not one score for each picture; run it anew")
+    return claim
+
+
+def reproduce(registry: Registry, folder: Path, place: Path | None = None, exact: bool = True) -> Verdict:
+    """Compare, then compute again. With `exact` the weights must be equal by hash and any difference before is a FAIL.
+
+    Otherwise the score of the same recipe with another seed has to lie in the band of its seeds (`band_of`), which
+    needs finished runs of at least three. `place` is the data folder if it moved. Raises KagglekitError.
+    """
+    claim = claim_of(folder)
+    place = place or Path(claim.manifest["data"])
+    solution = resolve(validate(claim.manifest["recipe"]), registry)
+    found = list(differences(claim, solution, place))
+    for one in found:
+        progress.say(f"{'differs' if one.fatal else 'note'}: {one.what}: {one.detail}")
+    fatal = [one for one in found if one.fatal]
+    if not found:
+        progress.say("data, folds, recipe, code and versions are as they were")
+    if exact:
+        if fatal:
+            return Verdict(False, f"{fatal[0].what}: {fatal[0].detail}", found, claim.score)
+        return _again(claim, solution, place, found)
+    wrong = [one for one in fatal if one.what in ("recipe", "data")]
+    if wrong:
+        return Verdict(False, f"{wrong[0].what}: {wrong[0].detail}", found, claim.score)
+    return _in_band(claim, solution, place, found)
+
+
+def differences(claim: Claim, solution: Solution, place: Path) -> Iterator[Difference]:
+    """Everything that is not as it was when the run was made, what matters most first."""
+    yield from recipe_differences(claim)
+    dataset = solution.dataset(place)
+    now = hash_tree(place, dataset.files, folders.cache(), progress.track)
+    shown = {folders.shown_name(name): content for name, content in now.items()}
+    yield from _named("data", folders.read_hashes(claim.folder / folders.DATA), shown, "file")
+    from kagglekit.data.fingerprint import root_of
+
+    folds = folds_of(prepare(solution, dataset, root_of(now), test=False))
+    yield from fold_differences(records.folds(claim.folder), folds)
+    yield from _named("code", folders.read_hashes(claim.folder / folders.CODE), source_hashes(solution), "source")
+    then, here = claim.manifest["versions"], versions()
+    for name in sorted(then.keys() | here.keys()):
+        if then.get(name) != here.get(name):
+            yield Difference("version", f"{name} was {then.get(name, 'absent')}, is {here.get(name, 'absent')}")
+    then, here = claim.manifest["hardware"], hardware()
+    for name in ("device", "gpus", "threads", "cpu", "cores", "platform"):
+        if then.get(name) != here.get(name):
+            said = f"{name} was {then.get(name, 'absent')}, is {here.get(name, 'absent')}"
+            # Sums of another number of threads differ in their last bits, which training makes large.
+            yield Difference("hardware", said, fatal=name in ("device", "gpus", "threads"))
+
+
+def recipe_differences(claim: Claim) -> Iterator[Difference]:
+    """Keys in which `recipe.toml` is no longer what the run computed."""
+    from kagglekit import recipe as recipes
+
+    layer = recipes.load(claim.folder / folders.RECIPE)
+    edited, _ = recipes.compose([(str(claim.folder / folders.RECIPE), layer)])
+    then, now = claim.manifest["recipe"], edited.model_dump(mode="json")
+    for key, (old, new) in unlike(then, now).items():
+        yield Difference("recipe", f"{key} was {old!r}, is {new!r}")
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves by dotted keys."""
+    if isinstance(tree, Mapping):
+        return {k: v for name, part in tree.items() for k, v in flat(part, f"{prefix}{name}.").items()}
+    if isinstance(tree, (list, tuple)) and any(isinstance(part, Mapping) for part in tree):
+        named = ((part.get("name", i), part) for i, part in enumerate(tree))
+        return {k: v for name, part in named for k, v in flat(part, f"{prefix}{name}.").items()}
+    return {prefix.rstrip("."): list(tree) if isinstance(tree, tuple) else tree}
+
+
+def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Both values of the settings, by dotted keys, in which two recipes differ; None where one has no such setting."""
+    a, b = flat(one), flat(other)
+    return {key: [a.get(key), b.get(key)] for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)}
+
+
+def fold_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
+    """Samples that stand on another side of a split than they did."""
+    for fold in sorted(then.keys() | now.keys()):
+        sides = [
+            {id: side for side in ("train", "validation") for id in part.get(fold, {}).get(side, [])}
+            for part in (then, now)
+        ]
+        moved = [id for id in sorted(sides[0].keys() | sides[1].keys()) if sides[0].get(id) != sides[1].get(id)]
+        for id in moved[:SHOWN]:
+            yield Difference(
+                "folds", f"fold {fold}: {id} was in {sides[0].get(id, 'no part')}, is in {sides[1].get(id, 'no part')}"
+            )
+        if len(moved) > SHOWN:
+            yield Difference("folds", f"fold {fold}: and {len(moved) - SHOWN} more samples")
+
+
+def _named(what: str, then: Mapping[str, str], now: Mapping[str, str], kind: str) -> Iterator[Difference]:
+    changed = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
+    for name in changed[:SHOWN]:
+        fate = "is gone" if name not in now else "is new" if name not in then else "has changed"
+        yield Difference(what, f"{kind} {name} {fate}")
+    if len(changed) > SHOWN:
+        yield Difference(what, f"and {len(changed) - SHOWN} more {kind}s")
+
+
+def _again(claim: Claim, solution: Solution, place: Path, found: Sequence[Difference]) -> Verdict:
+    """Compute the experiment once more and compare weights by hash."""
+    with deterministic():
+        folder, result, _ = run(
+            Request(solution, place, claim.manifest.get("fidelity", ""), "kk reproduce", again=True)
+        )
+    now = records.read(folder / folders.VALIDATED, WholeValidated)
+    verdict = Verdict(True, "", found, claim.score, result["validation"]["value"], run=folder.name)
+    if now["members"] == claim.validated["members"]:
+        if verdict.reached != claim.score:
+            return replace(verdict, passed=False, first=f"score: was {claim.score!r}, is {verdict.reached!r}")
+        return replace(verdict, notes=(f"{len(now['members'])} checkpoint(s) equal by hash",))
+    for then, row in zip(claim.validated["history"], now["history"], strict=False):
+        for name in ("train_loss", "valid_loss", "valid_score"):
+            if then.get(name) != row.get(name):
+                first = f"training: epoch {row['epoch'] + 1}: {name} was {then.get(name)!r}, is {row.get(name)!r}"
+                return replace(verdict, passed=False, first=first)
+    return replace(verdict, passed=False, first="weights: their hashes differ, though all losses were equal")
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Inside the block torch takes deterministic algorithms, where it has them."""
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def _in_band(claim: Claim, solution: Solution, place: Path, found: Sequence[Difference]) -> Verdict:
+    scores = seed_scores(claim)
+    if len(scores) < SEEDS:
+        raise UsageError(
+            f"--band: a band needs runs of at least {SEEDS} seeds, there are {len(scores)}; make more with "
+            f"kk run {claim.folder / folders.RECIPE} --data {place} --seed N"
+        )
+    low, high = band_of(list(scores.values()))
+    seed = max(scores) + 1
+    recipe = solution.recipe.model_copy(update={"seed": seed})
+    fresh = resolve(recipe, solution.registry)
+    folder, result, _ = run(Request(fresh, place, claim.manifest.get("fidelity", ""), "kk reproduce --band"))
+    reached = result["validation"]["value"]
+    inside = low <= reached <= high
+    first = "" if inside else f"score: {reached:.4f} with seed {seed} lies outside {low:.4f} .. {high:.4f}"
+    return Verdict(inside, first, found, claim.score, reached, (low, high), folder.name,
+                   (f"band of {len(scores)} seeds",))  # fmt: skip
+
+
+def seed_scores(claim: Claim) -> dict[int, float]:
+    """Validation scores, by seed, of finished runs that differ from a run in nothing but the seed."""
+    wanted = {**claim.manifest["recipe"], "seed": None}
+    scores = {}
+    done = (p for p in claim.folder.parent.glob(f"*/{folders.MANIFEST}") if folders.is_done(p.parent))
+    for path, manifest in records.sound(done, Manifest):
+        same = {**manifest.get("recipe", {}), "seed": None} == wanted
+        if same and manifest.get("data_fingerprint") == claim.manifest["data_fingerprint"]:
+            for _, result in records.sound([path.with_name(folders.RESULT)], Result):
+                if result["validation"]:
+                    scores[manifest["recipe"].get("seed", 0)] = result["validation"]["value"]
+    return dict(sorted(scores.items()))
+
+
+def band_of(scores: Sequence[float]) -> tuple[float, float]:
+    """Where one further seed's score lies with 95% probability: the prediction interval of a normal sample."""
+    import statistics
+
+    n = len(scores)
+    t = T975[n - 2] if n - 2 < len(T975) else 1.96 + 2.5 / (n - 1)
+    reach = t * statistics.stdev(scores) * math.sqrt(1 + 1 / n)
+    middle = statistics.mean(scores)
+    return middle - reach, middle + reach
