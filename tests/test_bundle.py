@@ -14,6 +14,7 @@ import pytest
 from kagglekit.clean.decisions import Decision, Decisions
 from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.plugin.registry import discover
+from kagglekit.publish.pack import pack
 from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
 from tests.helpers import ROOT, run_folder
@@ -43,7 +44,7 @@ def finished(tmp_path) -> Path:
 def test_a_bundle_holds_the_record_and_the_weights_that_predict_and_nothing_else(finished, tmp_path):
     (finished / "submission.csv").write_text("rows")
     (finished / "report.html").write_text("<html>")
-    path = bundle.pack(finished, tmp_path)
+    path = pack(finished, tmp_path)
     assert path.suffix == ".kkbundle"
     names = set(zipfile.ZipFile(path).namelist())
     assert {"recipe.toml", "manifest.json", "result.json", "checkpoints/epoch-001.safetensors"} <= names
@@ -58,7 +59,7 @@ def test_a_bundle_holds_the_record_and_the_weights_that_predict_and_nothing_else
 def test_two_processes_may_unpack_one_bundle_at_once(finished):
     from concurrent.futures import ThreadPoolExecutor
 
-    path = bundle.pack(finished)
+    path = pack(finished)
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(bundle.unpack, [path] * 6))
     assert len(set(found)) == 1 and folders.is_done(found[0])
@@ -68,10 +69,10 @@ def test_two_processes_may_unpack_one_bundle_at_once(finished):
 def test_an_unfinished_run_or_one_without_its_weights_makes_no_bundle(finished):
     (finished / "checkpoints" / "epoch-001.safetensors").unlink()
     with pytest.raises(RunError, match=r"epoch-001\.safetensors is gone; run it again with --again"):
-        bundle.pack(finished)
+        pack(finished)
     (finished / folders.RESULT).unlink()
     with pytest.raises(RunError, match="has not finished"):
-        bundle.pack(finished)
+        pack(finished)
 
 
 def test_files_that_techniques_name_come_along_and_are_found(finished, tmp_path):
@@ -81,7 +82,7 @@ def test_files_that_techniques_name_come_along_and_are_found(finished, tmp_path)
     manifest = folders.read_json(finished / folders.MANIFEST)
     manifest["recipe"] = {"competition": "toy", "techniques": [spec]}
     folders.write_json(finished / folders.MANIFEST, manifest)
-    path = bundle.pack(finished)
+    path = pack(finished)
     decided.unlink()
     folder = bundle.unpack(path)
     (now,) = folders.read_json(folder / folders.MANIFEST)["recipe"]["techniques"]
@@ -97,7 +98,7 @@ def test_masks_of_relabelled_samples_are_data_and_stay_at_home(finished, tmp_pat
     manifest = folders.read_json(finished / folders.MANIFEST)
     spec = {"name": "decisions", "settings": {"file": str(decided)}}
     folders.write_json(finished / folders.MANIFEST, manifest | {"recipe": {"competition": "toy", "techniques": [spec]}})
-    path = bundle.pack(finished)
+    path = pack(finished)
     assert "decisions.file: the masks of 2 relabelled samples stay here: masks are data" in capsys.readouterr().err
     with zipfile.ZipFile(path) as archive:
         assert not [name for name in archive.namelist() if name.endswith(".png")]
@@ -106,7 +107,7 @@ def test_masks_of_relabelled_samples_are_data_and_stay_at_home(finished, tmp_pat
 
 def hostile(path: Path, entries: dict[str, bytes], finished: Path, kind=zipfile.ZIP_DEFLATED) -> Path:
     """A bundle with more in it than there should be."""
-    path.write_bytes(bundle.pack(finished).read_bytes())
+    path.write_bytes(pack(finished).read_bytes())
     with zipfile.ZipFile(path, "a", kind) as archive:
         for name, content in entries.items():
             archive.writestr(name, content)
@@ -145,7 +146,7 @@ def test_a_bundle_that_is_not_there_is_said_to_be_none(tmp_path):
 
 def test_links_are_refused(finished, tmp_path):
     path = tmp_path / "bad.kkbundle"
-    path.write_bytes(bundle.pack(finished).read_bytes())
+    path.write_bytes(pack(finished).read_bytes())
     entry = zipfile.ZipInfo("link.json")
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(path, "a") as archive:
@@ -182,7 +183,7 @@ def test_too_many_files_and_what_is_no_archive_are_refused(finished, tmp_path):
     (tmp_path / "none.kkbundle").write_bytes(b"no archive at all")
     with pytest.raises(DataError, match="is damaged, or no bundle"):
         bundle.unpack(tmp_path / "none.kkbundle")
-    whole = bundle.pack(finished).read_bytes()
+    whole = pack(finished).read_bytes()
     (tmp_path / "half.kkbundle").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match="is damaged, or no bundle"):
         bundle.unpack(tmp_path / "half.kkbundle")
@@ -206,7 +207,7 @@ def test_a_record_that_points_outside_is_refused(finished, tmp_path):
 
 @pytest.mark.parametrize("name", ["../../../x", "/x", "..", "", None, ["toy"]])
 def test_a_record_whose_competition_is_no_plain_name_is_refused(finished, tmp_path, name):
-    path = bundle.pack(finished, tmp_path / "bad.kkbundle")
+    path = pack(finished, tmp_path / "bad.kkbundle")
     manifest = folders.read_json(finished / folders.MANIFEST) | {"competition": name}
     with zipfile.ZipFile(path, "w") as archive:
         for kept in (folders.RECIPE, folders.RESULT):
@@ -263,7 +264,7 @@ def test_a_bundle_with_damaged_bytes_is_refused_whatever_it_was_packed_with(fini
 
 
 def test_attached_files_without_a_recipe_to_name_them_are_no_fault(finished, tmp_path):
-    path = bundle.pack(finished, tmp_path / "one.kkbundle")
+    path = pack(finished, tmp_path / "one.kkbundle")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("attached/some.file.txt", "x")
     assert folders.is_done(bundle.unpack(path))
@@ -281,14 +282,14 @@ def test_a_record_of_another_competition_than_its_recipe_is_refused(finished, tm
 
 
 def test_what_a_killed_process_left_is_gone_when_a_bundle_is_unpacked_or_packed_next(finished, tmp_path):
-    path = bundle.pack(finished, tmp_path / "one.kkbundle")
+    path = pack(finished, tmp_path / "one.kkbundle")
     kill = "import os, sys; from pathlib import Path; from kagglekit.files import unfinished\n"
     kill += "with unfinished(Path(sys.argv[1]), folder=sys.argv[2] == 'folder'):\n    os.kill(os.getpid(), 9)\n"
     for place, kind in ((folders.home() / "bundles" / "x", "folder"), (tmp_path / "two" / "two.kkbundle", "file")):
         subprocess.run([sys.executable, "-c", kill, str(place), kind], cwd=ROOT, check=False)
         assert len(list(place.parent.glob(".*.part"))) == 1
     assert folders.is_done(bundle.unpack(path))
-    bundle.pack(finished, tmp_path / "two" / "two.kkbundle")
+    pack(finished, tmp_path / "two" / "two.kkbundle")
     assert list(tmp_path.rglob("*.part")) == [] and list(folders.home().rglob("*.part")) == []
 
 
@@ -310,7 +311,7 @@ def test_a_bundle_predicts_and_is_checked_as_its_run_is(tmp_path, monkeypatch):
 
     toy = at_hand(tmp_path, monkeypatch)
     run = trained(toy)
-    path = bundle.pack(run, tmp_path / "theirs.kkbundle")
+    path = pack(run, tmp_path / "theirs.kkbundle")
     monkeypatch.setenv("KAGGLEKIT_RUNS", str(tmp_path / "elsewhere"))
     folder = bundle.find(str(path))
     ours, theirs = load(discover(), run), load(discover(), folder)

@@ -243,7 +243,7 @@ def read_space(path: Path) -> str:
 
 def bundle(path: Path) -> None:
     """A bundle of a run with one small checkpoint."""
-    from kagglekit.runs import bundle as bundles
+    from kagglekit.publish.pack import pack
     from tests.helpers import run_folder
 
     os.environ["KAGGLEKIT_RUNS"] = str(path.parent / "runs")
@@ -251,7 +251,7 @@ def bundle(path: Path) -> None:
     (folder / "result.json").write_text(json.dumps(result()))
     (folder / "checkpoints").mkdir()
     weights(folder / "checkpoints" / "epoch-000.safetensors")
-    bundles.pack(folder, path)
+    pack(folder, path)
     shutil.rmtree(path.parent / "run")
 
 

@@ -12,7 +12,7 @@ from kagglekit.plugin.registry import SPECS, discover
 from tests.helpers import ROOT, sources
 
 ENGINE = ROOT / "kagglekit"
-# The rooms of the engine. Each may import, anywhere in its files, what stands before it; rooms of one line know no order.
+# The rooms of the engine: each may import what stands before it, anywhere in its files; those of a line know no order.
 ORDER = (
     ("errors", "types", "files", "parsing"),
     ("progress", "protocols"),

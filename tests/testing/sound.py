@@ -21,7 +21,7 @@ _folder = tempfile.TemporaryDirectory()  # a run wants the files of a plugin, fo
 def text_of(kind: str, template: str = "module.py.txt") -> str:
     """A file of the template, filled."""
     assert template in TEMPLATES
-    text = (ROOT / "kagglekit" / "scaffold" / kind / template).read_text(encoding="utf-8")
+    text = (ROOT / "kagglekit" / "testing" / "scaffold" / kind / template).read_text(encoding="utf-8")
     return filled(text, words(NAMES[kind], "0.1.0"))
 
 
