@@ -93,6 +93,8 @@ def blend(
     """
     parts = [_part(registry, folders.find(name), place) for name in names]
     _refuse_strangers(parts)
+    from kagglekit.pipeline.fitting import record_of
+
     solution, data = parts[0].loaded.solution, parts[0].data
     common = set.intersection(*(set(part.kept.ids) for part in parts))
     samples = [sample for sample in parts[0].kept.samples if sample.id in common]
@@ -100,8 +102,8 @@ def blend(
     blends = partial(Blend, parts, samples=samples, voting=voting)
     chosen, fitted = start, None
     if weights == "fit" and len(samples) >= FEWEST:
-        fitted = _fit(parts, start, blends)
-        chosen = fitted.weights
+        found = _fit(parts, start, blends)
+        chosen, fitted = found.chosen, record_of(found)
     elif weights == "fit":
         progress.say(f"{len(samples)} pictures were held out by all runs, too few to choose weights: equal ones")
     key = digest([[part.folder.name for part in parts], list(chosen), voting])[:8]
@@ -115,7 +117,7 @@ def blend(
         "metric": solution.competition.metric.name,
         "folder": str(out),
         "how": "vote" if voting else "mean",
-        "fitted": fitted and fitted.as_dict(),
+        "fitted": fitted,
         "runs": [
             {"run": name, "weight": w, "validation": one["validation"]["value"],
              "test": one["test"]["value"] if one["test"] else None}
@@ -179,17 +181,16 @@ def _start(weights: str | Sequence[float], count: int) -> tuple[float, ...]:
 
 
 def _fit(parts: Sequence[Part], start: Sequence[float], blends):
-    from kagglekit.pipeline.fitting import counter, fit_weights, forward_selection
+    from kagglekit.pipeline.fitting import counter, fit_weights, forward_selection, measure_of, words_of
 
     first = parts[0]
     metric = first.loaded.solution.competition.metric
     counts = counter(first.data, first.loaded.process, metric, lambda weights: blends(weights=weights))
     fit = partial(forward_selection, rounds=ROUNDS)
-    found = fit_weights(lambda start, score: fit(start, score), start, counts, metric)
-    verdict = "kept" if found.kept else "not kept: equal weights"
+    found = fit_weights(lambda start, score: fit(start, score), start, counts, measure_of(first.data, metric))
+    classes = first.loaded.solution.competition.classes
     progress.say(
-        f"weights of the runs fitted: {found.before:.4f} -> {found.after:.4f} ({found.nested:.4f} on pictures left "
-        f"out): {verdict}"
+        f"weights of the runs fitted: {words_of(found, classes)}{'' if found.kept else '; equal weights stay'}"
     )
     return found
 

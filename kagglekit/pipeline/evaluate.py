@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from kagglekit.pipeline.fitting import Weights
     from kagglekit.pipeline.self_check import SelfCheck
     from kagglekit.pipeline.validation import ValidationProbs
+    from kagglekit.predict.gate import Gated
     from kagglekit.predict.infer import Predictor
     from kagglekit.predict.postprocess import Gate
     from kagglekit.report.run_page import Example
@@ -139,11 +141,15 @@ def weigh(
 
     `probs_of(members by fold, weights by view, splits)` are predictions out of what was kept.
     """
-    from kagglekit.pipeline.fitting import counter, fit_weights, measure_of
+    from kagglekit.pipeline.fitting import counter, fit_weights, measure_of, record_of, words_of
 
     ensemble, process = solution.ensemble(), solution.postprocess()
     metric, told = measure_of(data, solution.competition.metric), {}
     by_fold, weights = dict(by_fold), {view.name: view.weight for view in views}
+
+    def said(what: str, found: Gated[Weights]) -> None:
+        progress.say(f"weights of {what} fitted: {words_of(found, solution.competition.classes)}")
+
     for part in data.splits if hasattr(ensemble, "fit") else ():
         if not part.validation or len(by_fold[part.fold]) < 2:
             continue
@@ -154,10 +160,11 @@ def weigh(
 
         counts = counter(data, process, solution.competition.metric, of_members)
         one = fit_weights(ensemble.fit, [w for _, w in by_fold[part.fold]], counts, metric)
-        by_fold[part.fold] = _positive(some, one.weights)
-        told[f"members of fold {part.fold}"] = one.as_dict()
+        by_fold[part.fold] = _positive(some, one.chosen)
+        told[f"members of fold {part.fold}"] = record_of(one)
+        said(f"members of fold {part.fold}", one)
         if EVERYTHING in by_fold and len(by_fold[EVERYTHING]) == len(some):  # nothing is left to fit these on
-            by_fold[EVERYTHING] = _positive([member for member, _ in by_fold[EVERYTHING]], one.weights)
+            by_fold[EVERYTHING] = _positive([member for member, _ in by_fold[EVERYTHING]], one.chosen)
     if hasattr(views, "fit") and len(views) > 1:
         names = list(weights)
 
@@ -166,14 +173,9 @@ def weigh(
 
         counts = counter(data, process, solution.competition.metric, of_views)
         one = fit_weights(views.fit, list(weights.values()), counts, metric)
-        weights = {name: weight for name, weight in zip(names, one.weights, strict=True) if weight > 0}
-        told["views"] = one.as_dict() | {"names": names}
-    for what, one in told.items():
-        verdict = "kept" if one["kept"] else "not kept"
-        progress.say(
-            f"weights of {what} fitted: {one['before']:.4f} -> {one['after']:.4f} "
-            f"({one['nested']:.4f} on pictures left out): {verdict}"
-        )
+        weights = {name: weight for name, weight in zip(names, one.chosen, strict=True) if weight > 0}
+        told["views"] = record_of(one) | {"names": names}
+        said("views", one)
     return by_fold, weights, told
 
 

@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
 
 from kagglekit.errors import PluginError
-from kagglekit.metrics import Pooled, better
+from kagglekit.metrics import Pooled
 from kagglekit.pipeline.prepare import Data
 from kagglekit.pipeline.stages import tuning_parts
 from kagglekit.pipeline.validation import ValidationProbs
-from kagglekit.predict.postprocess import MOST, PARTS, prepared
+from kagglekit.predict.gate import Gated, gated
+from kagglekit.predict.postprocess import MOST, prepared
 from kagglekit.protocols import Metric, Postprocess
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Weights = tuple[float, ...]
 Fit = Callable[[Sequence[float], Callable[[Sequence[float]], float]], Sequence[float]]
 """`fit(start, score)` searches weights that sum to 1; `score(weights)` is better the higher it is."""
 
 
-@dataclass(frozen=True)
-class Weighing:
-    """What fitting gave: the weights that are kept, and the scores before, after, and of pictures not fitted on."""
+def fit_weights(
+    fit: Fit, start: Sequence[float], counts: Callable[[Weights], np.ndarray], metric: Metric
+) -> Gated[Weights]:
+    """Fit weights on validation (see `predict.gate`): they stay only if images that were left out agree, in each class.
 
-    weights: Weights
-    kept: bool
-    before: float
-    after: float
-    nested: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-like."""
-        return {**asdict(self), "weights": list(self.weights)}
-
-
-def fit_weights(fit: Fit, start: Sequence[float], counts: Callable[[Weights], np.ndarray], metric: Metric) -> Weighing:
-    """Fit weights on validation; kept only if the score rises, and that of pictures that were left out rises too.
-
-    `counts(weights)` are the metric's counts `[N, ...]` by picture; each vector of weights is asked for once.
+    `counts(weights)` are the metric's counts `[N, ...]` by image; each vector of weights is asked for once.
     """
-    import numpy as np
-
     known: dict[Weights, np.ndarray] = {}
     sign = 1 if metric.greater_is_better else -1
 
@@ -59,18 +44,25 @@ def fit_weights(fit: Fit, start: Sequence[float], counts: Callable[[Weights], np
             raise PluginError(f"fit(): weights must be as many as before, >= 0 and sum to 1; got {list(found)}")
         return tuple(float(w) for w in found)
 
-    everything = list(range(len(counted(start))))
-    before = metric.reduce(counted(start))
-    if len(everything) < 2 * PARTS:
-        return Weighing(tuple(start), False, before, before, before)
-    chosen = fitted(everything)
-    held_out = []
-    for part in range(PARTS):
-        inner = fitted([i for i in everything if i % PARTS != part])
-        held_out.append(counted(inner)[part::PARTS])
-    after, nested = metric.reduce(counted(chosen)), metric.reduce(np.concatenate(held_out))
-    kept = better(metric, after, before) and better(metric, nested, before)
-    return Weighing(chosen if kept else tuple(start), kept, before, after, nested)
+    given, images = tuple(start), len(counted(start))
+    found = gated(given, fitted, lambda weights, indices: counted(weights)[indices], images, metric)
+    if found is None:
+        score = metric.reduce(counted(given))
+        return Gated(given, False, score, score, score)
+    return found
+
+
+def record_of(found: Gated[Weights]) -> dict[str, Any]:
+    """What a fit of weights gave, JSON-like."""
+    values = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "chosen"}
+    return {"weights": list(found.chosen), **values, "fell": list(found.fell)}
+
+
+def words_of(found: Gated[Any], classes: Sequence[str]) -> str:
+    """The scores of a fit and what became of it, for a line of news."""
+    fell = f": {', '.join(classes[k] for k in found.fell)} would get worse" if found.fell else ""
+    verdict = "kept" if found.kept else f"not kept{fell}"
+    return f"{found.before:.4f} -> {found.after:.4f} ({found.nested:.4f} on images that were left out): {verdict}"
 
 
 def forward_selection(start: Sequence[float], score: Callable[[Sequence[float]], float], rounds: int) -> list[float]:
@@ -94,7 +86,6 @@ def counter(
     data: Data, process: Postprocess, metric: Metric, weighted: Callable[[Weights], ValidationProbs]
 ) -> Callable[[Weights], np.ndarray]:
     """What `fit_weights` asks: the metric's counts of the masks that weights lead to."""
-    import numpy as np
 
     def counts(weights: Weights) -> np.ndarray:
         predictions, truths, measure = tuning_parts(data, weighted(weights), metric)

@@ -1,21 +1,19 @@
-"""From probabilities to masks, and the gate that keeps settings tuned on validation only when they help."""
+"""From probabilities to masks; settings tuned on validation are kept only when they help."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from kagglekit.data.resize import resize_probs
-from kagglekit.metrics import better, fallen
+from kagglekit.predict.gate import Gated, gated
 from kagglekit.protocols import Metric, Postprocess
 from kagglekit.types import Prediction, Task
 
-if TYPE_CHECKING:
-    import numpy as np
-
 MOST = 400  # pictures that a fit looks at; more change the third decimal of a threshold and cost minutes
-PARTS = 5  # of the nested estimate
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,6 @@ class Threshold:
 
     def fit(self, predictions: Sequence[Prediction], truths: Sequence[np.ndarray], metric: Metric) -> Threshold:
         """The threshold of 0.30, 0.35, ... 0.70 with the best score; ties go to the one nearest to the current."""
-        import numpy as np
-
         grid = [round(0.3 + 0.05 * i, 2) for i in range(9)]
         statistics: list[list] = [[] for _ in grid]
         for prediction, truth in zip(predictions, truths, strict=True):
@@ -45,8 +41,6 @@ class Threshold:
         return replace(self, threshold=grid[best])
 
     def _cut(self, probs: np.ndarray, threshold: float) -> np.ndarray:
-        import numpy as np
-
         mask = (probs > threshold).astype(np.uint8)
         return np.ascontiguousarray(mask.transpose(1, 2, 0)) if self.task == "multilabel" else mask[0]
 
@@ -57,63 +51,28 @@ class Argmax:
 
     def __call__(self, prediction: Prediction) -> np.ndarray:
         """uint8 label map `[H, W]`."""
-        import numpy as np
-
         return resize_probs(prediction.probs, prediction.size).argmax(0).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class Gate:
-    """What fitting on validation gave: scores before and after, the honest (nested) one, and what is kept.
-
-    `fell` are the classes that the fitted settings made worse, whatever they did to the score.
-    """
-
-    chosen: Postprocess
-    kept: bool
-    before: float
-    after: float
-    nested: float
-    settings: dict[str, Any]
-    fell: tuple[int, ...] = ()
+Gate = Gated[Postprocess]
 
 
 def gate(
     postprocess: Postprocess, predictions: Sequence[Prediction], truths: Sequence[np.ndarray], metric: Metric
 ) -> Gate | None:
-    """Fit `postprocess` on validation; None where it has nothing to fit or validation is too small to say.
-
-    The nested score fits on four fifths of the pictures and scores the fifth that was left out. The fitted settings
-    are kept only if the score rises, the nested score, which did not see its pictures, rises too, and no class falls
-    (as nnU-Net decides on its post-processing, Isensee et al. 2021), where the metric has a score for each class.
-    """
-    import numpy as np
-
-    if not hasattr(postprocess, "fit") or len(predictions) < 2 * PARTS:
+    """Fit `postprocess` on validation (see `predict.gate`); None where there is nothing to fit or too little to say."""
+    if not hasattr(postprocess, "fit"):
         return None
-    chosen = range(0, len(predictions), -(-len(predictions) // MOST))
+    chosen = range(0, len(predictions), -(-len(predictions) // MOST) or 1)
     predictions, truths = [predictions[i] for i in chosen], [truths[i] for i in chosen]
 
-    def statistics(process: Postprocess, indices: Sequence[int]) -> list[np.ndarray]:
-        return [metric.compare(truths[i], process(predictions[i])) for i in indices]
+    def fit(indices: Sequence[int]) -> Postprocess:
+        return postprocess.fit([predictions[i] for i in indices], [truths[i] for i in indices], metric)
 
-    everything = range(len(predictions))
-    fitted = postprocess.fit(predictions, truths, metric)
-    counts = np.stack(statistics(postprocess, everything))
-    before = metric.reduce(counts)
-    if fitted == postprocess:
-        return Gate(postprocess, False, before, before, before, describe(postprocess))
-    fitted_counts = np.stack(statistics(fitted, everything))
-    after, fell = metric.reduce(fitted_counts), fallen(metric, counts, fitted_counts)
-    held_out: list[np.ndarray] = []
-    for part in range(PARTS):
-        rest = [i for i in everything if i % PARTS != part]
-        inner = postprocess.fit([predictions[i] for i in rest], [truths[i] for i in rest], metric)
-        held_out += statistics(inner, everything[part::PARTS])
-    nested = metric.reduce(np.stack(held_out))
-    kept = better(metric, after, before) and better(metric, nested, before) and not fell
-    result = fitted if kept else postprocess
-    return Gate(result, kept, before, after, nested, describe(result), fell)
+    def counts(process: Postprocess, indices: Sequence[int]) -> np.ndarray:
+        return np.stack([metric.compare(truths[i], process(predictions[i])) for i in indices])
+
+    return gated(postprocess, fit, counts, len(predictions), metric)
 
 
 def describe(postprocess: Any) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Weights fitted on validation: kept only if they help on pictures they were not fitted on; every run knows them."""
 
+import json
+
 import numpy as np
 import pytest
 
 from kagglekit.errors import PluginError
-from kagglekit.metrics import MeanIoU
-from kagglekit.pipeline.fitting import fit_weights
+from kagglekit.metrics import MeanDice, MeanIoU
+from kagglekit.pipeline.fitting import fit_weights, record_of, words_of
 from kagglekit.predict.views import Fitted, hflip, identity, reweighted
 
 METRIC = MeanIoU()
@@ -30,7 +32,7 @@ def counts_that_peak(at: float, noise: float = 0.0, pictures: int = 40):
 
 def test_weights_that_help_are_kept_with_the_honest_score_beside_them():
     found = fit_weights(grid_fit, (0.5, 0.5), counts_that_peak(0.8), METRIC)
-    assert found.kept and found.weights == pytest.approx((0.8, 0.2))
+    assert found.kept and found.chosen == pytest.approx((0.8, 0.2))
     assert found.before == pytest.approx(0.81, abs=1e-3) and found.after == pytest.approx(0.9, abs=1e-3)
     assert found.nested == pytest.approx(found.after)
 
@@ -46,7 +48,7 @@ def test_weights_that_only_fit_the_noise_are_not_kept():
 
     found = fit_weights(grid_fit, (0.5, 0.5), counts, METRIC)
     assert found.after >= found.before and found.nested <= found.after
-    assert not found.kept and found.weights == (0.5, 0.5), "what is tuned on noise must not pass"
+    assert not found.kept and found.chosen == (0.5, 0.5), "what is tuned on noise must not pass"
 
 
 def test_each_vector_of_weights_is_scored_once():
@@ -61,14 +63,28 @@ def test_each_vector_of_weights_is_scored_once():
     assert len(asked) == len(set(asked)) == len(GRID)
 
 
+def test_weights_that_raise_the_mean_by_giving_up_a_class_are_not_kept():
+    def counts(weights):
+        """The first class is best with all of the first member, the second without any of it, which counts for less."""
+        scores = 0.5 + 0.5 * weights[0], 0.8 - 0.3 * weights[0]
+        return np.stack([[[round(5_000 * one), 10_000] for one in scores]] * 20)
+
+    metric = MeanDice()
+    found = fit_weights(grid_fit, (0.5, 0.5), counts, metric)
+    assert (found.before, found.after, found.nested) == pytest.approx((0.7, 0.75, 0.75))
+    assert found.fell == (1,) and not found.kept and found.chosen == (0.5, 0.5)
+    assert words_of(found, ("sky", "road")).endswith("not kept: road would get worse")
+    assert json.loads(json.dumps(record_of(found)))["fell"] == [1]
+
+
 def test_too_few_pictures_fit_nothing():
     found = fit_weights(grid_fit, (0.5, 0.5), counts_that_peak(0.8, pictures=9), METRIC)
-    assert not found.kept and found.weights == (0.5, 0.5) and found.before == found.after == found.nested
+    assert not found.kept and found.chosen == (0.5, 0.5) and found.before == found.after == found.nested
 
 
 def test_where_a_smaller_metric_is_better_the_smallest_is_found():
     found = fit_weights(grid_fit, (0.5, 0.5), counts_that_peak(0.8), MeanIoU(greater_is_better=False))
-    assert found.weights == (0.0, 1.0) and found.after < found.before
+    assert found.chosen == (0.0, 1.0) and found.after < found.before
 
 
 @pytest.mark.parametrize("bad", [(0.5,), (0.9, 0.9), (-0.5, 1.5)])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kagglekit.metrics import ClassIoU, MeanDice, MeanIoU
-from kagglekit.predict.postprocess import MOST, PARTS, Argmax, Threshold, describe, gate
+from kagglekit.predict.gate import PARTS
+from kagglekit.predict.postprocess import MOST, Argmax, Threshold, describe, gate
 from kagglekit.types import Prediction
 from tests.worlds import disc
 
@@ -97,7 +98,7 @@ def test_the_gate_keeps_a_setting_that_raises_the_score():
     result = gate(Threshold(), predictions, truths, MeanIoU())
     assert result.kept
     assert result.chosen == Threshold(0.65)
-    assert result.settings == {"threshold": 0.65, "task": "binary"}
+    assert describe(result.chosen) == {"threshold": 0.65, "task": "binary"}
     assert result.before == score(Threshold(), predictions, truths)
     assert result.after == score(Threshold(0.65), predictions, truths) == 1.0
     assert result.before < result.nested <= result.after

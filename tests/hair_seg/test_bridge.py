@@ -104,7 +104,7 @@ def test_the_threshold_is_fitted_inside_and_survives_a_round_trip_through_json()
     result = gate(process, predictions, truths, MeanIoU())
     assert result.kept and result.chosen == OneRegion(Threshold(0.65, "binary"))
     assert result.after == 1.0, "the false alarm is not the largest region"
-    assert result.settings == {"inner": {"threshold": 0.65, "task": "binary"}}
+    assert describe(result.chosen) == {"inner": {"threshold": 0.65, "task": "binary"}}
     assert restore(process, json.loads(json.dumps(describe(result.chosen)))) == result.chosen
     joined = gate(solved("bridge").postprocess(), predictions, truths, MeanIoU())
     assert joined.chosen == Threshold(0.65, "binary") and joined.after < 1
