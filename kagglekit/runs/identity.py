@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from kagglekit.errors import PluginError
 from kagglekit.plugin.registry import SPECS, Plugin
 from kagglekit.plugin.solution import Solution
 from kagglekit.recipe import digest
+from kagglekit.runs.source_code import CLEANERS, digest_of, evaluated_by, read_by, trained_by
 
-ENGINE = Path(__file__).parent.parent
 RECORDED = (
     "kagglekit",
     "torch",
@@ -52,8 +50,7 @@ def training_identity(solution: Solution, fingerprint: str) -> str:
     recipe, techniques = solution.recipe, [t for t in solution.techniques if not acts_after_training(t)]
     names = {technique.name for technique in techniques}
     trained = recipe.model_copy(update={"techniques": tuple(t for t in recipe.techniques if t.name in names)})
-    owners = [solution.plugins[0], *(solution.registry.technique(name)[0] for name in names)]
-    code = _digest_of(source_hashes(solution, owners))
+    code = digest_of(trained_by(solution, _owners(solution, techniques)))
     return digest([trained.identity(), fingerprint, code, *_content(solution)])[:12]
 
 
@@ -65,43 +62,20 @@ def _content(solution: Solution) -> list[str]:
 
 
 def code_version(solution: Solution) -> str:
-    """16 hex digits over the sources of the engine's computing parts and of the plugins that the solution uses.
-
-    The command line, the reports, the search and what proposes decisions are left out: they change no number of a run.
-    """
-    return _digest_of(source_hashes(solution))
+    """16 hex digits over the sources that decide a solution's result (`source_code` has the lists)."""
+    return digest_of(evaluated_by(solution))
 
 
-def source_hashes(solution: Solution, owners: Iterable[Plugin] | None = None) -> dict[str, str]:
-    """Name -> hash of each source file that decides what a solution computes, or what those of its plugins do."""
-    outside = (
-        "cli",
-        "report",
-        "search",
-        "testing",
-        "scaffold",
-        "eda",
-        "cleaning.py",
-        "writeup",
-        "blending.py",
-        "reproduce.py",
-        "compare.py",
-        "claims.py",
-        "export",
-        "locks.py",
-    )
-    engine = [p for p in ENGINE.rglob("*.py") if p.relative_to(ENGINE).parts[0] not in outside]
-    files = {f"kagglekit/{p.relative_to(ENGINE).as_posix()}": p for p in engine}
-    return _hashes(files | _plugin_sources(solution.plugins if owners is None else owners))
+def source_hashes(solution: Solution) -> dict[str, str]:
+    """Name -> hash of each source file that decides what a solution computes."""
+    return evaluated_by(solution)
 
 
 def reader_version(solution: Solution) -> str:
     """16 hex digits over what decides the pixels in a store besides the files: reading code, and its settings."""
-    files = {f"kagglekit/data/{p.name}": p for p in (ENGINE / "data").glob("*.py")}
     wrappers = [t for t in solution.techniques if hasattr(t, "kk_dataset")]
-    owners = [solution.plugins[0], *(solution.registry.technique(t.name)[0] for t in wrappers)]
     settings = [solution.recipe.settings, [[t.name, dataclasses.asdict(t)] for t in wrappers]]
-    return digest([_digest_of(_hashes(files | _plugin_sources(owners))), settings])
+    return digest([digest_of(read_by(_owners(solution, wrappers))), settings])
 
 
 def cleaner_version(solution: Solution) -> str:
@@ -109,33 +83,13 @@ def cleaner_version(solution: Solution) -> str:
 
     Other techniques do not count: recipes that clean alike share what cleaning found, whatever else they do.
     """
-    techniques = [t for t in solution.techniques if hasattr(t, "kk_clean") or hasattr(t, "kk_dataset")]
-    owners = [solution.plugins[0], *(solution.registry.technique(t.name)[0] for t in techniques)]
-    return _digest_of(source_hashes(solution, owners))
+    rules = [t for t in solution.techniques if any(hasattr(t, hook) for hook in CLEANERS)]
+    return digest_of(trained_by(solution, _owners(solution, rules)))
 
 
-def _plugin_sources(plugins: Iterable[Plugin]) -> dict[str, Path]:
-    files = {}
-    for plugin in plugins:
-        origin = getattr(plugin.module, "__file__", None)
-        if origin is None:
-            raise PluginError(f"{plugin}: its module has no file, so that its code cannot be part of a run's identity")
-        origin = Path(origin)
-        sources = origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin]
-        files |= {f"{plugin.name}/{p.relative_to(origin.parent).as_posix()}": p for p in sources}
-    return files
-
-
-def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
-    """By name below its package: it must not matter where code is installed."""
-    return {name: hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() for name, path in sorted(files.items())}
-
-
-def _digest_of(hashes: Mapping[str, str]) -> str:
-    state = hashlib.blake2b(digest_size=8)
-    for name, content in hashes.items():
-        state.update(f"{name}\0{content}\0".encode())
-    return state.hexdigest()
+def _owners(solution: Solution, techniques: Iterable[Any]) -> list[Plugin]:
+    """The plugins of the competition and of these techniques."""
+    return [solution.plugins[0], *(solution.registry.technique(one.name)[0] for one in techniques)]
 
 
 def manifest(solution: Solution, fingerprint: str, code: str, data: Path, command: str) -> dict[str, Any]:
