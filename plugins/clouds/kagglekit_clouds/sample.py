@@ -10,8 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit.data.codecs import rle
-from kagglekit.data.codecs.rows import write_rows
+from kagglekit.api import rle, write_rows
 from kagglekit_clouds import CLASSES
 from kagglekit_clouds.scenery import draw_picture
 from kagglekit_clouds.submission import HEADER
