@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         UsageError,
         did_you_mean,
     )
-    from kagglekit.files import from_spreadsheet, unfinished, write_bytes
+    from kagglekit.files import from_spreadsheet, new_folder, unfinished, write_bytes
     from kagglekit.metrics import ClassIoU, MeanDice, MeanIoU
     from kagglekit.pipeline.experiment import run
     from kagglekit.pipeline.fitting import forward_selection
@@ -186,6 +186,7 @@ __all__ = [
     "lr_at",
     "mask_logits",
     "mask_png",
+    "new_folder",
     "open_store",
     "pair_files",
     "pick_device",
@@ -248,7 +249,7 @@ GROUPS: dict[str, dict[str, str]] = {
             "find_file=find pair_files=paired composed_name=composed index_by_name=by_name lookup_by_name=lookup"
         ),
         "kagglekit.data.codecs.rows": "read_table read_rows write_rows require_ids whole_number",
-        "kagglekit.files": "from_spreadsheet write_bytes unfinished",
+        "kagglekit.files": "from_spreadsheet write_bytes unfinished new_folder",
         "kagglekit.runs.folder": "cache_folder=cache",
         "kagglekit.data.fingerprint": "hash_file fingerprint",
     },

@@ -59,7 +59,7 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
             asked = {"fidelity": request.fidelity, "workers": request.workers, "drawn": is_drawn(request.data)}
             training = training_identity(solution, mark)
             if not request.again and (known := take_over(folder, training)):
-                progress.say(f"run {known} trained the same network; its checkpoints are taken over")
+                progress.say(f"reusing the checkpoints of run {known}, which trained the same network")
             folders.write_json(folder / folders.MANIFEST, {**record, **asked, "training": training})
         ledger.record(folder)
         try:

@@ -118,7 +118,11 @@ def train(request: Request, data: Data, folder: Path) -> tuple[list[Member], lis
             alone = len(data.splits) == 1
             if not alone:
                 everything = part.fold == EVERYTHING
-                progress.say("nothing held out: this network predicts" if everything else f"fold {part.fold} held out")
+                progress.say(
+                    "refit on all folds; this model predicts the test set"
+                    if everything
+                    else f"fold {part.fold} held out"
+                )
             place = folder / CHECKPOINTS if alone else folder / CHECKPOINTS / name_of(part.fold)
             checkpoints, rows, weights = train_part(request, data, part, place)
             members += checkpoints
