@@ -21,7 +21,7 @@ from kagglekit.api import (
     rle,
     track,
 )
-from kagglekit_clouds import CLASSES, LAYOUT, SIZE, SUBMITTED, Settings
+from kagglekit_clouds.contest import CLASSES, LAYOUT, SIZE, SUBMITTED, Settings
 from kagglekit_clouds.submission import HEADER, CloudCsv
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from kagglekit.api import new_folder, rle, write_rows
-from kagglekit_clouds import CLASSES
+from kagglekit_clouds.contest import CLASSES
 from kagglekit_clouds.scenery import draw_picture
 from kagglekit_clouds.submission import HEADER
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kagglekit import DataError, SubmissionError, SubmissionFormat
 from kagglekit.api import read_rows, require_ids, rle, write_rows
-from kagglekit_clouds import CLASSES
+from kagglekit_clouds.contest import CLASSES
 
 HEADER = "Image_Label", "EncodedPixels"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionFormat
 from kagglekit.api import list_images, pair_files, read_binary_mask, read_image, read_rows, require_ids, rle, write_rows
-from kagglekit_contrast import LAYOUT
+from kagglekit_contrast.contest import LAYOUT
 
 HEADER = "id", "mask"
 

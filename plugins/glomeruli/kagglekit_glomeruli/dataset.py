@@ -10,8 +10,8 @@ import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionError, Tiling
 from kagglekit.api import Slide, read_rows, read_table, rle, say, whole_number
-from kagglekit_glomeruli import LAYOUT, Settings
 from kagglekit_glomeruli.anatomy import read_regions
+from kagglekit_glomeruli.contest import LAYOUT, Settings
 from kagglekit_glomeruli.leaks import refuse_leaks
 from kagglekit_glomeruli.submission import RleCsv
 

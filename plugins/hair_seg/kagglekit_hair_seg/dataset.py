@@ -12,7 +12,8 @@ import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
 from kagglekit.api import composed_name, index_by_name, list_images, lookup_by_name, read_rgb
-from kagglekit_hair_seg import LAYOUT, SIZE, Settings, polygon
+from kagglekit_hair_seg import polygon
+from kagglekit_hair_seg.contest import LAYOUT, SIZE, Settings
 from kagglekit_hair_seg.labels import read_labels
 from kagglekit_hair_seg.submission import PolygonJson
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from kagglekit import DataError, SubmissionError, SubmissionFormat
 from kagglekit.api import did_you_mean, write_bytes
-from kagglekit_hair_seg import SIZE, polygon
+from kagglekit_hair_seg import polygon
+from kagglekit_hair_seg.contest import SIZE
 from kagglekit_hair_seg.labels import Point, read_document, to_array
 
 NOTHING = np.zeros((3, 2), np.int32)  # how an empty prediction is written: three points at (0, 0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
 from kagglekit.api import coco, did_you_mean, find_file, lookup_by_name, read_rgb
-from kagglekit_recycling import CLASSES, LAYOUT, NAMES, SIZE, SUBMITTED, UNKNOWN, Settings
+from kagglekit_recycling.contest import CLASSES, LAYOUT, NAMES, SIZE, SUBMITTED, UNKNOWN, Settings
 from kagglekit_recycling.labels import Edition, Object, paint
 from kagglekit_recycling.submission import LabelCsv
 

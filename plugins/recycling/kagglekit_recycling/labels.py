@@ -9,7 +9,7 @@ import numpy as np
 
 from kagglekit import Prediction
 from kagglekit.api import coco, resize_probs
-from kagglekit_recycling import CLASSES, NAMES, UNKNOWN
+from kagglekit_recycling.contest import CLASSES, NAMES, UNKNOWN
 
 
 @dataclass(frozen=True)

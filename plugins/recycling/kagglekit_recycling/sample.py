@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from kagglekit.api import new_folder
-from kagglekit_recycling import NAMES, SIZE
+from kagglekit_recycling.contest import NAMES, SIZE
 from kagglekit_recycling.scenery import Thing, draw_picture
 
 FOLDER = "batch_01_vt"

@@ -10,7 +10,8 @@ import numpy as np
 
 from kagglekit import SubmissionFormat
 from kagglekit.api import read_rows, require_ids, write_rows
-from kagglekit_recycling import UNKNOWN, label_map
+from kagglekit_recycling import label_map
+from kagglekit_recycling.contest import UNKNOWN
 from kagglekit_recycling.labels import Edition
 
 HEADER = "image_id", "PredictionString"
