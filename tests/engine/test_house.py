@@ -1,6 +1,7 @@
 """The rules of the house, read from the sources: what the engine may know, who may import whom, how long things are."""
 
 import ast
+import importlib
 import re
 import types
 from pathlib import Path
@@ -111,6 +112,20 @@ def imports(name: str, path: Path, known: dict[str, Path]) -> set[str]:
             source = ".".join([*base, *([node.module] if node.module else [])])
             found |= {f"{source}.{a.name}" if f"{source}.{a.name}" in known else source for a in node.names}
     return (found & known.keys()) - {name}
+
+
+def test_programs_that_stand_in_texts_of_the_engine_import_what_is_there():
+    lines = [
+        (name_of(path), line)
+        for path in sources("kagglekit")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for line in re.findall(r"^\s*(from kagglekit[\w.]* import \w+)", node.value, re.M)
+    ]
+    for where, line in lines:
+        _, module, _, name = line.split()
+        assert hasattr(importlib.import_module(module), name), f"{where}: {line}"
+    assert len(lines) >= 3
 
 
 def test_rooms_of_the_engine_are_few_and_each_has_its_place():
