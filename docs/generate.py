@@ -1,17 +1,43 @@
-"""Writes docs/cli.md, hooks.md, techniques.md and laws.md from the code; a test fails when a file on disk differs.
+"""Writes docs/cli.md, hooks.md, api.md, techniques.md and laws.md from the code; a test fails when a file differs.
 
 Run it after changing an option, a hook, a technique or a law: `python docs/generate.py`.
 """
 
+import ast
 import dataclasses
+import functools
 import inspect
+import itertools
+import re
+import sys
+import textwrap
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+import kagglekit
+from kagglekit import api
 from kagglekit.plugin import defaults
 from kagglekit.plugin.registry import SPECS, discover
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def refuse_strangers() -> None:
+    """Raises SystemExit where kagglekit or one of the plugins beside it is loaded from elsewhere, or not at all."""
+    loaded = {plugin.module.__name__: plugin.module for plugin in discover().plugins.values()}
+    for package in (ROOT / "kagglekit", *sorted((ROOT / "plugins").glob("*/kagglekit_*/"))):
+        module = kagglekit if package.name == "kagglekit" else loaded.get(package.name)
+        found = module and Path(inspect.getfile(module)).resolve().parent
+        if found != package:
+            where = f"is loaded from {found}" if found else "is not loaded as a plugin"
+            raise SystemExit(
+                f"docs/generate.py: {package.name} {where}; the pages tell of the code in {ROOT}: run `make install` "
+                "there, and this with its Python"
+            )
+
 
 HEAD = """# Hooks
 
@@ -34,6 +60,81 @@ def hooks_page() -> str:
         answered = "the engine has an answer" if hasattr(defaults, name) else "the engine has no answer"
         parts.append(f"## `{name}{inspect.signature(spec)}`\n\n*{asked}; {answered}*\n\n{inspect.getdoc(spec)}\n")
     return "\n".join(parts)
+
+
+API_HEAD = f"""# The public surface
+
+What plugins, examples and scripts may use of kagglekit. It stays as it is while `API` is {api.API}; all else may
+change in any version. Made from `kagglekit/api.py` by `docs/generate.py`.
+
+`from kagglekit.api import rle, read_rgb` imports what stands behind these names, and nothing else. Functions of a module
+are called as `rle.encode(mask)`. The package itself offers what most plugins need, the same objects:
+
+"""
+
+
+def api_page() -> str:
+    """The text of docs/api.md."""
+    own = textwrap.fill(", ".join(f"`{name}`" for name in kagglekit.__all__), 120)
+    parts = [f"{API_HEAD}{own}.\n"]
+    for title, modules in api.GROUPS.items():
+        names = [entry.partition("=")[0] for entries in modules.values() for entry in entries.split()]
+        lines = [line for name in names for line in entries_of(name)]
+        parts.append("\n".join([f"## {title}\n", *lines]) + "\n")
+    return "\n".join(parts)
+
+
+def entries_of(name: str) -> Iterator[str]:
+    """The line of a public name; of a module also those of what it holds."""
+    value = getattr(api, name)
+    yield f"- `{name}{arguments(value)}`: {sentence(said_of(*api.WHERE[name], value))}"
+    if isinstance(value, types.ModuleType):
+        for part in held_by(value):
+            one = getattr(value, part)
+            yield f"    - `{name}.{part}{arguments(one)}`: {sentence(said_of(value.__name__, part, one))}"
+
+
+def held_by(module: types.ModuleType) -> list[str]:
+    """The public names of a module: those that it lists, or that it defines and describes."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    own = {n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__}
+    return sorted(name for name in own | described(module.__name__).keys() if not name.startswith("_"))
+
+
+def arguments(value: object) -> str:
+    """The names of a function's arguments in brackets."""
+    return f"({', '.join(inspect.signature(value).parameters)})" if inspect.isfunction(value) else ""
+
+
+def said_of(module: str, name: str, value: object) -> str:
+    """The docstring of a function, class or module; of anything else the text below its definition."""
+    if inspect.isfunction(value) or inspect.isclass(value) or inspect.ismodule(value):
+        return inspect.getdoc(value) or ""
+    # It may have been imported into its module; where it was made, the text stands.
+    for maker in dict.fromkeys([module, *(one for one in sys.modules if one.startswith("kagglekit."))]):
+        if name in described(maker) and getattr(sys.modules[maker], name) is value:
+            return described(maker)[name]
+    return ""
+
+
+@functools.cache
+def described(module: str) -> dict[str, str]:
+    """Name -> text below its definition, for the constants and types of a module that have one."""
+    body = ast.parse(inspect.getsource(sys.modules[module])).body
+    return {
+        first.targets[0].id: inspect.cleandoc(second.value.value)
+        for first, second in itertools.pairwise(body)
+        if isinstance(first, ast.Assign) and isinstance(first.targets[0], ast.Name)
+        if isinstance(second, ast.Expr) and isinstance(second.value, ast.Constant)
+    }
+
+
+def sentence(text: str) -> str:
+    """The first sentence of a docstring."""
+    paragraph = " ".join(text.partition("\n\n")[0].split())
+    found = re.match(r".*?[.!?](?= |$)", paragraph)
+    return found[0] if found else paragraph
 
 
 TECHNIQUES_HEAD = """# Techniques
@@ -63,8 +164,9 @@ IMAGES = Path(__file__).parent / "images" / "techniques"
 
 def techniques_page() -> str:
     """The text of docs/techniques.md: the techniques that plugins of this project bring."""
-    ours = Path(__file__).parents[1] / "plugins"
-    kinds = [k for p, k in discover().techniques.values() if ours in Path(inspect.getfile(p.module)).parents]
+    refuse_strangers()
+    ours = ROOT / "plugins"
+    kinds = [k for p, k in discover().techniques.values() if ours in Path(inspect.getfile(p.module)).resolve().parents]
     order = ["kk_clean", "kk_dataset", "kk_sampler", *STAGES]
     kinds = sorted(kinds, key=lambda kind: (order.index(hooks_of(kind)[0]), kind.name))
     rows = [f"| [`{k.name}`](#{k.name}) | {stage_of(k)} | {inspect.getdoc(k).splitlines()[0]} |" for k in kinds]
@@ -191,8 +293,15 @@ def option_line(option: click.Option, ctx: click.Context) -> str:
     return f"- `{names.replace(' RANGE', '')}`" + (f": {text}" if text else "")
 
 
-PAGES = {"cli.md": commands_page, "hooks.md": hooks_page, "techniques.md": techniques_page, "laws.md": laws_page}
+PAGES = {
+    "cli.md": commands_page,
+    "hooks.md": hooks_page,
+    "api.md": api_page,
+    "techniques.md": techniques_page,
+    "laws.md": laws_page,
+}
 
 if __name__ == "__main__":
+    refuse_strangers()
     for name, page in PAGES.items():
         Path(__file__).with_name(name).write_text(page(), encoding="utf-8")

@@ -12,6 +12,7 @@ import pluggy
 PROJECT = "kagglekit"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function as the implementation of a hook; with `wrapper=True` as one that wraps it."""
 
 
 @hookspec
