@@ -12,8 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from kagglekit.data.loader import applied, seed_all
-from kagglekit.types import Augment
+from kagglekit.api import Augment, applied, seed_all
 
 
 @dataclass
@@ -89,7 +88,7 @@ class Colored(Distortion):
 
 def light(vertical: bool, depth: str) -> Augment:
     """An albumentations transform that changes little."""
-    from kagglekit.data.sampling import albumentations
+    from kagglekit.api import albumentations
 
     A = albumentations()
     steps = [
@@ -103,7 +102,7 @@ def light(vertical: bool, depth: str) -> Augment:
 
 def heavy(strength: float, vertical: bool, channels: int, depth: str) -> Augment:
     """An albumentations transform that changes much."""
-    from kagglekit.data.sampling import albumentations
+    from kagglekit.api import albumentations
 
     A = albumentations()
 
