@@ -6,7 +6,14 @@ python examples/python_api.py FOLDER [COMPETITION]
 import sys
 from pathlib import Path
 
-from kagglekit.api import Request, compose, discover, draw_sample, predict_folder, resolve, run, score_submission
+from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.predict_folder import predict_folder
+from kagglekit.pipeline.request import Request
+from kagglekit.pipeline.sample_data import draw
+from kagglekit.plugin.registry import discover
+from kagglekit.plugin.solution import resolve
+from kagglekit.predict.submission import score_file
+from kagglekit.recipe import compose
 
 SMALL = {"fidelity.image_size": 64, "fidelity.epochs": 2, "decoder": "unet/4", "encoder_weights": "none", "folds": 4}
 
@@ -23,7 +30,7 @@ def main(folder: Path, id: str = "contrast", count: int = 24) -> float:
     ]
     recipe, came_from = compose(layers, with_=["turn-tta"])
     solution = resolve(recipe, plugins)
-    draw_sample(solution, folder / "data", count, seed=0)
+    draw(solution, folder / "data", count, seed=0)
 
     run_folder, result, _ = run(Request(solution, folder / "data", "demo", "python_api.py"))
     print(
@@ -34,7 +41,7 @@ def main(folder: Path, id: str = "contrast", count: int = 24) -> float:
     pictures = dataset.test[0].image.parent
     print(predict_folder(plugins, str(run_folder), pictures, folder / "masks"))
 
-    score = score_submission(run_folder / result["submission"]["file"], dataset, competition.metric)
+    score = score_file(run_folder / result["submission"]["file"], dataset, competition.metric)
     print(f"{competition.metric.name} of the submission: {score.value:.3f} ({score.low:.3f} .. {score.high:.3f})")
     return score.value
 

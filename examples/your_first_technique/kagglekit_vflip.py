@@ -25,10 +25,10 @@ class VFlipTTA:
     @hookimpl(wrapper=True)
     def kk_tta(self):
         """Every view so far, and every view so far upside down."""
-        inner = yield
-        from kagglekit.api import views
+        views = yield
+        from kagglekit.predict.views import identity, product
 
-        return views.product((views.identity(self.identity), View("vflip", 1 - self.identity, flip, flip)), inner)
+        return product((identity(self.identity), View("vflip", 1 - self.identity, flip, flip)), views)
 
 
 @hookimpl

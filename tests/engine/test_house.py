@@ -29,7 +29,7 @@ ORDER = (
     ("search",),
     ("publish",),
     ("testing",),
-    ("cli", "api"),
+    ("cli",),
 )
 MOST_ROOMS = 24
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
@@ -78,42 +78,15 @@ def test_the_engine_names_no_competition_no_technique_and_no_plugin():
     assert len([p for p in files if p.suffix == ".py"]) >= 45 and any(p.suffix == ".j2" for p in files)
 
 
-def of_plugins() -> dict[str, str]:
-    """Place -> Python of all who use the engine as strangers do: plugins, examples, scaffold, blocks of the docs."""
-    found = {name_of(path): path.read_text(encoding="utf-8") for path in sources("plugins", "examples")}
-    for path in (ENGINE / "testing" / "scaffold").rglob("*.py.txt"):
-        found[name_of(path)] = re.sub(r"@([A-Z]+)@", r"\1", path.read_text(encoding="utf-8"))
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)):
-            found[f"{name_of(page)}, block {number + 1}"] = block
-    return found
-
-
-def test_plugins_examples_scaffold_and_docs_import_the_public_surface_alone():
-    found, swept = [], 0
-    for place, text in of_plugins().items():
-        # Blocks of docs are parts of files: lines are read, so that none is passed over.
-        for module in re.findall(r"^\s*(?:from|import)\s+(kagglekit\b[\w.]*)", text, re.M):
-            swept += 1
-            public = module in ("kagglekit", "kagglekit.api", "kagglekit.testing")
-            own = module.startswith("kagglekit_") and place.startswith(("plugins/", "examples/"))
-            own = own and (module.split(".")[0] in place or place.startswith("examples/"))
-            if not (public or own):
-                found.append(f"{place}: {module}")
-    assert found == [] and swept >= 150
-
-
-def test_the_public_surface_is_one_list_light_to_import_and_each_name_is_there():
-    from kagglekit import api
-
-    named = {name: home for group in api.GROUPS.values() for name, home in group.items()}
-    assert sorted(named) == sorted(api.__all__) and len(named) == sum(map(len, api.GROUPS.values())) >= 90
-    guarded = next(n for n in parsed(ENGINE / "api.py").body if isinstance(n, ast.If))
-    typed = {a.asname or a.name: f"{n.module}:{a.name}" for n in guarded.body for a in n.names}
-    assert typed == named
-    assert all(getattr(api, name) is not None for name in named) and set(named) <= set(dir(api))
-    with pytest.raises(AttributeError, match=r"module 'kagglekit.api' has no attribute 'nothing'"):
-        _ = api.nothing
+def test_plugins_import_only_what_the_engine_offers_and_not_each_other():
+    swept = 0
+    for path in sources("plugins"):
+        own = path.relative_to(ROOT / "plugins").parts[1]
+        for module in imported(ast.walk(parsed(path))):
+            assert not module.startswith("kagglekit_") or module.split(".")[0] == own, name_of(path)
+            assert part_of(module) not in ("cli", "search", "publish"), f"{path}: {module}"
+        swept += 1
+    assert swept >= 10
 
 
 def room_of(path: Path) -> str:
@@ -178,7 +151,7 @@ def test_no_modules_import_each_other_in_a_circle():
     "package", ["torch", "ray", "cv2", "pandas", "numpy", "albumentations", "optuna", "matplotlib"]
 )
 def test_what_help_and_listings_import_imports_nothing_heavy(package):
-    light = ["__init__", "api", "errors", "types", "competition", "metrics", "progress", "files", "plugin/hookspecs"]
+    light = ["__init__", "errors", "types", "competition", "metrics", "progress", "files", "plugin/hookspecs"]
     light += ["plugin/entry_points", "plugin/registry", "plugin/defaults", "plugin/solution", "pipeline/sample_data"]
     light += ["runs/locks", "cli/__init__", "cli/common", "cli/catalog"]
     light += ["cli/plugins", "cli/new", "cli/check", "testing/scaffold/__init__"]

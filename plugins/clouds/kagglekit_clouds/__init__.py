@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kagglekit import Competition, Published, hookimpl
-from kagglekit.api import MeanDice
+from kagglekit.metrics import MeanDice
 
 CLASSES = ("Fish", "Flower", "Gravel", "Sugar")
 SIZE = (1400, 2100)
@@ -180,7 +180,7 @@ def kk_dataset(root, recipe):
 @hookimpl
 def kk_augment():
     """The 1st place's distortions: both flips, a small turn, a grid, colours that do not matter."""
-    from kagglekit.api import albumentations
+    from kagglekit.data.sampling import albumentations
 
     A = albumentations()
     return A.Compose(

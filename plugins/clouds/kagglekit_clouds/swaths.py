@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kagglekit import Metric, PluginError, Postprocess, Prediction
-from kagglekit.api import applied, seed_all
+from kagglekit.data.loader import applied, seed_all
 
 BLACK = 10  # of 255: the brightest channel of a pixel of a swath, which JPEG leaves not quite black
 

@@ -1,7 +1,7 @@
 """16-bit pictures with one mask each for kagglekit: what the seminar's contrast windows are shown on."""
 
 from kagglekit import Competition, hookimpl
-from kagglekit.api import MeanDice
+from kagglekit.metrics import MeanDice
 
 LAYOUT = """\
 DIR/train/images/NAME.png     16-bit PNG or TIFF, or DICOM (.dcm); one channel, any size
@@ -68,7 +68,7 @@ def kk_dataset(root, recipe):
 @hookimpl
 def kk_augment():
     """Flips, and small moves: none that changes values, which windows do."""
-    from kagglekit.api import albumentations
+    from kagglekit.data.sampling import albumentations
 
     A = albumentations()
     return A.Compose(

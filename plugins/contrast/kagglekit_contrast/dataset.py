@@ -9,16 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionFormat
-from kagglekit.api import (
-    filenames,
-    list_pictures,
-    read_binary_mask,
-    read_picture,
-    read_rows,
-    require_ids,
-    rle,
-    write_rows,
-)
+from kagglekit.data.codecs import rle
+from kagglekit.data.codecs.rows import read_rows, require_ids, write_rows
+from kagglekit.data.names import paired
+from kagglekit.data.readers.images import list_pictures, read_picture
+from kagglekit.data.readers.mask_files import read_binary
 from kagglekit_contrast import LAYOUT
 
 HEADER = "id", "mask"
@@ -72,7 +67,7 @@ class Pictures(Dataset):
         """uint8 `[H, W]`."""
         if sample.label is None:
             raise DataError(f"{sample.id}: has no label")
-        return _window(read_binary_mask(sample.label, sample.size), box)
+        return _window(read_binary(sample.label, sample.size), box)
 
 
 def _window(array: np.ndarray, box: Box | None) -> np.ndarray:
@@ -115,7 +110,7 @@ def _answers(folder: Path, test: list[Sample], problems: list[Problem]) -> dict[
 
 def _partners(pictures: list[Path], files: list[Path], what: str, problems: list[Problem]) -> dict[Path, Path]:
     """The file of each picture; what has none, more than one, or no picture is listed."""
-    found, doubtful = filenames.paired(pictures, files)
+    found, doubtful = paired(pictures, files)
     lacks = {"mask": "picture without mask", "answer": "no answer"}[what]
     unused = {"mask": "it is not used", "answer": "it is not scored"}[what]
     for path in pictures:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kagglekit import Competition, Published, RecipeError, hookimpl
-from kagglekit.api import MeanDice
+from kagglekit.metrics import MeanDice
 
 LAYOUT = """\
 DIR/train.csv                               id,encoding: run lengths, column-major from 1, one mask for all glomeruli
@@ -180,7 +180,7 @@ def kk_dataset(root, recipe):
 @hookimpl
 def kk_augment():
     """The winners' distortions: turns, flips, scale, stain and light, blur, noise."""
-    from kagglekit.api import albumentations
+    from kagglekit.data.sampling import albumentations
 
     A = albumentations()
     return A.Compose(

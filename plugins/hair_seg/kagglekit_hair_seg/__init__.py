@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kagglekit import Competition, Published, RecipeError, hookimpl
-from kagglekit.api import MeanIoU
+from kagglekit.metrics import MeanIoU
 
 SIZE = (512, 512)
 
@@ -180,7 +180,7 @@ def kk_dataset(root, recipe):
 @hookimpl
 def kk_augment():
     """The 2nd place's distortions: flip, colour, light, and one of grid, lens and noise, each mild."""
-    from kagglekit.api import albumentations
+    from kagglekit.data.sampling import albumentations
 
     A = albumentations()
     return A.Compose(
@@ -197,7 +197,7 @@ def kk_augment():
 @hookimpl
 def kk_postprocess(competition):
     """A threshold chosen on validation, and of what it finds the largest region without holes, as one polygon holds."""
-    from kagglekit.api import Threshold
+    from kagglekit.predict.postprocess import Threshold
     from kagglekit_hair_seg.regions import OneRegion
 
     return OneRegion(Threshold(0.5, competition.task))

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 
 from kagglekit import DataError, SubmissionError, SubmissionFormat
-from kagglekit.api import did_you_mean, write_bytes
+from kagglekit.errors import did_you_mean
+from kagglekit.files import write_bytes
 from kagglekit_hair_seg import SIZE, polygon
 from kagglekit_hair_seg.labels import Point, read_document, to_array
 
@@ -63,7 +64,7 @@ class PolygonJson(SubmissionFormat):
         fits = all(not self.max_points or len(row) <= self.max_points for row in rows.values())
         if fits and sum(_bytes(row) for row in rows.values()) <= budget:
             return rows
-        from kagglekit.api import track
+        from kagglekit.progress import track
 
         ladders = {
             name: _ladder(row, self.max_points) for name, row in track(rows.items(), len(rows), "simplifying polygons")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kagglekit import Competition, Published, RecipeError, hookimpl
-from kagglekit.api import ClassIoU
+from kagglekit.metrics import ClassIoU
 
 NAMES = (
     "General trash",
@@ -199,7 +199,7 @@ def kk_dataset(root, recipe):
 @hookimpl
 def kk_augment():
     """The speaker's distortions: flips, shift, scale, turn; colour and light besides."""
-    from kagglekit.api import albumentations
+    from kagglekit.data.sampling import albumentations
 
     A = albumentations()
     return A.Compose(

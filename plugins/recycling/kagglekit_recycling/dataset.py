@@ -11,7 +11,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
-from kagglekit.api import UNREADABLE_SEGMENTATION, Coco, CocoId, did_you_mean, filenames, read_coco, read_rgb
+from kagglekit.data.codecs.coco import UNREADABLE, Coco, Id, read_coco
+from kagglekit.data.names import find, lookup
+from kagglekit.data.readers.images import read_rgb
+from kagglekit.errors import did_you_mean
 from kagglekit_recycling import CLASSES, LAYOUT, NAMES, SIZE, SUBMITTED, UNKNOWN, Settings
 from kagglekit_recycling.labels import Edition, Object, paint
 from kagglekit_recycling.submission import LabelCsv
@@ -139,7 +142,7 @@ def _samples(
         if entry.id in lost:
             problems.append(Problem(name, "objects lost", lost[entry.id], damaged=True))
             continue
-        image = filenames.find(root, name)
+        image = find(root, name)
         fault = "" if image.is_file() else f"{root / name} does not exist"
         if not fault and size != SIZE:
             fault = f"{path.name} says {size[0]}x{size[1]} pixels; this contest's are {SIZE[0]}x{SIZE[1]}"
@@ -163,14 +166,14 @@ def _objects(coco: Coco, image: int) -> tuple[Object, ...]:
     return tuple(found)
 
 
-def _lost_objects(path: Path, coco: Coco, problems: list[Problem]) -> dict[CocoId, str]:
+def _lost_objects(path: Path, coco: Coco, problems: list[Problem]) -> dict[Id, str]:
     """Image id -> what it lost, of pictures whose masks would lack an object; faults that cost nothing are listed."""
-    lost: dict[CocoId, list[str]] = {}
+    lost: dict[Id, list[str]] = {}
     for fault in coco.faults:
         if fault.image is not None:
             lost.setdefault(fault.image, []).append(f"{fault.name}: {fault.rule}: {fault.detail}")
         else:
-            bad = fault.rule == UNREADABLE_SEGMENTATION  # of some picture, nobody knows which
+            bad = fault.rule == UNREADABLE  # of some picture, nobody knows which
             problems.append(Problem(f"{path.name}: {fault.name}", fault.rule, fault.detail, skip=bad, damaged=bad))
     return {id: texts[0] + (f" (and {len(texts) - 1} more)" if texts[1:] else "") for id, texts in lost.items()}
 
@@ -187,7 +190,7 @@ def _answers(root: Path, names: list[str], edition: Edition, problems: list[Prob
         raise DataError(f"{path}: {coco.faults[0].name}: {coco.faults[0].detail}; mend or remove it")
     if _edition({path: coco}) != edition:
         raise DataError(f"{path}: is of another edition of the contest than test.json")
-    truth = filenames.lookup({entry.file_name: _objects(coco, entry.id) for entry in coco.images.values()}, names)
+    truth = lookup({entry.file_name: _objects(coco, entry.id) for entry in coco.images.values()}, names)
     for name in names:
         if name not in truth:
             problems.append(Problem(name, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kagglekit import Prediction
-from kagglekit.api import Segmentation, annotation_mask, resize_probs
+from kagglekit.data.codecs.coco import Segmentation, annotation_mask
+from kagglekit.data.resize import resize_probs
 from kagglekit_recycling import CLASSES, NAMES, UNKNOWN
 
 

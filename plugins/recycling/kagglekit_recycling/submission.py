@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import SubmissionFormat
-from kagglekit.api import read_rows, require_ids, write_rows
+from kagglekit.data.codecs.rows import read_rows, require_ids, write_rows
 from kagglekit_recycling import UNKNOWN, label_map
 from kagglekit_recycling.labels import Edition
 

@@ -12,7 +12,8 @@ from zlib import crc32
 
 import numpy as np
 
-from kagglekit.api import Augment, applied, seed_all
+from kagglekit.data.loader import applied, seed_all
+from kagglekit.types import Augment
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Colored(Distortion):
 
 def light(vertical: bool, depth: str) -> Augment:
     """An albumentations transform that changes little."""
-    from kagglekit.api import albumentations
+    from kagglekit.data.sampling import albumentations
 
     A = albumentations()
     steps = [
@@ -102,7 +103,7 @@ def light(vertical: bool, depth: str) -> Augment:
 
 def heavy(strength: float, vertical: bool, channels: int, depth: str) -> Augment:
     """An albumentations transform that changes much."""
-    from kagglekit.api import albumentations
+    from kagglekit.data.sampling import albumentations
 
     A = albumentations()
 

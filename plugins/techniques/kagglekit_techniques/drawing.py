@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import DataError, Draw, RecipeError, Sample
-from kagglekit.api import Sampler, Store, did_you_mean, track
+from kagglekit.data.store import Store
+from kagglekit.errors import did_you_mean
+from kagglekit.progress import track
+from kagglekit.types import Sampler
 from kagglekit_techniques.shown import foreground_share
 
 

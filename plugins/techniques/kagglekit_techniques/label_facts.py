@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kagglekit import Dataset, Sample
-from kagglekit.api import resize_image, resize_mask
+from kagglekit.data.resize import resize_image, resize_mask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,21 +58,21 @@ class Facts:
 
 def look(dataset: Dataset, sample: Sample, task: str, classes: int, edges: bool) -> Facts:
     """The facts of one sample; its picture is read only for `edges`. Raises DataError."""
-    from kagglekit.api import thumbs
+    from kagglekit.data.thumbs import as_bytes, small_image, small_mask
 
     if dataset.tiling is None:
         whole = dataset.read_mask(sample)
         areas, share = areas_of(whole, task, classes)
         small = resize_mask(whole, (SIDE, SIDE), task)
     else:
-        small = thumbs.small_mask(dataset, sample, (SIDE, SIDE), task)
+        small = small_mask(dataset, sample, (SIDE, SIDE), task)
         areas, share = areas_of(small, task, classes)
         small = resize_mask(small, (SIDE, SIDE), task)
     shown = small.any(-1) if small.ndim == 3 else small > 0
     fit = None
     if edges and share:
-        image = resize_image(thumbs.small_image(dataset, sample, (SIDE, SIDE)), (SIDE, SIDE))
-        fit = fit_of(thumbs.as_bytes(image), shown)
+        image = resize_image(small_image(dataset, sample, (SIDE, SIDE)), (SIDE, SIDE))
+        fit = fit_of(as_bytes(image), shown)
     return Facts(areas, share, pieces_of(shown), fit)
 
 

@@ -28,10 +28,10 @@ class NearDuplicates:
     within_group: bool = False
 
     def __post_init__(self):
-        from kagglekit.api import duplicates
+        from kagglekit.data.duplicates import MOST
 
-        if not 0 <= self.distance <= duplicates.MOST or not -1 <= self.similarity <= 1:
-            raise ValueError(f"distance must lie in 0..{duplicates.MOST} bits, similarity in -1..1")
+        if not 0 <= self.distance <= MOST or not -1 <= self.similarity <= 1:
+            raise ValueError(f"distance must lie in 0..{MOST} bits, similarity in -1..1")
 
     @classmethod
     def space(cls):
@@ -62,44 +62,45 @@ class NearDuplicates:
         found = yield
         distrusted = {one.sample for one in found if one.action != "keep"}
         ours = []
-        for copies in self.groups(dataset):
-            kept = min(copies, key=lambda sample: (sample.id in distrusted, sample.id))
-            names = sorted(sample.id for sample in copies)
+        for group in self.groups(dataset):
+            kept = min(group, key=lambda sample: (sample.id in distrusted, sample.id))
+            names = sorted(sample.id for sample in group)
             for name in names:
                 others = tuple(other for other in names if other != name)
                 if name != kept.id:
                     detail = f"nearly the same picture as {kept.id}, which is kept"
-                    ours.append(Finding(name, self.name, float(len(copies)), "drop", detail, others))
+                    ours.append(Finding(name, self.name, float(len(group)), "drop", detail, others))
         return [*found, *ours]
 
     def groups(self, dataset: Dataset) -> list[list[Sample]]:
         """The training samples that are nearly the same, as groups of two and more."""
         import numpy as np
 
-        from kagglekit.api import duplicates, progress, thumbs
+        from kagglekit import progress
+        from kagglekit.data.duplicates import alike, group
+        from kagglekit.data.thumbs import each
 
-        looked = list(
-            thumbs.each(dataset.train, lambda s: self._look(dataset, s), progress.track, "hashing the pictures")
-        )
+        looked = list(each(dataset.train, lambda s: self._look(dataset, s), progress.track, "hashing the pictures"))
         if not looked:
             return []
         samples = [sample for sample, _ in looked]
         hashes = np.array([number for _, (number, _) in looked], np.uint64)
-        thumbnails = np.stack([thumb for _, (_, thumb) in looked])
+        thumbs = np.stack([thumb for _, (_, thumb) in looked])
         people = np.unique([s.group or s.id for s in samples], return_inverse=True)[1]
 
-        same = duplicates.alike(thumbnails, self.similarity)
+        same = alike(thumbs, self.similarity)
 
         def agree(i: np.ndarray, j: np.ndarray) -> np.ndarray:
             return same(i, j) & (~np.bool_(self.within_group) | (people[i] == people[j]))
 
         groups = defaultdict(list)
-        for sample, label in zip(samples, duplicates.group(hashes, self.distance, agree).tolist(), strict=True):
+        for sample, label in zip(samples, group(hashes, self.distance, agree).tolist(), strict=True):
             groups[label].append(sample)
         return [some for some in groups.values() if len(some) > 1]
 
     def _look(self, dataset: Dataset, sample: Sample) -> tuple[int, np.ndarray]:
         """(hash, thumbnail) of a picture."""
-        from kagglekit.api import duplicates, thumbs
+        from kagglekit.data.duplicates import READ, look
+        from kagglekit.data.thumbs import as_bytes, small_image
 
-        return duplicates.look(thumbs.as_bytes(thumbs.small_image(dataset, sample, duplicates.READ)))
+        return look(as_bytes(small_image(dataset, sample, READ)))
