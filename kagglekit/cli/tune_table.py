@@ -12,6 +12,7 @@ from kagglekit import progress
 from kagglekit.search.ladder import Ladder, Plan, Task
 from kagglekit.search.post_training import best_look, seen_with
 from kagglekit.search.trial_store import Key, Outcome
+from kagglekit.train.trained import Epoch
 
 SHOWN = 12  # rows of finished trials
 
@@ -41,10 +42,10 @@ class Table:
         """A trial begins."""
         self.running[task.key] = {"task": task, "since": time.monotonic(), "epoch": 0, "score": None}
 
-    def epoch(self, key: Key, row: dict[str, Any]) -> None:
+    def epoch(self, key: Key, row: Epoch) -> None:
         """A trial has done one more epoch."""
         if key in self.running:
-            self.running[key] |= {"epoch": row["epoch"] + 1, "score": row["valid_score"]}
+            self.running[key] |= {"epoch": row.epoch + 1, "score": row.valid_score}
 
     def ended(self, key: Key, outcome: Outcome) -> None:
         """A trial is over."""

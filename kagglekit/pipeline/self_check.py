@@ -6,13 +6,14 @@ A view that is not undone, and labels that lie half a pixel off, cost points in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kagglekit.data.windows import seen_windows
 from kagglekit.pipeline.prepare import Data
 from kagglekit.predict.infer import Predictor, predict_all
+from kagglekit.runs.record import SelfCheckRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,11 +39,9 @@ class SelfCheck:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-like."""
-        found = asdict(self)
-        lists = {"warnings": list(self.warnings), "notes": list(self.notes)}
-        return found | {"offsets": {name: list(offset) for name, offset in self.offsets.items()}} | lists
+    def record(self) -> SelfCheckRecord:
+        """As the result has it."""
+        return SelfCheckRecord(agreement=self.agreement, offsets=self.offsets, warnings=self.warnings, notes=self.notes)
 
 
 def self_check(names: Sequence[str], looks: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> SelfCheck:

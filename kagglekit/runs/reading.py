@@ -6,7 +6,7 @@ fault and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ def typed(found: Any, kind: type[Kind], who: object, advice: str = "", needed: I
 
 
 def check_there(found: Any, key: str, who: object, advice: str = "") -> None:
-    """Raise RunError unless the dotted `key` is there and not null; parts of what may be null are asked for if it is not."""
+    """Raise RunError unless the dotted `key` is there and not null; parts of a null are not asked for."""
     *above, name = key.split(".")
     for part in above:
         found = found.get(part)
@@ -75,14 +75,14 @@ def text_of(path: Path, advice: str = "save it as UTF-8") -> str:
         raise RunError(f"{path}: is no UTF-8 text ({error.reason} at byte {error.start}); {advice}") from error
 
 
-def sound(paths: Iterable[Path], kind: type[Kind]) -> Iterator[tuple[Path, Kind]]:
-    """The records that can be read; of each other one a line says what is wrong, and it is passed over.
+def sound(paths: Iterable[Path], reader: Callable[[Path], Kind]) -> Iterator[tuple[Path, Kind]]:
+    """What `reader` reads of each path; of one that it cannot read a line says what is wrong, and it is passed over.
 
     Somebody else's damage must not end what is done with all the rest.
     """
     for path in paths:
         try:
-            yield path, read(path, kind)
+            yield path, reader(path)
         except (KagglekitError, OSError) as error:
             pass_over(error)
 

@@ -15,15 +15,17 @@ from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
-from kagglekit.errors import KagglekitError, RunError
+from kagglekit.errors import RunError
 from kagglekit.files import write_text
 from kagglekit.runs import folder as folders
-from kagglekit.runs.reading import SCHEMA, check_there, damaged, pass_over, read, text_of, typed
+from kagglekit.runs.reading import SCHEMA, damaged, read, sound, text_of, typed
 from kagglekit.train.trained import Epoch
 from kagglekit.types import Depth, Tiling
+from kagglekit.types import Score as Measured
 
 TRAINED = "trained.json"  # in the folder of a run that trained nothing itself: whose training it has
 HISTORY = "history.csv"
+BLEND = "blend.json"
 AGAIN = "run it again with --again"
 INTERVALS = ("validation", "validation.low", "validation.high", "test.low", "test.high")
 WHOLE_SCORES = (*INTERVALS, "validation.count", "test.count")
@@ -47,6 +49,11 @@ class Score(Part, kw_only=True):
     low: float | None = None
     high: float | None = None
     count: int | None = None
+
+    @classmethod
+    def of(cls, score: Measured) -> Score:
+        """The record of a score."""
+        return cls(value=score.value, low=score.low, high=score.high, count=score.count)
 
 
 class Further(Part, kw_only=True):
@@ -128,7 +135,7 @@ class PostprocessRecord(Part, kw_only=True, omit_defaults=True):
 
 
 class FitRecord(Part, kw_only=True, omit_defaults=True):
-    """Weights that were fitted on validation, and what came of it (`predict.gate.Gated`); `names` of what they weigh."""
+    """Weights fitted on validation, and what came of it (`predict.gate.Gated`); `names` are of what they weigh."""
 
     weights: tuple[float, ...]
     kept: bool
@@ -298,6 +305,39 @@ class Fold(Part, kw_only=True):
     validation: tuple[str, ...] = ()
 
 
+class RunInBlend(Part, kw_only=True):
+    """A run of a blend, and its own scores."""
+
+    run: str
+    weight: float
+    validation: float
+    test: float | None
+
+
+class BlendRecord(Part, kw_only=True):
+    """What came of a blend, `blend.json`."""
+
+    validation: Score | None
+    test: Score | None
+    postprocess: PostprocessRecord
+    submission: str
+    competition: str
+    title: str
+    metric: str
+    folder: str
+    how: str = "mean"
+    fitted: FitRecord | None = None
+    runs: tuple[RunInBlend, ...] = ()
+    schema: int = 0
+
+
+class Writeup(Part, kw_only=True):
+    """What a write-up says."""
+
+    lang: str
+    facts: dict[str, Any]
+
+
 class ValidationIndex(Part, kw_only=True):
     """What the kept probabilities of a fold are of."""
 
@@ -370,7 +410,12 @@ def write_folds(folder: Path, folds: Mapping[str, Fold]) -> None:
     folders.write_json(folder / folders.FOLDS, msgspec.to_builtins(folds))
 
 
-def _write(path: Path, record: Result | Validated | Manifest | TakenOver) -> None:
+def write_blend(folder: Path, blend: BlendRecord) -> None:
+    """Write it, whole or not at all."""
+    _write(folder / BLEND, blend)
+
+
+def _write(path: Path, record: Result | Validated | Manifest | TakenOver | BlendRecord) -> None:
     folders.write_json(path, plain(msgspec.structs.replace(record, schema=SCHEMA)))
 
 
@@ -384,7 +429,8 @@ def plain(record: msgspec.Struct) -> dict[str, Any]:
 
 def amend(path: Path, **changes: Any) -> None:
     """Change some keys of a record that is there; keys that nobody here knows stay as they are."""
-    folders.write_json(path, folders.read_json(path) | {key: msgspec.to_builtins(value) for key, value in changes.items()})
+    now = {key: msgspec.to_builtins(value) for key, value in changes.items()}
+    folders.write_json(path, folders.read_json(path) | now)
 
 
 def check_run(folder: Path) -> None:
@@ -434,10 +480,7 @@ def write_history(folder: Path, history: Iterable[Epoch]) -> None:
     write_text(folder / HISTORY, "\n".join(lines) + "\n")
 
 
-def finished(paths: Iterable[Path]) -> Iterator[tuple[Path, Manifest, Result]]:
+def finished(paths: Iterable[Path], needed: Iterable[str] = ()) -> Iterator[tuple[Path, Manifest, Result]]:
     """(folder, manifest, result) of these runs; of each that cannot be read a line says why, and it is passed over."""
-    for folder in paths:
-        try:
-            yield folder, read_manifest(folder), read_result(folder)
-        except (KagglekitError, OSError) as error:
-            pass_over(error)
+    for folder, (manifest, result) in sound(paths, lambda folder: (read_manifest(folder), read_result(folder, needed))):
+        yield folder, manifest, result

@@ -1,136 +1,165 @@
-"""The kinds of records of searches and ablations: which keys readers rely on, and what they hold."""
+"""The records of searches and ablations, typed: what `kk tune` and `kk ablate` leave in their folders."""
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kagglekit.runs import folder as folders
+from kagglekit.runs.reading import SCHEMA, read
+from kagglekit.runs.record import Part
+
+# What a write-up says of a search, and what `kk tune` shows again of one that was done before.
+SAID = ("name", "competition", "command", "trials", "cost", "warnings")
+SHOWN = (*SAID, "title", "metric", "data", "winner.number", "winner.origin", "winner.score", "winner.recipe",
+         "runner_up.number", "runner_up.tie")  # fmt: skip
+ABLATED = ("name", "seeds", "command", "effects", "recipe")
 
 
-class Effect(TypedDict):
-    """What an axis is worth in one way."""
+class EstimateRecord(Part, kw_only=True):
+    """A number with its 95% interval."""
 
-    value: float
-    low: float
-    high: float
-    verdict: str
-
-
-class AxisRow(TypedDict):
-    """An axis of an ablation."""
-
-    axis: str
-    left_out: Effect
-    alone: NotRequired[Effect | None]
+    value: float | None
+    low: float | None
+    high: float | None
 
 
-class AblationRecipe(TypedDict):
-    """The recipe of an ablation."""
+class StepRecord(Part, kw_only=True):
+    """A training of a trial on one rung, with one seed (`repeat`); `run` is its run, where it has one."""
 
-    fidelity: dict[str, float]
-
-
-class AblationResult(TypedDict):
-    """What an ablation found; without effects where it has none yet."""
-
-    name: str
-    seeds: int
-    command: str
-    effects: list[AxisRow]
-    recipe: AblationRecipe
-
-
-class AblationPlan(TypedDict):
-    """What an ablation was asked."""
-
-    data: str
+    rung: int = 0
+    repeat: int = 0
+    why: str = ""
+    status: str = ""
+    score: float | None = None
+    seconds: float | None = None
+    run: str | None = None
+    error: str = ""
+    shared: bool = False
+    curve: tuple[float | None, ...] = ()
+    notes: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
 
 
-class StepRow(TypedDict):
-    """A training of a trial."""
+class TrialRecord(Part, kw_only=True):
+    """A configuration of a search: where it came from, its settings, its trainings."""
 
-    run: NotRequired[str | None]
-
-
-class TrialRow(TypedDict):
-    """A trial of a search."""
-
-    steps: list[StepRow]
+    number: int = 0
+    origin: str = ""
+    params: dict[str, Any] = {}
+    steps: tuple[StepRecord, ...]
 
 
-class SearchRuns(TypedDict):
-    """The runs of a search."""
+class RungRecord(Part, kw_only=True):
+    """A fidelity of a search, and what it took."""
 
-    competition: str
-    trials: list[TrialRow]
-
-
-class WinnerRow(TypedDict):
-    """The trial that won."""
-
-    run: str
-    changes: dict[str, tuple[Any, Any]]
+    image_size: int | None = None
+    fraction: float | None = None
+    epochs: int | None = None
+    text: str = ""
+    trials: int = 0
+    done: int = 0
+    seconds: float | None = None
 
 
-class Lead(TypedDict):
-    """By how much the winner leads."""
-
-    value: float
-    low: float
-    high: float
-
-
-class RunnerUp(TypedDict):
-    """The second."""
-
-    lead: Lead | None
-
-
-class CostRow(TypedDict):
-    """Seconds of devices."""
-
-    seconds: float
-    share: float | None
-
-
-class SearchResult(SearchRuns):
-    """What a search found."""
-
-    name: str
-    command: str
-    winner: WinnerRow | None
-    runner_up: RunnerUp | None
-    cost: CostRow
-    warnings: list[str]
-
-
-class KnownWinner(WinnerRow):
-    """The winner of a search that was done before."""
+class WinnerRecord(Part, kw_only=True, omit_defaults=True):
+    """The trial that won; `changes` are settings with the value of before and of now, `recipe` is a file."""
 
     number: int
     origin: str
-    score: float
-    recipe: str
+    score: float | None
+    run: str
+    params: dict[str, Any]
+    changes: dict[str, tuple[Any, Any]]
+    recipe: str | None = None
 
 
-class KnownRunnerUp(RunnerUp):
-    """The second of a search that was done before."""
+class RunnerUpRecord(Part, kw_only=True):
+    """The second, and by how much the winner leads on the pictures of both."""
 
     number: int
-    tie: bool
+    score: float | None = None
+    lead: EstimateRecord | None
+    tie: bool = False
 
 
-class KnownSearch(SearchResult):
-    """The result of a search that was done before, as `kk tune` shows it again."""
+class PriorRecord(Part, kw_only=True):
+    """What the recipe that the search began with scores, and what searching brought."""
 
-    title: str
-    metric: str
-    data: str
-    winner: KnownWinner | None
-    runner_up: KnownRunnerUp | None
+    used: bool = True
+    score: float | None = None
+    gain: EstimateRecord | None = None
+    best_by_origin: dict[str, float] = {}
 
 
-class SearchPlan(TypedDict):
-    """What a search was asked."""
+class AgreementRecord(Part, kw_only=True):
+    """How well one rung ranks what the next does."""
 
+    low: int
+    high: int
+    spearman: EstimateRecord | None = None
+    kendall: EstimateRecord | None = None
+    count: int = 0
+    total: int = 0
+    regret: float | None = None
+    warning: str = ""
+
+
+class CostRecord(Part, kw_only=True):
+    """Seconds of devices: spent, and what all trials at full fidelity would have taken; `share` of the two."""
+
+    seconds: float | None = None
+    full_seconds: float | None = None
+    share: float | None = None
+    tried: int | None = None
+    shared: int | None = None
+    overhead: float | None = None
+
+
+class KeyRecord(Part, kw_only=True, omit_defaults=True):
+    """A trial on a rung with one seed; `error` is why it failed."""
+
+    rung: int
+    number: int
+    repeat: int
+    error: str | None = None
+
+
+class SearchResult(Part, kw_only=True):
+    """What a search found, `result.json` below its folder."""
+
+    name: str = ""
+    competition: str = ""
+    title: str = ""
+    metric: str = ""
+    greater_is_better: bool = True
+    command: str = ""
+    data: str = ""
+    clock_seconds: float | None = None
+    hardware: dict[str, Any] = {}
+    plan: dict[str, Any] = {}
+    complete: bool = True
+    rungs: tuple[RungRecord, ...] = ()
+    trials: tuple[TrialRecord, ...] = ()
+    winner: WinnerRecord | None = None
+    runner_up: RunnerUpRecord | None = None
+    prior: PriorRecord = PriorRecord()
+    agreement: tuple[AgreementRecord, ...] = ()
+    importance: dict[str, EstimateRecord] = {}
+    cost: CostRecord = CostRecord()
+    failed: tuple[KeyRecord, ...] = ()
+    stale: tuple[KeyRecord, ...] = ()
+    warnings: tuple[str, ...] = ()
+    schema: int = 0
+
+
+class SearchPlan(Part, kw_only=True):
+    """What a search was asked, `search.json`: the plan, the data's fingerprint, the code, whether it has ended."""
+
+    name: str = ""
     competition: str
     recipe: dict[str, Any]
     space: dict[str, dict[str, Any]]
@@ -138,10 +167,149 @@ class SearchPlan(TypedDict):
     trials: int
     promote: int
     controls: int | None
-    repeats: int
     seed: int
+    repeats: int
     prior: bool
     warm: bool
+    prune: bool = False
     data: str
     code: str
-    done: NotRequired[bool]
+    folder: str = ""
+    command: str = ""
+    hardware: dict[str, Any] = {}
+    metric: str = ""
+    done: bool = False
+    schema: int = 0
+
+
+class EffectRecord(Part, kw_only=True):
+    """What an axis is worth in one way; `seeds` are the values of single seeds."""
+
+    value: float
+    low: float
+    high: float
+    seeds: tuple[float, ...] = ()
+    verdict: str
+
+
+class AxisCost(Part, kw_only=True):
+    """Seconds that an axis adds to a training, and to each picture that is predicted."""
+
+    train: float = 0.0
+    picture: float = 0.0
+
+
+class AxisRecord(Part, kw_only=True, omit_defaults=True):
+    """An axis of an ablation: left out of all, and added to none."""
+
+    axis: str
+    techniques: tuple[str, ...] = ()
+    after: bool = msgspec.field(default_factory=lambda: False)
+    left_out: EffectRecord
+    alone: EffectRecord | None = None
+    cost: AxisCost = msgspec.field(default_factory=AxisCost)
+
+
+class PairRecord(Part, kw_only=True):
+    """What a pair of axes adds beyond what each adds."""
+
+    axes: tuple[str, ...]
+    value: float
+    low: float
+    high: float
+    seeds: tuple[float, ...] = ()
+    verdict: str
+
+
+class VariantRecord(Part, kw_only=True):
+    """A variant: the axes that are on, its scores, and what a picture costs."""
+
+    name: str
+    on: tuple[str, ...]
+    score: float
+    seeds: tuple[float, ...]
+    passes: int
+    picture_seconds: float
+
+
+class FailedRecord(Part, kw_only=True):
+    """A training that failed."""
+
+    variant: str
+    seed: int = 0
+    error: str = ""
+
+
+class AblationCost(Part, kw_only=True):
+    """Seconds of devices: trainings, and judging what acts after them; `after_share` of the two."""
+
+    trainings: int = 0
+    shared: int = 0
+    seconds: float = 0.0
+    train_seconds: float | None = None
+    after_seconds: float | None = None
+    after_share: float | None = None
+
+
+class AblationResult(Part, kw_only=True):
+    """What an ablation found, `result.json` below its folder; without effects where it has none yet."""
+
+    name: str = ""
+    competition: str = ""
+    title: str = ""
+    metric: str = ""
+    greater_is_better: bool = True
+    command: str = ""
+    data: str = ""
+    clock_seconds: float | None = None
+    hardware: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    failed: tuple[FailedRecord, ...] = ()
+    seeds: int = 0
+    seeds_asked: int = 0
+    cost: AblationCost = AblationCost()
+    effects: tuple[AxisRecord, ...] = ()
+    interactions: tuple[PairRecord, ...] = ()
+    variants: tuple[VariantRecord, ...] = ()
+    pictures: int = 0
+    schema: int = 0
+
+    @property
+    def fidelity(self) -> RungRecord:
+        """At which it was measured."""
+        return msgspec.convert(self.recipe.get("fidelity", {}), RungRecord)
+
+
+class AblationAsked(Part, kw_only=True):
+    """What an ablation was asked, `ablation.json`: the data's fingerprint, the recipe, the axes."""
+
+    name: str = ""
+    data: str
+    recipe: dict[str, Any] = {}
+    axes: list[dict[str, Any]] = []
+    schema: int = 0
+
+
+def read_search(path: Path, needed: Iterable[str] = SAID, advice: str = "") -> SearchResult:
+    """The result of a search; raises RunError."""
+    return read(path, SearchResult, advice, needed)
+
+
+def read_search_plan(path: Path, advice: str = "") -> SearchPlan:
+    """What a search was asked; raises RunError."""
+    return read(path, SearchPlan, advice)
+
+
+def read_ablation(path: Path) -> AblationResult:
+    """The result of an ablation; raises RunError."""
+    return read(path, AblationResult, needed=ABLATED)
+
+
+def read_ablation_plan(path: Path) -> AblationAsked:
+    """What an ablation was asked; raises RunError."""
+    return read(path, AblationAsked)
+
+
+def write(path: Path, record: SearchResult | SearchPlan | AblationResult | AblationAsked) -> None:
+    """Write it, whole or not at all."""
+    folders.write_json(path, msgspec.to_builtins(msgspec.structs.replace(record, schema=SCHEMA)))

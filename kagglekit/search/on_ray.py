@@ -24,6 +24,7 @@ from kagglekit.search.ladder import Task
 from kagglekit.search.local import Nobody, Schedule, Watcher
 from kagglekit.search.trial_runner import Place
 from kagglekit.search.trial_store import Outcome
+from kagglekit.train.trained import Epoch
 
 RETRIES = 2  # times that a trial begins anew, from its last whole epoch, after its worker died
 PAUSE = (
@@ -116,8 +117,8 @@ def train(config: dict[str, Any], place: dict[str, Any]) -> None:
     task = Task(**content | {"key": tuple(content["key"]), "bars": tuple(content["bars"])})
     where = Place(Path(place["data"]), place["command"])
 
-    def report(row: dict[str, Any]) -> None:
-        tune.report({"score": row["valid_score"] or 0.0, "row": json.dumps(row), "outcome": ""})
+    def report(epoch: Epoch) -> None:
+        tune.report({"score": epoch.valid_score or 0.0, "row": json.dumps(epoch.as_dict()), "outcome": ""})
 
     with progress.console(progress.Console(quiet=True)):
         outcome = run_trial(task, where, report)
@@ -159,7 +160,7 @@ def make_feed(ladder: Schedule, watcher: Watcher):
         def on_trial_result(self, trial_id: str, result: dict) -> None:
             """One more epoch."""
             if result.get("row"):
-                watcher.epoch(self.tasks[trial_id].key, json.loads(result["row"]))
+                watcher.epoch(self.tasks[trial_id].key, Epoch(**json.loads(result["row"])))
 
         def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
             """The outcome, or what is known of a worker that died too often."""
