@@ -22,14 +22,12 @@ from kagglekit.runs.record import (
     COMPARED,
     WHOLE_MANIFEST,
     BlendRecord,
-    PostprocessRecord,
-    RunInBlend,
-    Score,
     ValidationIndex,
     read_manifest,
     read_result,
     write_blend,
 )
+from kagglekit.runs.record_parts import PostprocessRecord, RunInBlend, Score
 from kagglekit.types import Member, Prediction, Sample
 
 if TYPE_CHECKING:
@@ -128,8 +126,7 @@ def blend(
         fitted=fitted,
         runs=tuple(runs),
     )
-    write_blend(out, result)
-    return result
+    return write_blend(out, result)
 
 
 def _of_run(folder: Path, weight: float) -> RunInBlend:

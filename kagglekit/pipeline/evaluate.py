@@ -13,8 +13,8 @@ from kagglekit.metrics import score_with_interval
 from kagglekit.pipeline.prepare import EVERYTHING, Data
 from kagglekit.plugin.solution import Solution
 from kagglekit.protocols import Dataset, Ensemble, Metric, Postprocess
-from kagglekit.runs import record
-from kagglekit.runs.record import FitRecord, Further, Images, MemberRecord, PostprocessRecord, ViewRecord
+from kagglekit.runs import record_parts as record
+from kagglekit.runs.record_parts import FitRecord, Further, Images, MemberRecord, PostprocessRecord, ViewRecord
 from kagglekit.types import Member, Score, View
 
 if TYPE_CHECKING:

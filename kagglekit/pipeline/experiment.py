@@ -27,7 +27,6 @@ from kagglekit.runs.record import (
     KNOWN,
     WHOLE_VALIDATED,
     Result,
-    Score,
     Validated,
     amend,
     read_manifest,
@@ -35,6 +34,7 @@ from kagglekit.runs.record import (
     read_validated,
     write_manifest,
 )
+from kagglekit.runs.record_parts import Score
 
 Record = TypeVar("Record", Result, Validated)
 Known = Callable[[Dataset, Path], Record | None]

@@ -15,7 +15,7 @@ from kagglekit.pipeline.validation import ValidationProbs
 from kagglekit.predict.gate import Gated, gated
 from kagglekit.predict.postprocess import MOST, prepared
 from kagglekit.protocols import Metric, Postprocess
-from kagglekit.runs.record import FitRecord
+from kagglekit.runs.record_parts import FitRecord
 
 Weights = tuple[float, ...]
 Fit = Callable[[Sequence[float], Callable[[Sequence[float]], float]], Sequence[float]]

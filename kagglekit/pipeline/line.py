@@ -19,19 +19,9 @@ from kagglekit.pipeline.prepare import EVERYTHING, Data, Split, prepare
 from kagglekit.pipeline.request import Request
 from kagglekit.pipeline.reuse import CHECKPOINTS, members_of, name_of, taken_over
 from kagglekit.protocols import Dataset
-from kagglekit.runs.record import (
-    Counts,
-    Fold,
-    LeftOut,
-    Result,
-    Score,
-    Seconds,
-    Validated,
-    write_folds,
-    write_history,
-    write_result,
-    write_validated,
-)
+from kagglekit.runs.history import write_history
+from kagglekit.runs.record import Result, Validated, write_folds, write_result, write_validated
+from kagglekit.runs.record_parts import Counts, Fold, LeftOut, Score, Seconds
 from kagglekit.train.trained import Trained
 
 
@@ -62,7 +52,7 @@ def validate(request: Request, dataset: Dataset, mark: str, folder: Path, starte
     seconds["predict"] = time.perf_counter() - started - passed - seconds["data"]
     request.approve(trained.observed)
     record = validated(request, judged, trained, seconds)
-    write_validated(folder, record)
+    record = write_validated(folder, record)
     return Line(data, trained, judged, seconds, started + passed + seconds["data"], record)
 
 
@@ -102,7 +92,7 @@ def finish(request: Request, line: Line, folder: Path) -> Result:
         command=request.command,
     )
     write_run_page(folder, outcome.examples, result)
-    write_result(folder, result)  # last: this file marks the run as done
+    result = write_result(folder, result)  # last: this file marks the run as done
     for state in (folder / CHECKPOINTS).rglob(STATE):
         state.unlink()
     return result

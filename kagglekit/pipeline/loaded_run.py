@@ -15,7 +15,8 @@ from kagglekit.predict.views import reweighted
 from kagglekit.protocols import Intake, Postprocess
 from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
-from kagglekit.runs.record import MemberRecord, check_run, read_predicting
+from kagglekit.runs.record import check_run, read_predicting
+from kagglekit.runs.record_parts import MemberRecord
 from kagglekit.types import Depth, Member, Task, Tiling
 
 if TYPE_CHECKING:

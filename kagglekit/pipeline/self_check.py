@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kagglekit.data.windows import seen_windows
 from kagglekit.pipeline.prepare import Data
 from kagglekit.predict.infer import Predictor, predict_all
-from kagglekit.runs.record import SelfCheckRecord
+from kagglekit.runs.record_parts import SelfCheckRecord
 
 if TYPE_CHECKING:
     import numpy as np

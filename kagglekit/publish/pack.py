@@ -12,7 +12,8 @@ from kagglekit.errors import DataError, RunError
 from kagglekit.files import write_with
 from kagglekit.runs import folder as folders
 from kagglekit.runs.bundle import ATTACHED, SUFFIX, inside
-from kagglekit.runs.record import HISTORY, read_manifest, read_predicting
+from kagglekit.runs.history import HISTORY
+from kagglekit.runs.record import read_manifest, read_predicting
 
 KEPT = (folders.RECIPE, folders.MANIFEST, folders.RESULT, folders.VALIDATED, folders.FOLDS, folders.DATA, folders.CODE,
         HISTORY)  # fmt: skip

@@ -28,7 +28,6 @@ from kagglekit.runs.record import (
     COMPARED,
     WHOLE_MANIFEST,
     WHOLE_VALIDATED,
-    Fold,
     Manifest,
     Result,
     Validated,
@@ -37,6 +36,7 @@ from kagglekit.runs.record import (
     read_result,
     read_validated,
 )
+from kagglekit.runs.record_parts import Fold
 
 SEEDS = 3  # fewest runs that a band can be made of
 T975 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)  # Student's t, 1 to 10 degrees of freedom

@@ -15,7 +15,9 @@ import numpy as np
 
 from kagglekit.files import write_bytes
 from kagglekit.report import figures
-from kagglekit.runs.record import MemberRecord, Result, Score, Seconds, read_history, read_manifest, read_result
+from kagglekit.runs.history import read_history
+from kagglekit.runs.record import Result, read_manifest, read_result
+from kagglekit.runs.record_parts import MemberRecord, Score, Seconds
 from kagglekit.train.trained import Epoch
 
 PICTURE_SIDE = 320

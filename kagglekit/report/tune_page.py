@@ -6,7 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -16,6 +16,9 @@ from kagglekit.report.charts import Spot
 from kagglekit.report.run_page import page_environment, score_text, setting_text
 from kagglekit.runs.search_record import (
     CostRecord,
+    EffectRecord,
+    EstimateRecord,
+    PairRecord,
     RungRecord,
     SearchResult,
     StepRecord,
@@ -39,19 +42,7 @@ SHAPES = (  # the markers of charts.SHAPES, for the legend
     '<path d="M7 12.5 13 1.5H1z"/>',
     '<path d="M5 1h4v4h4v4H9v4H5V9H1V5h4z"/>',
 )
-
-
-class Interval(Protocol):
-    """A number with its interval."""
-
-    @property
-    def value(self) -> float | None: ...
-
-    @property
-    def low(self) -> float | None: ...
-
-    @property
-    def high(self) -> float | None: ...
+Interval = EstimateRecord | EffectRecord | PairRecord
 
 
 def write_tune_page(folder: Path, result: SearchResult) -> Path:

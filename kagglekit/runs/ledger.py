@@ -13,7 +13,8 @@ from kagglekit.errors import KagglekitError, RunError
 from kagglekit.files import write_database
 from kagglekit.runs import folder as folders
 from kagglekit.runs.reading import pass_over
-from kagglekit.runs.record import Score, read_manifest, read_result, read_validated
+from kagglekit.runs.record import read_manifest, read_result, read_validated
+from kagglekit.runs.record_parts import Score
 
 COLUMNS = (
     "run",

@@ -6,25 +6,36 @@ defaults of these types, or the reader that needs it refuses them in a sentence 
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
 from kagglekit.errors import RunError
-from kagglekit.files import write_text
 from kagglekit.runs import folder as folders
-from kagglekit.runs.reading import SCHEMA, damaged, read, sound, text_of, typed
+from kagglekit.runs.reading import SCHEMA, damaged, read, sound, typed
+from kagglekit.runs.record_parts import (
+    Counts,
+    FitRecord,
+    Fold,
+    Further,
+    Images,
+    LeftOut,
+    MemberRecord,
+    Part,
+    PostprocessRecord,
+    RunInBlend,
+    Score,
+    Seconds,
+    SelfCheckRecord,
+    SubmissionRecord,
+    TechniqueRecord,
+    ViewRecord,
+)
 from kagglekit.train.trained import Epoch
-from kagglekit.types import Depth, Tiling
-from kagglekit.types import Score as Measured
 
 TRAINED = "trained.json"  # in the folder of a run that trained nothing itself: whose training it has
-HISTORY = "history.csv"
 BLEND = "blend.json"
 AGAIN = "run it again with --again"
 INTERVALS = ("validation", "validation.low", "validation.high", "test.low", "test.high")
@@ -37,141 +48,10 @@ WRITTEN = (*COMPARED, "counts", "skipped", "views", "postprocess", "workers", "w
 WHOLE_MANIFEST = ("recipe", "recipe_identity", "data", "data_fingerprint", "code", "plugins", "versions", "hardware")
 WHOLE_VALIDATED = ("pictures", "scores", "history", "members", "weights")
 
-
-class Part(msgspec.Struct, frozen=True):
-    """A part of a record."""
+Record = TypeVar("Record", bound=Part)
 
 
-class Score(Part, kw_only=True):
-    """A score with its 95% interval and the number of its images; of old records no more than its value is known."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    count: int | None = None
-
-    @classmethod
-    def of(cls, score: Measured) -> Score:
-        """The record of a score."""
-        return cls(value=score.value, low=score.low, high=score.high, count=score.count)
-
-
-class Further(Part, kw_only=True):
-    """What another metric says."""
-
-    validation: float | None = None
-    test: float | None = None
-
-
-class Seconds(Part, kw_only=True, omit_defaults=True):
-    """The time of each part of a run, in seconds; a run that only validated has no total."""
-
-    data: float | None = None
-    train: float | None = None
-    predict: float | None = None
-    total: float | None = None
-
-    @property
-    def spent(self) -> float:
-        """All of them."""
-        return sum(self.parts().values()) if self.total is None else self.total
-
-    def parts(self) -> dict[str, float]:
-        """Those that are known, the total aside, by name."""
-        named = {"data": self.data, "train": self.train, "predict": self.predict}
-        return {name: value for name, value in named.items() if value is not None}
-
-
-class Counts(Part, kw_only=True, omit_defaults=True):
-    """Images by what they are used for."""
-
-    train: int
-    validation: int
-    test: int
-    skipped: int | None = None
-    relabelled: int | None = None
-
-    def parts(self) -> dict[str, int]:
-        """Those that are known, by name."""
-        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
-
-
-class MemberRecord(Part, kw_only=True):
-    """A checkpoint that predicts; `file` is relative to the run's folder, `hash` that of its weights."""
-
-    fold: int
-    epoch: int
-    weight: float
-    score: float | None = None
-    file: str
-    hash: str = ""
-
-
-class ViewRecord(Part, kw_only=True):
-    """A view of test-time augmentation."""
-
-    name: str
-    weight: float
-
-
-class Images(Part, kw_only=True):
-    """What a network was trained on."""
-
-    channels: int
-    depth: Depth
-    tiling: Tiling | None
-
-
-class PostprocessRecord(Part, kw_only=True, omit_defaults=True):
-    """How masks were made; where its settings were fitted, what came of it (`predict.gate.Gated`)."""
-
-    name: str
-    settings: dict[str, Any]
-    kept: bool | None = None
-    before: float | None = None
-    after: float | None = None
-    nested: float | None = None
-    fell: tuple[int, ...] | None = None
-
-
-class FitRecord(Part, kw_only=True, omit_defaults=True):
-    """Weights fitted on validation, and what came of it (`predict.gate.Gated`); `names` are of what they weigh."""
-
-    weights: tuple[float, ...]
-    kept: bool
-    before: float | None = None
-    after: float | None = None
-    nested: float | None = None
-    fell: tuple[int, ...] | None = None
-    names: tuple[str, ...] | None = None
-
-
-class SubmissionRecord(Part, kw_only=True):
-    """The submission in the folder of a run; `loss` is what its encoding costs."""
-
-    file: str
-    rows: int | None = None
-    bytes: int | None = None
-    loss: float | None = None
-
-
-class LeftOut(Part, kw_only=True):
-    """A sample that was left out or relabelled, and why."""
-
-    id: str
-    reason: str
-
-
-class SelfCheckRecord(Part, kw_only=True):
-    """What the self-check found."""
-
-    agreement: dict[str, float] = {}
-    offsets: dict[str, tuple[float, float]] = {}
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-class Result(Part, kw_only=True):
+class Result(Part, frozen=True, kw_only=True):
     """How a run ended, `result.json`."""
 
     status: str = "done"
@@ -214,7 +94,7 @@ class Result(Part, kw_only=True):
         return self.self_check.warnings if self.self_check else ()
 
 
-class Validated(Part, kw_only=True):
+class Validated(Part, frozen=True, kw_only=True):
     """What a search wants to know of an experiment, `validated.json`: its score, also by image, its curve, its cost."""
 
     validation: Score
@@ -230,7 +110,7 @@ class Validated(Part, kw_only=True):
     schema: int = 0
 
 
-class TakenOver(Part, kw_only=True):
+class TakenOver(Part, frozen=True, kw_only=True):
     """Whose training a run has, `trained.json`."""
 
     run: str
@@ -238,13 +118,6 @@ class TakenOver(Part, kw_only=True):
     weights: str
     observed: dict[str, Any] = msgspec.field(name="seen")
     schema: int = 0
-
-
-class TechniqueRecord(Part, kw_only=True):
-    """A technique of a recipe."""
-
-    name: str
-    settings: dict[str, Any] = {}
 
 
 class RecipeRow(TypedDict, total=False):
@@ -264,7 +137,7 @@ class HasRecipe(TypedDict):
     recipe: NotRequired[RecipeRow]
 
 
-class Manifest(Part, kw_only=True):
+class Manifest(Part, frozen=True, kw_only=True):
     """What is known of a run before it starts, `manifest.json`; `recipe` is the resolved one, JSON-like."""
 
     identity: str
@@ -298,23 +171,7 @@ class Manifest(Part, kw_only=True):
         return int(self.recipe.get("seed", 0))
 
 
-class Fold(Part, kw_only=True):
-    """The ids of the samples on both sides of a split."""
-
-    train: tuple[str, ...] = ()
-    validation: tuple[str, ...] = ()
-
-
-class RunInBlend(Part, kw_only=True):
-    """A run of a blend, and its own scores."""
-
-    run: str
-    weight: float
-    validation: float
-    test: float | None
-
-
-class BlendRecord(Part, kw_only=True):
+class BlendRecord(Part, frozen=True, kw_only=True):
     """What came of a blend, `blend.json`."""
 
     validation: Score | None
@@ -331,14 +188,14 @@ class BlendRecord(Part, kw_only=True):
     schema: int = 0
 
 
-class Writeup(Part, kw_only=True):
+class Writeup(Part, frozen=True, kw_only=True):
     """What a write-up says."""
 
     lang: str
     facts: dict[str, Any]
 
 
-class ValidationIndex(Part, kw_only=True):
+class ValidationIndex(Part, frozen=True, kw_only=True):
     """What the kept probabilities of a fold are of."""
 
     samples: tuple[str, ...]
@@ -385,24 +242,24 @@ def read_taken_over(folder: Path) -> TakenOver | None:
     return read(path, TakenOver) if path.exists() else None
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write it, whole or not at all."""
-    _write(folder / folders.MANIFEST, manifest)
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write it, whole or not at all; returns it with the schema that it was written in."""
+    return stamped(folder / folders.MANIFEST, manifest)
 
 
-def write_result(folder: Path, result: Result) -> None:
-    """Write it, whole or not at all."""
-    _write(folder / folders.RESULT, result)
+def write_result(folder: Path, result: Result) -> Result:
+    """Write it, whole or not at all; returns it with the schema that it was written in."""
+    return stamped(folder / folders.RESULT, result)
 
 
-def write_validated(folder: Path, validated: Validated) -> None:
-    """Write it, whole or not at all."""
-    _write(folder / folders.VALIDATED, validated)
+def write_validated(folder: Path, validated: Validated) -> Validated:
+    """Write it, whole or not at all; returns it with the schema that it was written in."""
+    return stamped(folder / folders.VALIDATED, validated)
 
 
-def write_taken_over(folder: Path, training: TakenOver) -> None:
-    """Write it, whole or not at all."""
-    _write(folder / TRAINED, training)
+def write_taken_over(folder: Path, training: TakenOver) -> TakenOver:
+    """Write it, whole or not at all; returns it with the schema that it was written in."""
+    return stamped(folder / TRAINED, training)
 
 
 def write_folds(folder: Path, folds: Mapping[str, Fold]) -> None:
@@ -410,13 +267,16 @@ def write_folds(folder: Path, folds: Mapping[str, Fold]) -> None:
     folders.write_json(folder / folders.FOLDS, msgspec.to_builtins(folds))
 
 
-def write_blend(folder: Path, blend: BlendRecord) -> None:
-    """Write it, whole or not at all."""
-    _write(folder / BLEND, blend)
+def write_blend(folder: Path, blend: BlendRecord) -> BlendRecord:
+    """Write it, whole or not at all; returns it with the schema that it was written in."""
+    return stamped(folder / BLEND, blend)
 
 
-def _write(path: Path, record: Result | Validated | Manifest | TakenOver | BlendRecord) -> None:
-    folders.write_json(path, plain(msgspec.structs.replace(record, schema=SCHEMA)))
+def stamped(path: Path, record: Record) -> Record:
+    """Write a record of the present schema; returns it so."""
+    record = msgspec.structs.replace(record, schema=SCHEMA)
+    folders.write_json(path, plain(record))
+    return record
 
 
 def plain(record: msgspec.Struct) -> dict[str, Any]:
@@ -450,34 +310,6 @@ def check_run(folder: Path) -> None:
             f"{folder / folders.MANIFEST}: says competition {manifest.competition}, {folders.RECIPE} beside it says "
             f"{named}; the files are of two runs, so take the folder from where it was made once more"
         )
-
-
-def read_history(folder: Path) -> list[Epoch]:
-    """The epochs of `history.csv`, empty cells None; none where there is no such file. Raises RunError."""
-    path = folder / HISTORY
-    if not path.is_file():
-        return []
-    rows, reader = [], csv.DictReader(io.StringIO(text_of(path)))
-    try:
-        for row in reader:
-            if None in row:
-                raise ValueError("more cells than columns")
-            whole = {name: int(row[name]) for name in ("epoch", "fold") if name == "epoch" or row.get(name)}
-            names = [name for name in Epoch.__struct_fields__ if row.get(name) and name not in whole]
-            values = {name: float(row[name]) for name in names}
-            if not math.isfinite(values.get("seconds", 0.0)):
-                raise ValueError(f"seconds: {row['seconds']} is no time")
-            rows.append(msgspec.convert(whole | values, Epoch))
-    except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
-        raise damaged(path, f"line {reader.line_num}", str(error), AGAIN) from error
-    return rows
-
-
-def write_history(folder: Path, history: Iterable[Epoch]) -> None:
-    """`history.csv`, one line per epoch."""
-    rows = [row.as_dict() for row in history]
-    lines = [",".join(rows[0])] + [",".join("" if v is None else str(v) for v in row.values()) for row in rows]
-    write_text(folder / HISTORY, "\n".join(lines) + "\n")
 
 
 def finished(paths: Iterable[Path], needed: Iterable[str] = ()) -> Iterator[tuple[Path, Manifest, Result]]:

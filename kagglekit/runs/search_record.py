@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 
-from kagglekit.runs import folder as folders
-from kagglekit.runs.reading import SCHEMA, read
-from kagglekit.runs.record import Part
+from kagglekit.runs.reading import read
+from kagglekit.runs.record_parts import Part
 
 # What a write-up says of a search, and what `kk tune` shows again of one that was done before.
 SAID = ("name", "competition", "command", "trials", "cost", "warnings")
@@ -19,7 +18,7 @@ SHOWN = (*SAID, "title", "metric", "data", "winner.number", "winner.origin", "wi
 ABLATED = ("name", "seeds", "command", "effects", "recipe")
 
 
-class EstimateRecord(Part, kw_only=True):
+class EstimateRecord(Part, frozen=True, kw_only=True):
     """A number with its 95% interval."""
 
     value: float | None
@@ -27,7 +26,7 @@ class EstimateRecord(Part, kw_only=True):
     high: float | None
 
 
-class StepRecord(Part, kw_only=True):
+class StepRecord(Part, frozen=True, kw_only=True):
     """A training of a trial on one rung, with one seed (`repeat`); `run` is its run, where it has one."""
 
     rung: int = 0
@@ -44,7 +43,7 @@ class StepRecord(Part, kw_only=True):
     weights: tuple[str, ...] = ()
 
 
-class TrialRecord(Part, kw_only=True):
+class TrialRecord(Part, frozen=True, kw_only=True):
     """A configuration of a search: where it came from, its settings, its trainings."""
 
     number: int = 0
@@ -53,7 +52,7 @@ class TrialRecord(Part, kw_only=True):
     steps: tuple[StepRecord, ...]
 
 
-class RungRecord(Part, kw_only=True):
+class RungRecord(Part, frozen=True, kw_only=True):
     """A fidelity of a search, and what it took."""
 
     image_size: int | None = None
@@ -65,7 +64,7 @@ class RungRecord(Part, kw_only=True):
     seconds: float | None = None
 
 
-class WinnerRecord(Part, kw_only=True, omit_defaults=True):
+class WinnerRecord(Part, frozen=True, kw_only=True, omit_defaults=True):
     """The trial that won; `changes` are settings with the value of before and of now, `recipe` is a file."""
 
     number: int
@@ -77,7 +76,7 @@ class WinnerRecord(Part, kw_only=True, omit_defaults=True):
     recipe: str | None = None
 
 
-class RunnerUpRecord(Part, kw_only=True):
+class RunnerUpRecord(Part, frozen=True, kw_only=True):
     """The second, and by how much the winner leads on the pictures of both."""
 
     number: int
@@ -86,7 +85,7 @@ class RunnerUpRecord(Part, kw_only=True):
     tie: bool = False
 
 
-class PriorRecord(Part, kw_only=True):
+class PriorRecord(Part, frozen=True, kw_only=True):
     """What the recipe that the search began with scores, and what searching brought."""
 
     used: bool = True
@@ -95,7 +94,7 @@ class PriorRecord(Part, kw_only=True):
     best_by_origin: dict[str, float] = {}
 
 
-class AgreementRecord(Part, kw_only=True):
+class AgreementRecord(Part, frozen=True, kw_only=True):
     """How well one rung ranks what the next does."""
 
     low: int
@@ -108,7 +107,7 @@ class AgreementRecord(Part, kw_only=True):
     warning: str = ""
 
 
-class CostRecord(Part, kw_only=True):
+class CostRecord(Part, frozen=True, kw_only=True):
     """Seconds of devices: spent, and what all trials at full fidelity would have taken; `share` of the two."""
 
     seconds: float | None = None
@@ -119,7 +118,7 @@ class CostRecord(Part, kw_only=True):
     overhead: float | None = None
 
 
-class KeyRecord(Part, kw_only=True, omit_defaults=True):
+class KeyRecord(Part, frozen=True, kw_only=True, omit_defaults=True):
     """A trial on a rung with one seed; `error` is why it failed."""
 
     rung: int
@@ -128,7 +127,7 @@ class KeyRecord(Part, kw_only=True, omit_defaults=True):
     error: str | None = None
 
 
-class SearchResult(Part, kw_only=True):
+class SearchResult(Part, frozen=True, kw_only=True):
     """What a search found, `result.json` below its folder."""
 
     name: str = ""
@@ -156,7 +155,7 @@ class SearchResult(Part, kw_only=True):
     schema: int = 0
 
 
-class SearchPlan(Part, kw_only=True):
+class SearchPlan(Part, frozen=True, kw_only=True):
     """What a search was asked, `search.json`: the plan, the data's fingerprint, the code, whether it has ended."""
 
     name: str = ""
@@ -182,7 +181,7 @@ class SearchPlan(Part, kw_only=True):
     schema: int = 0
 
 
-class EffectRecord(Part, kw_only=True):
+class EffectRecord(Part, frozen=True, kw_only=True):
     """What an axis is worth in one way; `seeds` are the values of single seeds."""
 
     value: float
@@ -192,14 +191,14 @@ class EffectRecord(Part, kw_only=True):
     verdict: str
 
 
-class AxisCost(Part, kw_only=True):
+class AxisCost(Part, frozen=True, kw_only=True):
     """Seconds that an axis adds to a training, and to each picture that is predicted."""
 
     train: float = 0.0
     picture: float = 0.0
 
 
-class AxisRecord(Part, kw_only=True, omit_defaults=True):
+class AxisRecord(Part, frozen=True, kw_only=True, omit_defaults=True):
     """An axis of an ablation: left out of all, and added to none."""
 
     axis: str
@@ -210,7 +209,7 @@ class AxisRecord(Part, kw_only=True, omit_defaults=True):
     cost: AxisCost = msgspec.field(default_factory=AxisCost)
 
 
-class PairRecord(Part, kw_only=True):
+class PairRecord(Part, frozen=True, kw_only=True):
     """What a pair of axes adds beyond what each adds."""
 
     axes: tuple[str, ...]
@@ -221,7 +220,7 @@ class PairRecord(Part, kw_only=True):
     verdict: str
 
 
-class VariantRecord(Part, kw_only=True):
+class VariantRecord(Part, frozen=True, kw_only=True):
     """A variant: the axes that are on, its scores, and what a picture costs."""
 
     name: str
@@ -232,7 +231,7 @@ class VariantRecord(Part, kw_only=True):
     picture_seconds: float
 
 
-class FailedRecord(Part, kw_only=True):
+class FailedRecord(Part, frozen=True, kw_only=True):
     """A training that failed."""
 
     variant: str
@@ -240,7 +239,7 @@ class FailedRecord(Part, kw_only=True):
     error: str = ""
 
 
-class AblationCost(Part, kw_only=True):
+class AblationCost(Part, frozen=True, kw_only=True):
     """Seconds of devices: trainings, and judging what acts after them; `after_share` of the two."""
 
     trainings: int = 0
@@ -251,7 +250,7 @@ class AblationCost(Part, kw_only=True):
     after_share: float | None = None
 
 
-class AblationResult(Part, kw_only=True):
+class AblationResult(Part, frozen=True, kw_only=True):
     """What an ablation found, `result.json` below its folder; without effects where it has none yet."""
 
     name: str = ""
@@ -280,7 +279,7 @@ class AblationResult(Part, kw_only=True):
         return msgspec.convert(self.recipe.get("fidelity", {}), RungRecord)
 
 
-class AblationAsked(Part, kw_only=True):
+class AblationAsked(Part, frozen=True, kw_only=True):
     """What an ablation was asked, `ablation.json`: the data's fingerprint, the recipe, the axes."""
 
     name: str = ""
@@ -308,8 +307,3 @@ def read_ablation(path: Path) -> AblationResult:
 def read_ablation_plan(path: Path) -> AblationAsked:
     """What an ablation was asked; raises RunError."""
     return read(path, AblationAsked)
-
-
-def write(path: Path, record: SearchResult | SearchPlan | AblationResult | AblationAsked) -> None:
-    """Write it, whole or not at all."""
-    folders.write_json(path, msgspec.to_builtins(msgspec.structs.replace(record, schema=SCHEMA)))

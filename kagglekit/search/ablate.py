@@ -19,7 +19,8 @@ from kagglekit.protocols import Dataset, Metric
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
-from kagglekit.runs.search_record import AblationAsked, AblationResult, read_ablation_plan, write
+from kagglekit.runs.record import stamped
+from kagglekit.runs.search_record import AblationAsked, AblationResult, read_ablation_plan
 from kagglekit.search.ablation_plan import AblationPlan, Axis, Study, runnable
 from kagglekit.search.effects import Comparison, Scores, interaction, left_out
 from kagglekit.search.storage import RESULT
@@ -105,7 +106,7 @@ def _claim(ablation: Ablation) -> None:
                 f"ablation {ablation.plan.name} exists and is another one, with other {' and '.join(other)}; "
                 "choose another --name"
             )
-    write(path, content)
+    stamped(path, content)
 
 
 def digestible(value: Any) -> Any:
@@ -135,8 +136,7 @@ def conclude(ablation: Ablation, study: Study, seconds: float) -> AblationResult
     }
     result = msgspec.convert(found, AblationResult)
     write_ablation_page(folder, result)
-    write(folder / RESULT, result)
-    return result
+    return stamped(folder / RESULT, result)
 
 
 def summarize(study: Study, metric: Metric) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import Recipe
 from kagglekit.runs import folder as folders
 from kagglekit.runs.record import WHOLE_VALIDATED, Validated, read_validated
+from kagglekit.runs.record_parts import known
 from kagglekit.search.ladder import Task
 from kagglekit.search.post_training import with_looks
 from kagglekit.search.readback import Watched, check
@@ -173,7 +174,7 @@ def _outcome(
 
     seconds_of, history = record.seconds, record.history
     # Where a training is taken over, another run has paid for it.
-    cost = (seconds_of.predict or 0.0) + (0.0 if taken_over(folder) else seconds_of.train or 0.0)
+    cost = known(seconds_of.predict) + (0.0 if taken_over(folder) else known(seconds_of.train))
     last = epoch_path(folder / "checkpoints", history[-1].epoch) if history[-1].fold is None else Path()
     return Outcome(
         status="done",
@@ -187,7 +188,7 @@ def _outcome(
         notes=tuple(notes),
         changes=changes,
         shared=not new,
-        train=round(seconds_of.train or 0.0, 3),
+        train=round(known(seconds_of.train), 3),
         wall=round(seconds, 3),
     )
 

@@ -21,8 +21,8 @@ from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
-from kagglekit.runs.record import amend
-from kagglekit.runs.search_record import SHOWN, SearchPlan, SearchResult, read_search, read_search_plan, write
+from kagglekit.runs.record import amend, stamped
+from kagglekit.runs.search_record import SHOWN, SearchPlan, SearchResult, read_search, read_search_plan
 from kagglekit.search.estimate import windows
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.post_training import after_training
@@ -186,7 +186,7 @@ def claim(search: Search, code: str) -> SearchPlan | None:
     if before is None:
         if search.resume:
             raise UsageError(f"--resume: there is no search {name}; leave --resume out to begin")
-        write(path, content)
+        stamped(path, content)
         return None
     if other := differ(before, content, FIXED):
         raise UsageError(
@@ -200,7 +200,7 @@ def claim(search: Search, code: str) -> SearchPlan | None:
             f"search {name} exists with other {' and '.join(loose)}; --resume goes on with the new ones, "
             "or choose another --name"
         )
-    write(path, msgspec.structs.replace(content, done=before.done and not loose))
+    stamped(path, msgspec.structs.replace(content, done=before.done and not loose))
     return before
 
 
@@ -248,8 +248,8 @@ def conclude(ladder: Ladder, search: Search, seconds: float) -> SearchResult:
         winner = msgspec.structs.replace(result.winner, recipe=str(folder / WINNER))
         result = msgspec.structs.replace(result, winner=winner)
     write_tune_page(folder, result)
-    write(folder / RESULT, result)
-    amend(folder / SEARCH, done=ladder.finished)
+    result = stamped(folder / RESULT, result)
+    amend(folder / SEARCH, done=ladder.finished)  # last: whoever finds it done reads the result
     return result
 
 

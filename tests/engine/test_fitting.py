@@ -1,7 +1,5 @@
 """Weights fitted on validation: kept only if they help on pictures they were not fitted on; every run knows them."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -74,7 +72,7 @@ def test_weights_that_raise_the_mean_by_giving_up_a_class_are_not_kept():
     assert (found.before, found.after, found.nested) == pytest.approx((0.7, 0.75, 0.75))
     assert found.fell == (1,) and not found.kept and found.chosen == (0.5, 0.5)
     assert words_of(found, ("sky", "road")).endswith("not kept: road would get worse")
-    assert json.loads(json.dumps(record_of(found)))["fell"] == [1]
+    assert record_of(found).fell == (1,)
 
 
 def test_too_few_pictures_fit_nothing():

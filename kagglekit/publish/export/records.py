@@ -18,8 +18,9 @@ from kagglekit.pipeline.sample_data import was_drawn
 from kagglekit.publish.reproduce import flat
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
+from kagglekit.runs.history import read_history
 from kagglekit.runs.ledger import Ledger
-from kagglekit.runs.record import Result, Validated, read_history, read_manifest, read_result, read_validated
+from kagglekit.runs.record import Result, Validated, read_manifest, read_result, read_validated
 from kagglekit.runs.search_record import read_search
 from kagglekit.train.trained import Epoch
 

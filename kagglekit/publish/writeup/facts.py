@@ -13,7 +13,8 @@ from kagglekit.plugin.registry import Registry
 from kagglekit.publish.reproduce import SEEDS, Claim, band_of, claim_of, seed_scores
 from kagglekit.runs import folder as folders
 from kagglekit.runs.reading import sound
-from kagglekit.runs.record import WRITTEN, LeftOut, Manifest, read_result
+from kagglekit.runs.record import WRITTEN, Manifest, read_result
+from kagglekit.runs.record_parts import LeftOut
 from kagglekit.runs.search_record import AblationResult, read_ablation, read_ablation_plan, read_search
 
 ABLATIONS, SEARCHES = "ablations", "searches"
