@@ -159,7 +159,7 @@ def beside(registry: Registry, run: Path, competition: Competition, published: P
     claim = claim_of(run)
     if claim.manifest.competition != competition.id:
         raise UsageError(
-            f"{run.name} is a run of {claim.manifest['competition']}, {published.name} a solution of {competition.id}; "
+            f"{run.name} is a run of {claim.manifest.competition}, {published.name} a solution of {competition.id}; "
             "compare within one competition"
         )
     differences = None

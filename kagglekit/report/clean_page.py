@@ -26,17 +26,17 @@ def write_clean_page(
     path: Path,
     dataset: Dataset,
     found: Sequence[Finding],
-    result: Mapping[str, Any],
+    facts: Mapping[str, Any],
     most: int = 24,
     track: Track = untracked,
 ) -> Path:
     """Write the gallery of `found` to `path` and return it: a section per rule, the worst `most` of each first.
 
-    `result` holds what is said around it, as `cleaning.summary` makes it. A picture that cannot be read is shown as
+    `facts` holds what is said around it, as `cleaning.summary` makes it. A picture that cannot be read is shown as
     text. Raises OSError when the disk does not take the file.
     """
-    groups = gallery(dataset, found, result["task"], most, PICTURES_BUDGET, track)
-    page = page_environment().get_template("clean.html.j2").render(result=result, groups=groups)
+    groups = gallery(dataset, found, facts["task"], most, PICTURES_BUDGET, track)
+    page = page_environment().get_template("clean.html.j2").render(result=facts, groups=groups)
     # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
     write_bytes(path, page.encode("utf-8", errors="backslashreplace"))
     return path

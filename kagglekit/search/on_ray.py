@@ -26,6 +26,7 @@ from kagglekit.search.trial_runner import Place
 from kagglekit.search.trial_store import Outcome
 from kagglekit.train.trained import Epoch
 
+ROW = "row"  # the epoch, as JSON, in what a worker reports to Tune
 RETRIES = 2  # times that a trial begins anew, from its last whole epoch, after its worker died
 PAUSE = (
     10.0  # seconds before the first of them, twice as many before the second: Ray learns late that a machine is gone
@@ -118,11 +119,11 @@ def train(config: dict[str, Any], place: dict[str, Any]) -> None:
     where = Place(Path(place["data"]), place["command"])
 
     def report(epoch: Epoch) -> None:
-        tune.report({"score": epoch.valid_score or 0.0, "row": json.dumps(epoch.as_dict()), "outcome": ""})
+        tune.report({"score": epoch.valid_score or 0.0, ROW: json.dumps(epoch.as_dict()), "outcome": ""})
 
     with progress.console(progress.Console(quiet=True)):
         outcome = run_trial(task, where, report)
-    tune.report({"score": outcome.score or 0.0, "row": "", "outcome": json.dumps(asdict(outcome))})
+    tune.report({"score": outcome.score or 0.0, ROW: "", "outcome": json.dumps(asdict(outcome))})
 
 
 def make_feed(ladder: Schedule, watcher: Watcher):
@@ -157,10 +158,10 @@ def make_feed(ladder: Schedule, watcher: Watcher):
                 return None
             return self.again.pop(0)[1]
 
-        def on_trial_result(self, trial_id: str, result: dict) -> None:
+        def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
             """One more epoch."""
-            if result.get("row"):
-                watcher.epoch(self.tasks[trial_id].key, Epoch(**json.loads(result["row"])))
+            if row := result.get(ROW):
+                watcher.epoch(self.tasks[trial_id].key, Epoch(**json.loads(row)))
 
         def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
             """The outcome, or what is known of a worker that died too often."""

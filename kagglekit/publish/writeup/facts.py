@@ -102,9 +102,10 @@ def _ablation(claim: Claim) -> dict[str, Any] | None:
     if not found:
         return None
     best = max(found, key=lambda one: one.seeds)
+    at = best.fidelity
     return {
         "id": best.name,
-        "fidelity": best.fidelity,
+        "fidelity": f"{at.image_size} px, {100 * (at.fraction or 1):g}%, {at.epochs} epochs",
         "same_recipe": best.recipe == claim.manifest.recipe,
         "seeds": best.seeds,
         "command": best.command,
