@@ -42,6 +42,7 @@ lint: install
 	@echo "== linters"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: install
 	@echo "== the site of docs/"

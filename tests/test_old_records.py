@@ -77,9 +77,7 @@ def test_commands_read_a_run_of_before_the_schema(home):
 @pytest.mark.parametrize("name", [folders.MANIFEST, folders.RESULT])
 def test_a_record_of_a_later_schema_is_refused_in_a_sentence_that_says_what_to_do(home, name):
     record.amend(home / RUN / name, schema=reading.SCHEMA + 1, validation="of another kind")
-    with pytest.raises(
-        RunError, match=rf"{name}: was written by a newer kagglekit \(schema 2.*update kagglekit$"
-    ):
+    with pytest.raises(RunError, match=rf"{name}: was written by a newer kagglekit \(schema 2.*update kagglekit$"):
         describe(home / RUN)
 
 

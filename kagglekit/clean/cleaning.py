@@ -179,9 +179,9 @@ def proposed(found: Sequence[Finding]) -> list[Decision]:
     decided = []
     for sample, some in sorted(reasons.items()):
         dropping = any(one.action == "drop" for one in some)
-        action, mask = ("drop", "") if dropping else ("relabel", mask_file(sample))
         why = "; ".join(one.detail or one.rule for one in some)
-        decided.append(Decision(sample, action, some[0].rule, why, mask=mask))
+        mask = "" if dropping else mask_file(sample)
+        decided.append(Decision(sample, "drop" if dropping else "relabel", some[0].rule, why, mask=mask))
     return decided
 
 

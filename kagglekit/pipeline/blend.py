@@ -84,8 +84,8 @@ def blended(predictions: Sequence[Prediction], weights: Sequence[float], voting:
     largest = max((p for p, _ in some), key=lambda p: p.probs.shape[1] * p.probs.shape[2])
     probs = np.stack([resize_probs(p.probs.astype(np.float32), largest.probs.shape[1:]) for p, _ in some])
     shares = np.array([w for _, w in some])
-    heads = [p.classes for p, _ in some]
-    classes = None if any(h is None for h in heads) else weighted_mean(np.stack(heads), shares)
+    heads = [p.classes for p, _ in some if p.classes is not None]
+    classes = weighted_mean(np.stack(heads), shares) if len(heads) == len(some) else None
     return replace(largest, probs=(vote if voting else weighted_mean)(probs, shares), classes=classes)
 
 

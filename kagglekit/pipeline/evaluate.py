@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kagglekit import progress
 from kagglekit.errors import PluginError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kagglekit.predict.infer import Predictor
     from kagglekit.predict.postprocess import Gate
     from kagglekit.report.run_page import Example
+    from kagglekit.train.network import Network
 
 
 Chosen = list[tuple[Member, float]]
@@ -53,12 +54,19 @@ def for_test(chosen: Mapping[int, Chosen]) -> Chosen:
     return [(member, weight / len(chosen)) for part in chosen.values() for member, weight in part]
 
 
+class PredictorOf(Protocol):
+    """Makes a predictor of some members; with `apart` it does not blend the views."""
+
+    def __call__(self, some: Chosen, apart: bool = False) -> Predictor:
+        """The predictor."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """What validation decided: which members look in which way, how masks are made of it, and what that scores."""
 
     by_fold: dict[int, Chosen]
-    predictor_of: Callable[[Chosen], Predictor]
+    predictor_of: PredictorOf
     views: Sequence[View]
     predictions: ValidationProbs
     process: Postprocess
@@ -110,6 +118,7 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
 
 def choose_members(solution: Solution, data: Data, members: Sequence[Member]) -> dict[int, Chosen]:
     """The members of each fold that predict, merged to one network where the ensemble wants that."""
+    from functools import partial
     from itertools import islice
 
     from kagglekit.data.loader import batches
@@ -129,10 +138,10 @@ def choose_members(solution: Solution, data: Data, members: Sequence[Member]) ->
         for images, _ in batches(store, draws, recipe.batch_size, augment, recipe.seed, 0, device):
             yield images
 
-    def network() -> nn.Module:
+    def network() -> Network:
         return prepare(solution.model(data.intake.channels, pretrained=False), data.intake, device)
 
-    return {fold: [(averaged(some, network, lambda fold=fold: pictures(fold)), 1.0)] for fold, some in by_fold.items()}
+    return {fold: [(averaged(some, network, partial(pictures, fold)), 1.0)] for fold, some in by_fold.items()}
 
 
 Kept = tuple[dict[int, Chosen], dict[str, float], dict[str, FitRecord]]
@@ -147,7 +156,8 @@ def weigh(
     """
     from kagglekit.pipeline.fitting import counter, fit_weights, measure_of, record_of, words_of
 
-    ensemble, process = solution.ensemble(), solution.postprocess()
+    process = solution.postprocess()
+    ensemble: Any = solution.ensemble()  # may have `fit`
     metric, told = measure_of(data, solution.competition.metric), dict[str, FitRecord]()
     by_fold, weights = dict(by_fold), {view.name: view.weight for view in views}
 

@@ -84,10 +84,10 @@ def brief_of(request: Request, data: Data, part: Split, place: Path) -> dict[str
 
 def launch(brief: Mapping[str, Any], workers: int, cores: float, gpu: bool) -> Trained:
     """Run `work` on all workers and return what the first one returns; raises its errors, or Lost."""
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-    from ray.train.v2.api.config import LoggingConfig
+    from ray.train.torch import TorchConfig
+    from ray.train.v2.api.config import LoggingConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.exceptions import TrainingFailedError
+    from ray.train.v2.torch.torch_trainer import TorchTrainer
 
     trainer = TorchTrainer(
         work,
@@ -102,7 +102,8 @@ def launch(brief: Mapping[str, Any], workers: int, cores: float, gpu: bool) -> T
         ),
     )
     try:
-        return trainer.fit().return_value
+        ended: Any = trainer.fit()  # its declared type is that of the API before
+        return ended.return_value
     except TrainingFailedError as error:
         raise reason_of(error) from error
 

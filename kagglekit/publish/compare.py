@@ -74,8 +74,8 @@ def submissions_of(registry: Registry, a: Path, b: Path, found: dict[str, Any]) 
         if not found["same_data"]:
             raise UsageError("the runs were made of other data")
         first, second = claim_of(a), claim_of(b)
-        files = tuple(inside(claim.folder, claim.result.submission.file) for claim in (first, second))
-        return resolve(validate(first.manifest.recipe), registry).dataset(Path(first.manifest.data)), files
+        one, other = (inside(claim.folder, claim.result.submission.file) for claim in (first, second))
+        return resolve(validate(first.manifest.recipe), registry).dataset(Path(first.manifest.data)), (one, other)
 
     return opened
 

@@ -138,14 +138,15 @@ def setting_text(value: Any) -> str:
 
 def recipe_groups(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Sort a recipe into titled groups of (name, value) rows: flat keys first, then one group for each table."""
-    groups = [{"title": "Basics", "rows": []}]
+    basics: list[tuple[str, Any]] = []
+    groups: list[dict[str, Any]] = [{"title": "Basics", "rows": basics}]
     for key, value in recipe.items():
         if isinstance(value, Mapping):
             groups.append({"title": _words(key), "rows": [(_words(k), v) for k, v in value.items()]})
         elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
             groups.append({"title": _words(key), "rows": [_table_row(item) for item in value]})
         else:
-            groups[0]["rows"].append((_words(key), value))
+            basics.append((_words(key), value))
     return [group for group in groups if group["rows"]]
 
 

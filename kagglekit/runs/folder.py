@@ -17,7 +17,7 @@ from kagglekit.files import printable, write_text
 from kagglekit.parsing import from_json
 
 if TYPE_CHECKING:
-    from filelock import FileLock
+    from filelock import BaseFileLock
 
 RESULT, MANIFEST, RECIPE = "result.json", "manifest.json", "recipe.toml"
 DATA, CODE = "data.txt", "code.txt"  # hash and name of each file that a run read, and of each source it ran
@@ -113,7 +113,7 @@ def read_hashes(path: Path) -> dict[str, str]:
         raise RunError(f"{path.parent}: has no {path.name}; it was made by an older version") from None
     except ValueError as error:
         raise RunError(f"{path}: damaged: is no UTF-8 text: {error}; run it anew with --again") from error
-    found = {}
+    found: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
         content, gap, name = line.partition("  ")
         if line and not (gap and name and HASH.fullmatch(content)):
@@ -173,10 +173,11 @@ def held(base: Path, say: Callable[[str], None]) -> Iterator[None]:
 
     Where nothing can be written, an experiment with a result is not held: there is nothing to do but read it.
     """
-    lock, note = _lock_path(base), base.parent / f".{base.name.split('-')[0]}.holder"
+    note = base.parent / f".{base.name.split('-')[0]}.holder"
+    lock: BaseFileLock | None
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
-        lock = _acquired(lock, note, say)
+        lock = _acquired(_lock_path(base), note, say)
     except OSError as error:
         if not is_read_only(error) or not any(is_done(one) for one in repeats(base)):
             raise
@@ -191,7 +192,7 @@ def held(base: Path, say: Callable[[str], None]) -> Iterator[None]:
             lock.release()
 
 
-def _acquired(path: Path, note: Path, say: Callable[[str], None]) -> FileLock:
+def _acquired(path: Path, note: Path, say: Callable[[str], None]) -> BaseFileLock:
     from filelock import FileLock, Timeout
 
     lock = FileLock(path)

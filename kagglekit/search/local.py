@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from kagglekit.errors import RunError
@@ -79,6 +80,6 @@ def climb(ladder: Schedule, objective: Objective, watcher: Watcher | None = None
     watcher = watcher or Nobody()
     while task := ladder.next():
         watcher.began(task)
-        outcome = objective(task, lambda row, key=task.key: watcher.epoch(key, row))
+        outcome = objective(task, partial(watcher.epoch, task.key))
         ladder.take(task.key, outcome)
         watcher.ended(task.key, outcome)

@@ -130,7 +130,7 @@ def make_feed(ladder: Schedule, watcher: Watcher):
     """A Tune searcher that asks the ladder. Made here because its base class takes seconds to import."""
     from ray.tune.search import Searcher
 
-    class Feed(forgetful(Searcher)):
+    class Feed(forgetful(Searcher)):  # type: ignore[misc]  # a base that is made when Ray is there
         """Suggests what the ladder has next, and tells it how trials end."""
 
         def __init__(self):
@@ -196,7 +196,7 @@ def ended(said: str | None, elapsed: float) -> Outcome:
     """The outcome that a worker told, with what Ray added to its time; or that of a worker that told nothing."""
     if not said:
         return Outcome("failed", error=f"its worker died {RETRIES + 1} times, often for want of memory")
-    content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(said).items()}
+    content: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(said).items()}
     outcome = Outcome(**content)
     return replace(outcome, overhead=round(max(0.0, elapsed - outcome.wall), 3))
 

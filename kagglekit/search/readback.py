@@ -86,8 +86,8 @@ def _check_technique(key: str, value: Any, techniques: Mapping[str, Any], asked:
         if value and asked is not None and name not in asked:
             raise SettingLost(f"{key}: the technique is on, but none of its hooks was ever called")
     elif name in techniques:
-        there = getattr(techniques[name], setting[0])
-        there = dataclasses.asdict(there) if dataclasses.is_dataclass(there) else there
+        there: Any = getattr(techniques[name], setting[0])
+        there = dataclasses.asdict(there) if dataclasses.is_dataclass(there) and not isinstance(there, type) else there
         if there != value and not (isinstance(there, tuple) and list(there) == list(value)):
             raise SettingLost(f"{key}: sampled {value!r}, the technique holds {there!r}")
 

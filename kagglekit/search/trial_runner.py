@@ -24,7 +24,7 @@ from kagglekit.runs.record_parts import known
 from kagglekit.search.ladder import Task
 from kagglekit.search.post_training import with_looks
 from kagglekit.search.readback import Watched, check
-from kagglekit.search.trial_store import Outcome
+from kagglekit.search.trial_store import Outcome, Status
 from kagglekit.search.variants import judge_variants, lost_weights
 from kagglekit.train.trained import Epoch
 
@@ -62,14 +62,16 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
     Never raises for what a trial can suffer: settings that do not arrive, a loss that is no number, too little memory
     (the batch is halved, the step keeps its size by accumulating), a fault of a plugin.
     """
-    started, notes, curve, recipe = time.perf_counter(), [], [], dict(task.recipe)
+    started, recipe = time.perf_counter(), dict(task.recipe)
+    notes: list[str] = []
+    curve: list[float | None] = []
     course = Course()
     if task.warm and Path(task.warm).exists():
         recipe["encoder_weights"] = task.warm
     elif task.warm:
         notes.append("the weights of the rung below are gone: began without them")
 
-    def ended(status: str, error: str = "") -> Outcome:
+    def ended(status: Status, error: str = "") -> Outcome:
         seconds = round(time.perf_counter() - started, 3)
         kept = tuple(score for score in curve if score is not None)
         return Outcome(status, None, seconds, kept, course.run, error=error, notes=tuple(notes), wall=seconds)
@@ -143,7 +145,8 @@ def _attempt(
         asked.update(method.plugin_name for method in methods if method.plugin_name in held)
 
     solution.manager.add_hookcall_monitoring(before, lambda outcome, hook_name, methods, arguments: None)
-    solution.recipe.forget()
+    watched: Any = solution.recipe  # resolving copies the recipe; copies share the memory
+    watched.forget()
     params = _arrived(task, tree)
 
     def approve(observed: Mapping[str, float]) -> None:

@@ -99,7 +99,7 @@ def _predict(solution: Solution, data: Data, members: Sequence[Member], views: S
     def make_model():
         return solution.model(intake.channels, pretrained=False)
 
-    def predictor_of(some: Chosen) -> Predictor:
+    def predictor_of(some: Sequence[tuple[Member, float]]) -> Predictor:
         return Predictor(recipe, competition.task, some, ensemble, views, make_model, intake, apart=True)
 
     probs = ValidationProbs(folder, {data.splits[0].fold: equal}, ensemble, data.store, data.splits)

@@ -103,8 +103,8 @@ def fit(job: Job) -> Trained:
                                  valid_score=valid_score))  # fmt: skip
             kept = {**history[-1].as_dict(), "normalisation": network.normalisation}
             checkpoint.save_weights(checkpoint.epoch_path(job.folder, epoch), body.state_dict(), kept)
-        state = {"loaded_weights": loaded, "scaler": scaler.state_dict(), "normalisation": network.normalisation}
-        state["history"] = [row.as_dict() for row in history]
+        state = {"loaded_weights": loaded, "scaler": scaler.state_dict(), "normalisation": network.normalisation,
+                 "history": [row.as_dict() for row in history]}  # fmt: skip
         checkpoint.save_state(job.folder, body, optimizer, average, state)
         job.say(describe(history[-1], recipe.fidelity.epochs, job.metric.name))
         job.report(history[-1])
@@ -187,7 +187,8 @@ def validate(job: Job, network: Network, device: str, dtype) -> tuple[float | No
     if not job.validation:
         return None, None
     network.eval()
-    total, counts = 0.0, {}
+    total = 0.0
+    counts: dict[str, np.ndarray | int] = {}
     draws = job.validation
     box = draws[0].box
     height, width = (box.height, box.width) if box else job.store.shape(draws[0].sample)

@@ -114,9 +114,9 @@ def sections(facts: Mapping[str, Any], w: Mapping[str, str], pictures: Sequence[
     if contest["references"]:
         yield Section("sources", w["sources"], items=tuple(contest["references"]))
     seconds, hardware = facts["cost"]["seconds"], facts["environment"]["hardware"]
-    said = ", ".join(f"{k.replace('_', ' ')} {setting_text(v)}" for k, v in hardware.items())
+    machine = ", ".join(f"{k.replace('_', ' ')} {setting_text(v)}" for k, v in hardware.items())
     cost = w["cost_text"].format(
-        total=duration_text(seconds["total"]), train=duration_text(seconds["train"]), hardware=said
+        total=duration_text(seconds["total"]), train=duration_text(seconds["train"]), hardware=machine
     )
     yield Section("cost", w["cost"], (cost,))
     hashes = w["weights"].format(hashes=", ".join(facts["weights"]))
@@ -234,7 +234,7 @@ def notebook(title: str, w: Mapping[str, str], facts: Mapping[str, Any]) -> str:
     )
 
     def cell(kind: str, text: str) -> dict[str, Any]:
-        code = {"outputs": [], "execution_count": None} if kind == "code" else {}
+        code: dict[str, Any] = {"outputs": [], "execution_count": None} if kind == "code" else {}
         return {"cell_type": kind, "metadata": {}, "source": text.splitlines(keepends=True), **code}
 
     cells = [cell("markdown", f"# {_plain(title)}\n\n{w['made'].format(run=facts['run'])}"),
