@@ -199,7 +199,7 @@ def test_weights_that_a_search_removed_are_trained_again(toy):
             shutil.rmtree(run_folder / "checkpoints")
             (run_folder / "variants.json").unlink()
     again = run(planned(solution, name="a"), solution, toy)
-    assert [e["left_out"]["value"] for e in again["effects"]] == [e["left_out"]["value"] for e in first["effects"]]
+    assert [e.left_out.value for e in again.effects] == [e.left_out.value for e in first.effects]
 
 
 def test_another_ablation_of_the_same_name_is_refused(toy):
@@ -298,8 +298,8 @@ def test_pairs_that_are_asked_for_later_are_compared_by_their_own_scores_and_tra
     first = len(trained)
     later = run(planned(solution, name="a", alone=False, pairs=True), solution, toy, trained)
     fresh = run(planned(solution, name="b", alone=False, pairs=True), solution, toy)
-    assert later["effects"] == fresh["effects"] and later["interactions"] == fresh["interactions"]
-    assert later["cost"]["shared"] == later["cost"]["trainings"] == first
+    assert later.effects == fresh.effects and later.interactions == fresh.interactions
+    assert later.cost.shared == later.cost.trainings == first
     assert not list((folders.home() / "discs").glob("*/apart")), "probabilities are not left lying about"
 
 

@@ -71,13 +71,13 @@ def test_a_search_ends_with_a_recipe_a_page_and_a_result(toy):
 def test_the_same_search_is_not_run_twice(toy, said):
     first = tune(wanted(toy), planted)
 
-    assert known(wanted(toy)) == json.loads(json.dumps(first))
+    assert known(wanted(toy)) == first
     assert known(wanted(toy, trials=7)) is None and known(wanted(toy, name="another")) is None
 
     def nobody(ladder, place):
         climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
 
-    assert tune(wanted(toy), nobody)["trials"] == first["trials"]
+    assert tune(wanted(toy), nobody).trials == first.trials
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"done": ', "[" * 3000, '{"winner": 5}'])
@@ -153,7 +153,7 @@ def test_changed_code_is_said_stale_trials_are_listed_and_run_again(toy, said, m
     monkeypatch.setattr(tuning, "code_version", lambda solution: "another")
     result = tune(wanted(toy), planted)
     [line] = [line for line in said if "the code has changed" in line]
-    finished = sum(rung["done"] for rung in first["rungs"])
+    finished = sum(rung.done for rung in first.rungs)
     assert f"{finished} finished trial(s) are stale" in line and "rung 1, trial 0" in line
     assert len(result.stale) == finished and result.rungs[0].done == 6
 
@@ -187,7 +187,7 @@ def test_a_storage_holds_enough_to_go_on_elsewhere(toy, tmp_path, monkeypatch):
     storage = tmp_path / "bucket"
     first = tune(wanted(toy, storage=str(storage)), planted)
     with sqlite3.connect(storage / "mine" / "trials.db") as copy:
-        assert copy.execute("select count(*) from trials").fetchone()[0] == sum(r["trials"] for r in first["rungs"])
+        assert copy.execute("select count(*) from trials").fetchone()[0] == sum(r.trials for r in first.rungs)
     assert (storage / "mine" / "winner.toml").exists()
     monkeypatch.setenv("KAGGLEKIT_RUNS", str(tmp_path / "another machine"))
 
@@ -195,7 +195,7 @@ def test_a_storage_holds_enough_to_go_on_elsewhere(toy, tmp_path, monkeypatch):
         climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
 
     second = tune(wanted(toy, resume=True, storage=f"file://{storage}"), nobody)
-    assert second["winner"]["score"] == first["winner"]["score"]
+    assert second.winner.score == first.winner.score
 
 
 def test_a_storage_in_memory_works_as_any_url_does(toy):
