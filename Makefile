@@ -10,11 +10,12 @@ PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 # The name says what was installed and for which checkout, so that a shared environment is never stale.
 STAMP    = $(VENV)/.installed-$(shell { cat $(SPECS); pwd; } | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test lint docs clean
+.PHONY: help install demo test test-slow lint docs clean
 
 help:
 	@echo "make demo     train the demo of hair-seg on drawn sample data (a few minutes), write its page"
-	@echo "make test     all tests and linters"
+	@echo "make test     linters, types and tests (ten minutes)"
+	@echo "make test-slow  the tests that install, kill, or train on real images (ten minutes more)"
 	@echo "make install  the virtual environment alone, in $(VENV)"
 	@echo "make lint     the linters alone"
 	@echo "make docs     the site of docs/, in site/: open site/index.html, no server or network needed"
@@ -34,9 +35,16 @@ demo: install
 	@echo "== kk run hair-seg: draws sample data, trains, predicts, scores, writes a page"
 	$(BIN)/kk run hair-seg
 
+# A process of one thread per core and one more, because some tests wait. Kept bytecode spares each process the compiling.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations=20
+
 test: install lint
-	@echo "== all tests, the fast ones first, a process of one thread per core and one more, because some tests wait"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations=20
+	@echo "== the tests, the fast ones first"
+	$(PYTEST) -m "not long"
+
+test-slow: install
+	@echo "== the tests that install wheels, kill processes, start clusters or train on real images"
+	$(PYTEST) -m long
 
 lint: install
 	@echo "== linters"
@@ -50,4 +58,4 @@ docs: install
 	@echo "open site/index.html"
 
 clean:
-	rm -rf site $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf site $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

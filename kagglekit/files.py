@@ -106,6 +106,42 @@ def _begin(path: Path, folder: bool) -> tuple[Path, int | None]:
             os.close(lock)
 
 
+@contextmanager
+def locked(path: Path, busy: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock file `path`; while another process does, wait, after `busy()`, which may raise instead."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if busy is not None:
+            busy()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def new_folder(root: Path) -> Iterator[Path]:
+    """A hidden folder beside `root` to write into, which becomes `root` at the end, or is removed after an error.
+
+    Raises FileExistsError if `root` exists and is not empty.
+    """
+    root = Path(root)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise FileExistsError(f"{root} exists and is not empty; choose another folder or remove it")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with unfinished(root, folder=True) as part:
+        yield part
+        if root.exists():
+            root.rmdir()
+        part.rename(root)
+
+
 def tidy(place: Path, folders: str | bool) -> None:
     """Remove what processes that were killed left unfinished in `place` itself; once in the life of a process.
 

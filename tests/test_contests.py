@@ -163,6 +163,7 @@ def test_a_refit_chooses_on_one_fold_and_predicts_with_a_network_of_everything(f
 
 
 @pytest.mark.real
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("id", DEMOS)
 def test_the_demo_reaches_its_bar_on_real_pictures(id, tmp_path):

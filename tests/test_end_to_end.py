@@ -212,6 +212,7 @@ def test_the_page_of_a_real_run_is_whole_and_readable(first):
 
 
 @pytest.mark.real
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_demo_reaches_its_bar_on_real_photos(real_hair, tmp_path):
     env = {**os.environ, "KAGGLEKIT_RUNS": str(tmp_path / "runs"), "KAGGLEKIT_CACHE": str(tmp_path / "cache")}

@@ -13,7 +13,7 @@ from tests import faults
 from tests.faults import Place, Report
 from tests.helpers import read_only
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

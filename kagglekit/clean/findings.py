@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from kagglekit.files import write_text
+from kagglekit.files import locked, write_text
 from kagglekit.plugin.solution import Solution
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import digest
@@ -18,13 +18,10 @@ from kagglekit.types import Finding
 
 def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Finding]:
     """The findings of the recipe's rules on a data set with the fingerprint `mark`."""
-    from filelock import FileLock
-
     if len(solution.who_answers("kk_clean")) == 1:  # the engine alone, which distrusts nothing
         return solution.clean(dataset)
     path = _place(solution, mark)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # trials that begin together would each train what cleans
+    with locked(path.with_suffix(".lock")):  # trials that begin together would each train what cleans
         if (kept := _read(path)) is not None:
             return kept
         found = list(solution.clean(dataset))

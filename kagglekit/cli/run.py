@@ -41,7 +41,7 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
 
     Without --data the competition draws its own sample data and trains its demo. The same experiment (recipe, data,
     code) is never computed twice: a second call returns the first result. A run that differs only in what follows
-    training (views, ensemble, post-processing) takes over the checkpoints of the other.
+    training (views, ensemble, post-processing) reuses the checkpoints of the other.
     """
     from kagglekit import progress
     from kagglekit.pipeline.cluster import check_workers

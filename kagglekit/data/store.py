@@ -21,6 +21,7 @@ from kagglekit.data.codecs import mask_png
 from kagglekit.data.resize import resize_image, resize_mask, shrink_image, shrink_mask, stored_size, tiling_of
 from kagglekit.data.store_files import DAMAGED, READY, Folder, Sums
 from kagglekit.errors import DataError
+from kagglekit.files import locked
 from kagglekit.protocols import Dataset
 from kagglekit.types import Box, Depth, Sample, Size, Task, Tiling, Track, untracked
 
@@ -108,12 +109,10 @@ class Store:
 
         Waits while another process fills the same store. Raises DataError when the disk cannot hold it.
         """
-        from filelock import FileLock
-
         stale = self._stale(samples, track)
         missing = {s.id for s in self._absent(samples)} | stale
         if missing:
-            with FileLock(self.folder / "lock"):
+            with locked(self.folder / "lock"):
                 self.files.forget([self.place[id] for id in stale])
                 wanted = [s for s in self._absent(samples) if s.id in missing]
                 self._check_disk(wanted)

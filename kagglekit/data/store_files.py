@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kagglekit.files import write_text
+from kagglekit.files import locked, write_text
 
 ABSENT, READY, DAMAGED = 0, 1, 2
 IMAGES, MASKS, STATE, SUMS, REASONS = "images.raw", "masks.raw", "state.u8", "sums.u32", "damaged.json"
@@ -38,13 +38,11 @@ class Folder:
 
     def create(self, image_bytes: int, mask_bytes: int, samples: int) -> None:
         """Make what is missing. Pixels that were lost are zero then, so that nothing counts as decoded any more."""
-        from filelock import FileLock
-
         self.path.mkdir(parents=True, exist_ok=True)
         sizes = {IMAGES: image_bytes, MASKS: mask_bytes, SUMS: samples * _PAIR.size, STATE: samples}
         if not self._short(sizes):
             return
-        with FileLock(self.path / "lock"):
+        with locked(self.path / "lock"):
             short = self._short(sizes)
             if short:  # the state first: a kill between here and the end leaves a store of nothing
                 (self.path / STATE).write_bytes(bytes(samples))

@@ -100,7 +100,7 @@ def _once(request: Request, known: Known[Record], compute: Compute[Record]) -> t
                 training=training_identity(solution, mark),
             )
             if not request.again and (donor := take_over(folder, manifest.training)):
-                progress.say(f"run {donor} trained the same network; its checkpoints are taken over")
+                progress.say(f"reusing the checkpoints of run {donor}, which trained the same network")
             write_manifest(folder, manifest)
         ledger.record(folder)
         try:

@@ -143,7 +143,8 @@ def train(request: Request, data: Data, folder: Path) -> Trained:
             if alone:
                 return train_part(request, data, part, folder / CHECKPOINTS)
             everything = part.fold == EVERYTHING
-            progress.say("nothing held out: this network predicts" if everything else f"fold {part.fold} held out")
+            refit = "refit on all folds; this model predicts the test set"
+            progress.say(refit if everything else f"fold {part.fold} held out")
             one = train_part(request, data, part, folder / CHECKPOINTS / name_of(part.fold))
             rows = tuple(msgspec.structs.replace(row, fold=part.fold) for row in one.history)
             found.append(dataclasses.replace(one, history=rows))

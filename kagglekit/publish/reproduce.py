@@ -39,7 +39,6 @@ from kagglekit.runs.record import (
 from kagglekit.runs.record_parts import Fold
 
 SEEDS = 3  # fewest runs that a band can be made of
-T975 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)  # Student's t, 1 to 10 degrees of freedom
 SHOWN = 5  # differences of one kind that are named
 
 
@@ -283,8 +282,9 @@ def band_of(scores: Sequence[float]) -> tuple[float, float]:
     """Where one further seed's score lies with 95% probability: the prediction interval of a normal sample."""
     import statistics
 
+    from scipy.stats import t
+
     n = len(scores)
-    t = T975[n - 2] if n - 2 < len(T975) else 1.96 + 2.5 / (n - 1)
-    reach = t * statistics.stdev(scores) * math.sqrt(1 + 1 / n)
+    reach = float(t.ppf(0.975, n - 1)) * statistics.stdev(scores) * math.sqrt(1 + 1 / n)
     middle = statistics.mean(scores)
     return middle - reach, middle + reach

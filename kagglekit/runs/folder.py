@@ -8,16 +8,13 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kagglekit.errors import RunError, UsageError, did_you_mean
-from kagglekit.files import printable, write_text
+from kagglekit.files import locked, printable, write_text
 from kagglekit.parsing import from_json
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 RESULT, MANIFEST, RECIPE = "result.json", "manifest.json", "recipe.toml"
 DATA, CODE = "data.txt", "code.txt"  # hash and name of each file that a run read, and of each source it ran
@@ -174,35 +171,21 @@ def held(base: Path, say: Callable[[str], None]) -> Iterator[None]:
     Where nothing can be written, an experiment with a result is not held: there is nothing to do but read it.
     """
     note = base.parent / f".{base.name.split('-')[0]}.holder"
-    lock: BaseFileLock | None
-    try:
-        base.parent.mkdir(parents=True, exist_ok=True)
-        lock = _acquired(_lock_path(base), note, say)
-    except OSError as error:
-        if not is_read_only(error) or not any(is_done(one) for one in repeats(base)):
-            raise
-        lock = None  # a result that is known is read without
-    try:
-        if lock:
-            note.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        yield
-    finally:
-        if lock:
-            note.unlink(missing_ok=True)
-            lock.release()
 
-
-def _acquired(path: Path, note: Path, say: Callable[[str], None]) -> BaseFileLock:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    def busy() -> None:
         holder = note.read_text(errors="replace") if note.exists() else "another process"
         say(f"{holder} is at this experiment; waiting for its result (Ctrl-C leaves it undisturbed)")
-        lock.acquire()
-    return lock
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(_lock_path(base), busy))
+            note.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            stack.callback(note.unlink, missing_ok=True)
+        except OSError as error:
+            # A result that is known is read without.
+            if not is_read_only(error) or not any(is_done(one) for one in repeats(base)):
+                raise
+        yield
 
 
 def find(name: str, root: Path | None = None) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kagglekit import progress
+from kagglekit.files import locked
 from kagglekit.runs.folder import cache
 
 
@@ -16,18 +17,6 @@ def alone(place: str, does: str) -> Iterator[None]:
 
     The lock lies in the cache, not beside what it guards.
     """
-    from filelock import FileLock, Timeout
-
-    locks = cache() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
     name = hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()  # paths hold any bytes
-    lock = FileLock(locks / f"{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.say(f"another process {does}; waiting for it")
-        lock.acquire()
-    try:
+    with locked(cache() / "locks" / f"{name}.lock", lambda: progress.say(f"another process {does}; waiting for it")):
         yield
-    finally:
-        lock.release()

@@ -81,6 +81,6 @@ def seen_with(outcome: Outcome, look: str) -> Outcome:
     if not look or outcome.score is None:
         return outcome
     found: dict[str, Any] = outcome.looks[look]
-    said = f"judged with what {look} has after training, {found['score'] - outcome.score:+.4f}"
+    said = f"best with post-training settings of {look}, {found['score'] - outcome.score:+.4f}"
     pictures = tuple(found.get("pictures", ()))
     return replace(outcome, score=found["score"], pictures=pictures, notes=(*outcome.notes, said))

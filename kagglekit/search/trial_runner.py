@@ -117,7 +117,9 @@ def with_variants(task: Task, tree: dict[str, Any], place: Place, folder: Path, 
     except Exception as error:
         said = str(error) if isinstance(error, KagglekitError) else f"{type(error).__name__}: {error}"
         if task.looks:  # a network that took hours is not lost for a look at it
-            return replace(outcome, notes=(*outcome.notes, f"judged with the recipe's settings alone: {said}"))
+            return replace(
+                outcome, notes=(*outcome.notes, f"scored with the recipe's post-training settings alone: {said}")
+            )
         return replace(outcome, status="failed", error=said)
     after = time.perf_counter() - started
     outcome = replace(outcome, variants=found, after=round(after, 3), wall=round(outcome.wall + after, 3))

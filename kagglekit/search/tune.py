@@ -15,7 +15,7 @@ import msgspec
 from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.errors import RunError, UsageError
-from kagglekit.files import write_text
+from kagglekit.files import locked, write_text
 from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe, digest
@@ -148,21 +148,17 @@ def alone(folder: Path, record: str = SEARCH):
 
     A folder without `record`, the file that says what lies there, goes away again.
     """
-    from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    def busy() -> None:
         who = f"{Path(record).stem} {folder.name} is under way in another process"
-        raise RunError(f"{who}; wait for it, or choose a --name") from None
-    try:
-        yield
-    finally:
-        lock.release()
-        if not (folder / record).exists():  # refused before it began
-            shutil.rmtree(folder, ignore_errors=True)
+        raise RunError(f"{who}; wait for it, or choose a --name")
+
+    with locked(folder / ".lock", busy):
+        try:
+            yield
+        finally:
+            if not (folder / record).exists():  # refused before it began
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def contents(search: Search, code: str) -> SearchPlan:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from kagglekit import files
 from kagglekit.files import (
     from_spreadsheet,
+    locked,
+    new_folder,
     printable,
     remove_unfinished,
     spreadsheet_safe,
@@ -226,3 +229,41 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
         path.touch()
     remove_unfinished(tmp_path)
     assert not litter.exists() and all(path.exists() for path in kept)
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(OSError, match="half way"), new_folder(tmp_path / "made") as part:
+        (part / "one.txt").write_text("1")
+        assert not (tmp_path / "made").exists()
+        raise OSError("half way")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "made").mkdir()
+    with new_folder(tmp_path / "made") as part:
+        (part / "one.txt").write_text("1")
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "one.txt"]
+    with pytest.raises(FileExistsError, match="exists and is not empty"), new_folder(tmp_path / "made"):
+        pass
+
+
+def test_who_has_to_wait_for_a_lock_is_told_first_and_may_refuse(tmp_path):
+    told, inside = [], threading.Event()
+
+    def hold():
+        with locked(tmp_path / "lock"):
+            inside.set()
+            while not told:
+                time.sleep(0.01)
+
+    def refuse():
+        raise RuntimeError("busy")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    inside.wait()
+    with pytest.raises(RuntimeError, match="busy"), locked(tmp_path / "lock", refuse):
+        pass
+    with locked(tmp_path / "lock", lambda: told.append("busy")):
+        assert told == ["busy"]
+    holder.join()
+    with locked(tmp_path / "lock", refuse):
+        assert told == ["busy"], "a free lock is nobody's to wait for"

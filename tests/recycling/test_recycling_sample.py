@@ -370,8 +370,8 @@ def test_an_interrupted_drawing_leaves_nothing(tmp_path):
 
 
 def test_leftovers_of_a_killed_drawing_and_an_empty_folder_are_replaced(tmp_path):
-    (tmp_path / "sample.part").mkdir()
-    (tmp_path / "sample.part" / "half.jpg").write_bytes(b"")
+    (tmp_path / ".sample.0123abcd.part").mkdir()
+    (tmp_path / ".sample.0123abcd.part" / "half.jpg").write_bytes(b"")
     (tmp_path / "sample").mkdir()
     draw_sample(tmp_path / "sample", 1, SEED, quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["sample"]

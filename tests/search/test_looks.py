@@ -108,7 +108,7 @@ def test_the_best_way_to_judge_a_network_counts_in_the_direction_of_the_metric(s
     assert best_look([outcome], sign) == best
     chosen = seen_with(outcome, best)
     assert chosen.score == outcome.looks[best]["score"] and chosen.pictures == (chosen.score,)
-    assert chosen.notes == (f"judged with what {best} has after training, {sign * 0.1:+.4f}",)
+    assert chosen.notes == (f"best with post-training settings of {best}, {sign * 0.1:+.4f}",)
 
 
 def test_where_none_is_better_the_recipes_settings_stay():
@@ -193,4 +193,4 @@ def test_a_look_that_fails_does_not_lose_the_network(toy, monkeypatch):
     looked = replace(chosen, last=True, variants={"trial 3": {**chosen.recipe, "techniques": []}}, looks=looks)
     outcome = run_trial(looked, Place(toy), lambda row: None)
     assert (outcome.status, outcome.score, outcome.looks) == ("done", plain.score, {})
-    assert outcome.notes == ("judged with the recipe's settings alone: RuntimeError: no room",)
+    assert outcome.notes == ("scored with the recipe's post-training settings alone: RuntimeError: no room",)

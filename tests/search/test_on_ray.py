@@ -88,7 +88,7 @@ def test_ray_comes_to_the_same_table_as_one_process(undisturbed, tmp_path):
     assert result["cost"]["overhead"] is not None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_search_whose_driver_and_worker_are_killed_ends_with_the_same_table(undisturbed, tmp_path):
     env, rng = prepared(tmp_path, "import time; time.sleep(0.3)"), random.Random(5)  # long enough to be struck
@@ -157,7 +157,7 @@ FALLS_ONCE = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_dies_begins_its_trial_anew(undisturbed, tmp_path):
     env = prepared(tmp_path, FALLS_ONCE.strip())
     # The driver builds the network too, to check the recipe: only workers may fall.
@@ -169,7 +169,7 @@ def test_a_worker_that_dies_begins_its_trial_anew(undisturbed, tmp_path):
     assert [t["params"] for t in result["trials"]] == [t["params"] for t in undisturbed["trials"]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_begins_anew_some_time_after_its_worker_died_and_fails_with_the_third_death(tmp_path, monkeypatch):
     ladder = Ladder(plan(trials=4), Trials(tmp_path, "c"))
     feed = on_ray.make_feed(ladder, Nobody())
@@ -189,7 +189,7 @@ def test_a_trial_begins_anew_some_time_after_its_worker_died_and_fails_with_the_
     assert outcome.error == "its worker died 3 times, often for want of memory"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_in_a_worker_ends_the_search_without_entering_the_trial(tmp_path):
     ladder = Ladder(plan(trials=4), Trials(tmp_path, "c"))
     feed = on_ray.make_feed(ladder, Nobody())
@@ -231,7 +231,7 @@ cluster.shutdown()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_cluster_that_loses_a_node_comes_to_the_same_table(undisturbed, tmp_path):
     env = prepared(tmp_path, "import time; time.sleep(0.3)")

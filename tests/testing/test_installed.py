@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import ROOT
 from tests.testing import environments
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 SMALL = ["-o", "fidelity.image_size=64", "-o", "fidelity.epochs=1", "-o", "decoder=unet/4", "--json"]
 BAR = 300  # seconds from `kk new` to the result of `kk run`
 JUNK = shutil.ignore_patterns("__pycache__", ".*")

@@ -308,7 +308,7 @@ def test_two_workers_of_ray_train_as_one_and_the_run_says_how_many_they_were(tmp
     assert trees[0] == trees[1] and not any(name.endswith((NEWS, SCRATCH)) for name in trees[1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_replaced_and_the_run_ends_well(tmp_path, data):
     running = Running(tmp_path, "--data", str(data), "-o", "fidelity.epochs=5", "--workers", "2", "--json")
     running.until("epoch 1/5")
@@ -324,7 +324,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_run_ends_well(tmp_path, dat
     assert [row.split(",")[0] for row in rows[1:]] == ["0", "1", "2", "3", "4"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_run_of_workers_goes_on_with_one_and_leaves_no_process(tmp_path, data):
     words = ["--data", str(data), "-o", "fidelity.epochs=4"]
     running = Running(tmp_path, *words, "--workers", "2")
@@ -350,7 +350,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cluster_at_an_address_trains_and_outlives_the_run_and_tells_errors_as_sentences(tmp_path, data):
     loss = "def loss(output, target):\n    raise ValueError('this loss is broken')\n"
     hook = "@kagglekit.hookimpl(wrapper=True)\n    def kk_loss(self):\n        yield\n        return loss\n"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keyword
 import re
-import shutil
 from pathlib import Path
 
 from kagglekit.errors import UsageError
+from kagglekit.files import new_folder
 
 TEMPLATES = {
     "pyproject.toml.txt": "pyproject.toml",
@@ -30,16 +30,10 @@ def create(kind: str, name: str, out: Path, version: str) -> Path:
     if out.exists():
         raise UsageError(f"{out}: exists; name another folder with --out, nothing is overwritten")
     values = words(name, version)
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(parents=True)
+    with new_folder(out) as part:
         for template, target in TEMPLATES.items():
             text = (Path(__file__).parent / kind / template).read_text(encoding="utf-8")
             (part / filled(target, values)).write_text(filled(text, values), encoding="utf-8")
-        part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 
 from kagglekit.data.codecs import rle
 from kagglekit.data.codecs.rows import write_rows
+from kagglekit.files import new_folder
 from kagglekit_clouds import CLASSES
 from kagglekit_clouds.scenery import draw_picture
 from kagglekit_clouds.submission import HEADER
@@ -41,20 +41,10 @@ def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
     appears only when it is complete. Raises FileExistsError if `root` exists and is not empty, ValueError if `count`
     is below 1.
     """
-    root = Path(root)
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f"{root} exists and is not empty; choose another folder or remove it")
-    part = root.with_name(root.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with new_folder(root) as part:
         _write(part, plan(count, seed), seed, track)
-        if root.exists():
-            root.rmdir()
-        part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def plan(count: int, seed: int) -> list[Job]:

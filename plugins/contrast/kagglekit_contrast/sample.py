@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from kagglekit.files import new_folder
 
 SIZE = 256
 FULL = 12040  # the brightest value there is
@@ -23,12 +24,7 @@ def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
     The same arguments write the same bytes. `root` appears only when it is complete. Raises FileExistsError if `root`
     exists and is not empty.
     """
-    root = Path(root)
-    if root.exists() and any(root.iterdir()):
-        raise FileExistsError(f"{root} exists and is not empty; choose another folder or remove it")
-    part = root.with_name(root.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with new_folder(root) as part:
         for folder in ("train/images", "train/masks", "test/images", "answers"):
             (part / folder).mkdir(parents=True)
         jobs = [("train/images", "train/masks", i) for i in range(count)]
@@ -37,11 +33,6 @@ def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
             picture, mask = draw_picture(np.random.default_rng((seed, number)))
             _save(part / images / f"p{number:04d}.png", picture)
             _save(part / masks / f"p{number:04d}.png", mask * np.uint8(255))
-        if root.exists():
-            root.rmdir()
-        part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def draw_picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

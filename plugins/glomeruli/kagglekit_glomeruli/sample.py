@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 
 from kagglekit.data.codecs import rle
 from kagglekit.data.codecs.rows import write_rows
+from kagglekit.files import new_folder
 from kagglekit_glomeruli.dataset import INFO, TRAIN_HEADER
 from kagglekit_glomeruli.slide_files import form_of, write_slide
 from kagglekit_glomeruli.stains import STAINS, vary
@@ -66,20 +66,10 @@ def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
     same bytes. `root` appears only when it is complete. Raises FileExistsError if `root` exists and is not empty,
     ValueError if `count` is below 1.
     """
-    root = Path(root)
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f"{root} exists and is not empty; choose another folder or remove it")
-    part = root.with_name(root.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with new_folder(root) as part:
         _write(part, plan(count, seed), seed, track)
-        if root.exists():
-            root.rmdir()
-        part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def plan(count: int, seed: int) -> list[Job]:

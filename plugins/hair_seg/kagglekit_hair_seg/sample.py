@@ -4,7 +4,6 @@ The flaws and their rates follow what the contest's teams found in the real labe
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
+
+from kagglekit.files import new_folder
 
 from .drawing import Picture, draw_picture
 from .strokes import SIZE
@@ -68,20 +69,10 @@ def draw_sample(root: Path, count: int, seed: int, *, progress: Progress = _no_p
     the flaw of each label). The same arguments write the same bytes. `root` appears only when it is complete.
     Raises FileExistsError if `root` exists and is not empty, ValueError if `count` is below 1.
     """
-    root = Path(root)
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f"{root} exists and is not empty; choose another folder or remove it")
-    part = root.with_name(root.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with new_folder(root) as part:
         _write(part, count, seed, progress)
-        if root.exists():
-            root.rmdir()
-        part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write(part: Path, count: int, seed: int, progress: Progress) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from kagglekit.files import new_folder
 from kagglekit_recycling import NAMES, SIZE
 from kagglekit_recycling.scenery import Thing, draw_picture
 
@@ -51,20 +51,10 @@ def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
     arguments write the same bytes. `root` appears only when it is complete. Raises FileExistsError if `root` exists and
     is not empty, ValueError if `count` is below 1.
     """
-    root = Path(root)
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f"{root} exists and is not empty; choose another folder or remove it")
-    part = root.with_name(root.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with new_folder(root) as part:
         _write(part, count, seed, track)
-        if root.exists():
-            root.rmdir()
-        part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def plan(count: int, seed: int) -> list[Job]:
