@@ -56,7 +56,7 @@ def test_a_run_with_other_views_takes_over_the_training_and_scores_as_if_it_had_
         said: list[str] = []
         console.say = said.append
         second, result = ran(toy, **{"techniques.toy-tta.identity": 0.5})
-    assert any(f"run {first.name} trained the same network" in line for line in said)
+    assert any(f"run {first.name}, which trained the same network" in line for line in said)
     assert not any("epoch 1/2" in line for line in said)
     assert second != first and json.loads((second / TRAINED).read_text())["run"] == first.name
     assert result.weights.endswith(f"; trained by run {first.name}")
