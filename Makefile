@@ -50,6 +50,7 @@ lint: install
 	@echo "== linters"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: install
 	@echo "== the site of docs/"
@@ -57,4 +58,4 @@ docs: install
 	@echo "open site/index.html"
 
 clean:
-	rm -rf site $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf site $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

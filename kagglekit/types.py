@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
 Size = tuple[int, int]
+UNSTATED: Size = (0, 0)
 Task = Literal["binary", "multilabel", "multiclass"]
 Depth = Literal["uint8", "uint16", "int16"]
 
@@ -48,11 +49,11 @@ class Sample:
     group: str = ""
     stratum: int = 0
     classes: tuple[int, ...] = ()
-    truth_size: Size = None
+    truth_size: Size = UNSTATED
     extra: bool = False
 
-    def __post_init__(self):
-        if self.truth_size is None:
+    def __post_init__(self) -> None:
+        if not self.truth_size or self.truth_size == UNSTATED:
             object.__setattr__(self, "truth_size", self.size)
 
 
@@ -183,6 +184,19 @@ class ModelOutput:
 Sampler = Callable[[int], Iterator[Draw]]
 Augment = Callable[..., Any]
 Loss = Callable[[Any, Any], Any]
+
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Items(Protocol[Item]):
+    """Things that are made when they are asked for by index, some of which may be large."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, i: int, /) -> Item:
+        """The one at `i`."""
 
 
 Track = Callable[..., Iterable[Any]]
