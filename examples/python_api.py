@@ -6,14 +6,7 @@ python examples/python_api.py FOLDER [COMPETITION]
 import sys
 from pathlib import Path
 
-from kagglekit.pipeline.experiment import run
-from kagglekit.pipeline.predict_folder import predict_folder
-from kagglekit.pipeline.request import Request
-from kagglekit.pipeline.sample_data import draw
-from kagglekit.plugin.registry import discover
-from kagglekit.plugin.solution import resolve
-from kagglekit.predict.submission import score_file
-from kagglekit.recipe import compose
+from kagglekit.api import Request, compose, discover, draw_sample_data, predict_folder, resolve, run, score_file
 
 SMALL = {"fidelity.image_size": 64, "fidelity.epochs": 2, "decoder": "unet/4", "encoder_weights": "none", "folds": 4}
 
@@ -30,7 +23,7 @@ def main(folder: Path, id: str = "contrast", count: int = 24) -> float:
     ]
     recipe, came_from = compose(layers, with_=["turn-tta"])
     solution = resolve(recipe, plugins)
-    draw(solution, folder / "data", count, seed=0)
+    draw_sample_data(solution, folder / "data", count, seed=0)
 
     run_folder, result, _ = run(Request(solution, folder / "data", "demo", "python_api.py"))
     print(f"lr {recipe.lr} comes from {came_from.get('lr', 'the engine')}; validation {result.score.value:.3f}")

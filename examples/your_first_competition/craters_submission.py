@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import SubmissionError, SubmissionFormat
-from kagglekit.data.codecs.rows import require_ids
-from kagglekit.files import write_bytes
+from kagglekit.api import require_ids, write_bytes
 
 STAMP = (1980, 1, 1, 0, 0, 0)  # equal rows are equal files
 

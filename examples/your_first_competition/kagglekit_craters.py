@@ -116,7 +116,7 @@ def kk_dataset(root):
     """The folder as samples; pictures of one region are a group, which no split divides."""
     from craters_submission import PngZip
 
-    from kagglekit.data.names import find
+    from kagglekit.api import find_file
 
     root = Path(root)
     try:
@@ -124,20 +124,20 @@ def kk_dataset(root):
         names = {part: list(map(str, parts[part])) for part in ("train", "test")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{root}: split.json cannot be used ({error}); expected\n{LAYOUT}") from None
-    masks = {name: find(root / "masks", name) for name in names["train"]}
+    masks = {name: find_file(root / "masks", name) for name in names["train"]}
     problems = [
         Problem(name, "picture without mask", "it is not used") for name, mask in masks.items() if not mask.exists()
     ]
     skipped = {problem.sample for problem in problems}
     train = [
-        Sample(name, find(root / "pictures", name), SIZE, masks[name], group=name.partition("-")[0])
+        Sample(name, find_file(root / "pictures", name), SIZE, masks[name], group=name.partition("-")[0])
         for name in names["train"]
         if name not in skipped
     ]
-    test = [Sample(name, find(root / "pictures", name), SIZE) for name in names["test"]]
+    test = [Sample(name, find_file(root / "pictures", name), SIZE) for name in names["test"]]
     if not train or not test:
         raise DataError(f"{root}: {len(train)} training and {len(test)} test pictures; expected\n{LAYOUT}")
-    answers = {s.id: find(root / "answers", s.id) for s in test if find(root / "answers", s.id).exists()}
+    answers = {s.id: find_file(root / "answers", s.id) for s in test if find_file(root / "answers", s.id).exists()}
     return Craters(root, train, test, answers, problems, PngZip(names["test"]))
 
 
@@ -152,15 +152,15 @@ class Craters(Dataset):
 
     def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[64, 96, 3]`; the grey value three times, as encoders expect it."""
-        from kagglekit.data.readers.images import read_rgb
+        from kagglekit.api import read_rgb
 
         return window(read_rgb(sample.image, sample.size), box)
 
     def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[64, 96]`."""
-        from kagglekit.data.readers.mask_files import read_binary
+        from kagglekit.api import read_binary_mask
 
-        return window(read_binary(sample.label, sample.size), box)
+        return window(read_binary_mask(sample.label, sample.size), box)
 
 
 def window(array: np.ndarray, box: Box | None) -> np.ndarray:

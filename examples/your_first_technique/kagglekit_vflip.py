@@ -25,10 +25,10 @@ class VFlipTTA:
     @hookimpl(wrapper=True)
     def kk_tta(self):
         """Every view so far, and every view so far upside down."""
-        views = yield
-        from kagglekit.predict.views import identity, product
+        inner = yield
+        from kagglekit.api import views
 
-        return product((identity(self.identity), View("vflip", 1 - self.identity, flip, flip)), views)
+        return views.product((views.identity(self.identity), View("vflip", 1 - self.identity, flip, flip)), inner)
 
 
 @hookimpl

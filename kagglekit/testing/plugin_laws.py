@@ -35,7 +35,7 @@ HEAVY = (
 TIME_LIMIT = 120  # seconds for a process that imports and resolves; a cold disk is slow
 IMPORT = """
 import json, os, sys
-from kagglekit.entrypoints import entry_points
+from kagglekit.plugin.entry_points import entry_points
 before, environment = set(sys.modules), dict(os.environ)
 module = next(p for p in entry_points("kagglekit") if p.name == sys.argv[1]).load()
 for hook in ("kk_competition", "kk_techniques"):
@@ -45,10 +45,10 @@ print("\\n" + json.dumps({"modules": sorted(set(sys.modules) - before), "environ
 """
 RESOLVE = """
 import json, sys
-from kagglekit.plugins import discover
+from kagglekit.plugin.registry import discover
 from kagglekit.recipe import Recipe
-from kagglekit.solution import resolve
-from kagglekit.testing.worlds import with_drawn
+from kagglekit.plugin.solution import resolve
+from kagglekit.testing.fixtures import with_drawn
 registry = with_drawn(discover())
 recipes = json.loads(sys.stdin.read())
 print("\\n" + json.dumps([resolve(Recipe.model_validate(r), registry).recipe.identity() for r in recipes]))

@@ -37,7 +37,7 @@ def write(root: Path, entries: int, points: int) -> int:
 
 def measure(root: str) -> None:
     """Index and print seconds and GiB."""
-    from kagglekit_hair_seg import Settings
+    from kagglekit_hair_seg.contest import Settings
     from kagglekit_hair_seg.dataset import read
 
     started = time.perf_counter()

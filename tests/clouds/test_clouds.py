@@ -9,7 +9,7 @@ from kagglekit import DataError, SubmissionError
 from kagglekit.data.folds import split
 from kagglekit.metrics import MeanDice
 from kagglekit.predict.submission import check_file, score_file
-from kagglekit_clouds import CLASSES, SUBMITTED, Settings
+from kagglekit_clouds.contest import CLASSES, SUBMITTED, Settings
 from kagglekit_clouds.dataset import read
 from tests.clouds import independent_score
 from tests.clouds.worlds import folder, picture, table, write_rows

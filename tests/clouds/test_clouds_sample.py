@@ -11,7 +11,7 @@ from PIL import Image
 
 from kagglekit.pipeline.check import check
 from kagglekit.plugin.registry import discover
-from kagglekit_clouds import CLASSES, SIZE
+from kagglekit_clouds.contest import CLASSES, SIZE
 from kagglekit_clouds.labelling import FISH, FLOWER, GRAVEL, MISTAKEN, SIMILAR, SUGAR, Region, label, rectangles
 from kagglekit_clouds.sample import draw_sample, plan
 from kagglekit_clouds.scenery import draw_picture, gap, lay_out

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from kagglekit.data.codecs import rle
-from kagglekit_clouds import CLASSES, SIZE
+from kagglekit_clouds.contest import CLASSES, SIZE
 
 HEADER = ["Image_Label", "EncodedPixels"]
 

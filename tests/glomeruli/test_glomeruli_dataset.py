@@ -10,8 +10,8 @@ import tifffile
 from kagglekit import Box, DataError, RecipeError
 from kagglekit.pipeline.check import check
 from kagglekit.plugin.registry import discover
-from kagglekit_glomeruli import Settings
 from kagglekit_glomeruli import dataset as module
+from kagglekit_glomeruli.contest import Settings
 from kagglekit_glomeruli.dataset import INFO, choose_reduce, read
 from tests.glomeruli.worlds import SIZE, feature, folder, picture, write_regions, write_rows
 from tests.helpers import solution

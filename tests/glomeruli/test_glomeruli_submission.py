@@ -6,7 +6,7 @@ import pytest
 from kagglekit import DataError, SubmissionError
 from kagglekit.metrics import MeanDice
 from kagglekit.predict.submission import check_file, score_file
-from kagglekit_glomeruli import Settings
+from kagglekit_glomeruli.contest import Settings
 from kagglekit_glomeruli.dataset import read
 from kagglekit_glomeruli.submission import RleCsv
 from tests.glomeruli import independent_score

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from kagglekit import Box, DataError, RecipeError
-from kagglekit_hair_seg import Settings
+from kagglekit_hair_seg.contest import Settings
 from kagglekit_hair_seg.dataset import STRATA, find_root, read
 from tests.worlds import edit_json, hair_folder, photo, ring, write_json
 

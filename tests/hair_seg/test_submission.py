@@ -15,7 +15,8 @@ from kagglekit import DataError, SubmissionError
 from kagglekit.metrics import MeanIoU
 from kagglekit.predict.submission import score_file
 from kagglekit.predict.submission import write as write_submission
-from kagglekit_hair_seg import Settings, polygon
+from kagglekit_hair_seg import polygon
+from kagglekit_hair_seg.contest import Settings
 from kagglekit_hair_seg.dataset import read
 from kagglekit_hair_seg.submission import EPSILONS, NOTHING, PolygonJson
 from tests.hair_seg import independent_score

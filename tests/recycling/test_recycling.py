@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 from kagglekit import DataError, Prediction, RecipeError, SubmissionError
 from kagglekit.metrics import ClassIoU
 from kagglekit.predict.submission import check_file, score_file
-from kagglekit_recycling import CLASSES, NAMES, SIZE, SUBMITTED, Settings
+from kagglekit_recycling.contest import CLASSES, NAMES, SIZE, SUBMITTED, Settings
 from kagglekit_recycling.dataset import read
 from kagglekit_recycling.labels import Edition, EverySecond, Object, paint
 from tests.helpers import kk

@@ -11,7 +11,7 @@ from PIL import Image
 
 from kagglekit.pipeline.check import check
 from kagglekit.plugin.registry import discover
-from kagglekit_recycling import CLASSES, NAMES
+from kagglekit_recycling.contest import CLASSES, NAMES
 from kagglekit_recycling.grounds import draw_ground, shade
 from kagglekit_recycling.materials import cover, fit, lump, turned
 from kagglekit_recycling.sample import BATTERY, CLOTHING, draw_sample, plan

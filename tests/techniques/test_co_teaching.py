@@ -31,7 +31,7 @@ def size_of(*arguments) -> float:
 @pytest.fixture
 def tiny(monkeypatch):
     """Networks of two convolutions instead of the real ones."""
-    monkeypatch.setattr(network_pair, "build", lambda recipe, channels, classes: tiny_network(channels, classes))
+    monkeypatch.setattr(network_pair, "build_model", lambda recipe, channels, classes: tiny_network(channels, classes))
 
 
 def clean(dataset: Flawed, **changes) -> list[Finding]:

@@ -1,33 +1,8 @@
 """Understanding Clouds from Satellite Images (2019) for kagglekit: four overlapping classes, often absent."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 from kagglekit import Competition, Published, hookimpl
-from kagglekit.metrics import MeanDice
-
-CLASSES = ("Fish", "Flower", "Gravel", "Sugar")
-SIZE = (1400, 2100)
-SUBMITTED = (350, 525)
-
-LAYOUT = """\
-DIR/train.csv                Image_Label,EncodedPixels: NAME.jpg_CLASS, run lengths over 1400x2100, column-major from 1
-DIR/sample_submission.csv    the same columns; run lengths over 350x525
-DIR/train_images/*.jpg       1400x2100
-DIR/test_images/*.jpg        1400x2100
-DIR/answers.csv              optional: truth of the test pictures, as in train.csv; then the submission is scored"""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is particular to this competition.
-
-    `truth_resize`: how labels of 1400x2100 become the 350x525 that are scored; the host's way is not known. "nearest"
-    takes every fourth pixel (as the 1st place did), "area" what covers most of a pixel, "any" what touches it.
-    """
-
-    truth_resize: Literal["nearest", "area", "any"] = "nearest"
-
+from kagglekit.api import MeanDice
+from kagglekit_clouds.contest import CLASSES, LAYOUT, SIZE, Settings
 
 RECIPE = {
     # 1st place (pudae): masks that learn where (absent classes kept out of their loss) and a head on the
@@ -180,7 +155,7 @@ def kk_dataset(root, recipe):
 @hookimpl
 def kk_augment():
     """The 1st place's distortions: both flips, a small turn, a grid, colours that do not matter."""
-    from kagglekit.data.sampling import albumentations
+    from kagglekit.api import albumentations
 
     A = albumentations()
     return A.Compose(

@@ -9,14 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionError
-from kagglekit.data.codecs import rle
-from kagglekit.data.codecs.rows import read_rows
-from kagglekit.data.names import by_name, composed, lookup
-from kagglekit.data.readers.images import list_pictures, read_rgb
-from kagglekit.data.resize import resize_mask
-from kagglekit.errors import did_you_mean
-from kagglekit.progress import track
-from kagglekit_clouds import CLASSES, LAYOUT, SIZE, SUBMITTED, Settings
+from kagglekit.api import (
+    composed_name,
+    did_you_mean,
+    index_by_name,
+    list_images,
+    lookup_by_name,
+    read_rgb,
+    read_rows,
+    resize_mask,
+    rle,
+    track,
+)
+from kagglekit_clouds.contest import CLASSES, LAYOUT, SIZE, SUBMITTED, Settings
 from kagglekit_clouds.submission import HEADER, CloudCsv
 
 
@@ -105,20 +110,22 @@ def split_rows(path: Path, rows: Mapping[str, str]) -> dict[str, dict[str, str]]
 
 def _train(root: Path, problems: list[Problem]) -> list[Sample]:
     folder, path = root / "train_images", root / "train.csv"
-    pictures = by_name(p.name for p in list_pictures(folder))
+    pictures = index_by_name(p.name for p in list_images(folder))
     labels = split_rows(path, read_rows(path, HEADER, DataError))
     train = []
     for name, runs in track(labels.items(), len(labels), "reading train.csv"):
         fault = _fault(runs)
         if fault:
             problems.append(Problem(name, "label unreadable", fault, damaged=True))
-        elif composed(name) not in pictures:
+        elif composed_name(name) not in pictures:
             problems.append(Problem(name, "label without picture", f"{folder} has no {name}", damaged=True))
         else:
             texts = tuple(runs[c] for c in CLASSES)
             shown = tuple(k for k, text in enumerate(texts) if text)
-            train.append(Sample(name, folder / pictures[composed(name)], SIZE, Label(texts), "", 0, shown, SUBMITTED))
-    for name in sorted(pictures.keys() - {composed(name) for name in labels}):
+            train.append(
+                Sample(name, folder / pictures[composed_name(name)], SIZE, Label(texts), "", 0, shown, SUBMITTED)
+            )
+    for name in sorted(pictures.keys() - {composed_name(name) for name in labels}):
         problems.append(Problem(name, "picture without label", "it is not used"))
     if not train:
         raise DataError(
@@ -143,14 +150,14 @@ def _fault(runs: Mapping[str, str]) -> str:
 
 def _test(root: Path, form: CloudCsv, problems: list[Problem]) -> list[Sample]:
     folder = root / "test_images"
-    pictures = by_name(p.name for p in list_pictures(folder))
+    pictures = index_by_name(p.name for p in list_images(folder))
     names = form.names()
-    for name in sorted(name for name in names if composed(name) not in pictures):
+    for name in sorted(name for name in names if composed_name(name) not in pictures):
         detail = f"{folder}/{name} does not exist; its rows will hold empty masks"
         problems.append(Problem(name, "test picture missing", detail, skip=False, damaged=True))
-    for name in sorted(pictures.keys() - {composed(name) for name in names}):
+    for name in sorted(pictures.keys() - {composed_name(name) for name in names}):
         problems.append(Problem(name, "not in the sample submission", "its picture is ignored", skip=False))
-    paths = [folder / pictures.get(composed(name), name) for name in names]
+    paths = [folder / pictures.get(composed_name(name), name) for name in names]
     return [Sample(name, path, SIZE, truth_size=SUBMITTED) for name, path in zip(names, paths, strict=True)]
 
 
@@ -158,7 +165,7 @@ def _answers(path: Path, names: list[str], problems: list[Problem]) -> dict[str,
     """The truth of the test pictures, where there is a file; raises DataError for a fault in it."""
     if not path.is_file():
         return {}
-    truth, answers = lookup(split_rows(path, read_rows(path, HEADER, DataError)), names), {}
+    truth, answers = lookup_by_name(split_rows(path, read_rows(path, HEADER, DataError)), names), {}
     for name in names:
         if name not in truth:
             problems.append(Problem(name, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))

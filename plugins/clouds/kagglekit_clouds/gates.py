@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kagglekit import Metric, PluginError, Postprocess, Prediction
-from kagglekit.data.resize import resize_probs
-from kagglekit_clouds import SUBMITTED
+from kagglekit.api import resize_probs
+from kagglekit_clouds.contest import SUBMITTED
 
 THRESHOLDS = tuple(round(0.3 + 0.05 * i, 2) for i in range(12))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kagglekit_clouds import CLASSES, SIZE
+from kagglekit_clouds.contest import CLASSES, SIZE
 
 FISH, FLOWER, GRAVEL, SUGAR = range(len(CLASSES))
 SIMILAR = {FISH: GRAVEL, FLOWER: FISH, GRAVEL: SUGAR, SUGAR: GRAVEL}  # what a kind is taken for

@@ -9,10 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit.data.codecs import rle
-from kagglekit.data.codecs.rows import write_rows
-from kagglekit.files import new_folder
-from kagglekit_clouds import CLASSES
+from kagglekit.api import new_folder, rle, write_rows
+from kagglekit_clouds.contest import CLASSES
 from kagglekit_clouds.scenery import draw_picture
 from kagglekit_clouds.submission import HEADER
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit_clouds import SIZE
+from kagglekit_clouds.contest import SIZE
 from kagglekit_clouds.labelling import SIMILAR, Rectangle, Region, label
 from kagglekit_clouds.textures import DECK, KINDS, SEA, VEIL, Noise, fractal, make_noise, spread
 

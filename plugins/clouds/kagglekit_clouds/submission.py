@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import DataError, SubmissionError, SubmissionFormat
-from kagglekit.data.codecs import rle
-from kagglekit.data.codecs.rows import read_rows, require_ids, write_rows
-from kagglekit_clouds import CLASSES
+from kagglekit.api import read_rows, require_ids, rle, write_rows
+from kagglekit_clouds.contest import CLASSES
 
 HEADER = "Image_Label", "EncodedPixels"
 

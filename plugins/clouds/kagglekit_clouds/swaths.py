@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kagglekit import Metric, PluginError, Postprocess, Prediction
-from kagglekit.data.loader import applied, seed_all
+from kagglekit.api import apply_augment, seed_augment
 
 BLACK = 10  # of 255: the brightest channel of a pixel of a swath, which JPEG leaves not quite black
 
@@ -58,12 +58,12 @@ class Painted:
 
     def set_random_seed(self, seed: int) -> None:
         """Everything random that follows depends on `seed`."""
-        seed_all(self.inner, seed)
+        seed_augment(self.inner, seed)
         np.random.seed(seed)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray) -> Mapping[str, np.ndarray]:
         """As albumentations calls it."""
-        image, mask = applied(self.inner, image, mask)
+        image, mask = apply_augment(self.inner, image, mask)
         if np.random.random() >= self.p:
             return {"image": image, "mask": mask}
         swath = draw_swath(image.shape[:2], self.least, self.most)

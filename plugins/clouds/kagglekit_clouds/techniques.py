@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kagglekit import hookimpl
-from kagglekit_clouds import CLASSES
+from kagglekit_clouds.contest import CLASSES
 
 DARK = 10  # of 255: as dark as a swath
 

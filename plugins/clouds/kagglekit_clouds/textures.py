@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit.types import Size
+from kagglekit.api import Size
 
 TILE = 512
 REPEATS = 5  # of a tile to each side

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kagglekit import Metric, Prediction
-from kagglekit.data.resize import resize_probs
-from kagglekit_clouds import SUBMITTED
+from kagglekit.api import resize_probs
+from kagglekit_clouds.contest import SUBMITTED
 
 TOPS = tuple(round(0.35 + 0.05 * i, 2) for i in range(12))  # 0.35 to 0.9
 BOTTOMS = tuple(round(0.25 + 0.05 * i, 2) for i in range(9))  # 0.25 to 0.65

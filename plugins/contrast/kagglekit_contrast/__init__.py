@@ -1,13 +1,8 @@
 """16-bit pictures with one mask each for kagglekit: what the seminar's contrast windows are shown on."""
 
 from kagglekit import Competition, hookimpl
-from kagglekit.metrics import MeanDice
-
-LAYOUT = """\
-DIR/train/images/NAME.png     16-bit PNG or TIFF, or DICOM (.dcm); one channel, any size
-DIR/train/masks/NAME.png      of the same size; white (or 1) is the object, black (or 0) is none
-DIR/test/images/NAME.png      pictures to predict
-DIR/answers/NAME.png          optional: masks of the test pictures; then the submission is scored"""
+from kagglekit.api import MeanDice
+from kagglekit_contrast.contest import LAYOUT
 
 RECIPE = {
     "loss": {"bce": 0.5, "dice": 0.5},
@@ -68,7 +63,7 @@ def kk_dataset(root, recipe):
 @hookimpl
 def kk_augment():
     """Flips, and small moves: none that changes values, which windows do."""
-    from kagglekit.data.sampling import albumentations
+    from kagglekit.api import albumentations
 
     A = albumentations()
     return A.Compose(

@@ -9,12 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionFormat
-from kagglekit.data.codecs import rle
-from kagglekit.data.codecs.rows import read_rows, require_ids, write_rows
-from kagglekit.data.names import paired
-from kagglekit.data.readers.images import list_pictures, read_picture
-from kagglekit.data.readers.mask_files import read_binary
-from kagglekit_contrast import LAYOUT
+from kagglekit.api import list_images, pair_files, read_binary_mask, read_image, read_rows, require_ids, rle, write_rows
+from kagglekit_contrast.contest import LAYOUT
 
 HEADER = "id", "mask"
 
@@ -61,13 +57,13 @@ class Pictures(Dataset):
 
     def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint16 `[H, W, 1]`; int16 where the folder holds values below 0."""
-        return _window(read_picture(sample.image, 1, self.depth, sample.size), box)
+        return _window(read_image(sample.image, 1, self.depth, sample.size), box)
 
     def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """uint8 `[H, W]`."""
         if sample.label is None:
             raise DataError(f"{sample.id}: has no label")
-        return _window(read_binary(sample.label, sample.size), box)
+        return _window(read_binary_mask(sample.label, sample.size), box)
 
 
 def _window(array: np.ndarray, box: Box | None) -> np.ndarray:
@@ -81,14 +77,14 @@ def read(root: Path) -> Pictures:
         if not (root / part).is_dir():
             raise DataError(f"{root}: {part} is missing; expected\n{LAYOUT}")
     problems: list[Problem] = []
-    pictures, masks = list_pictures(root / "train" / "images"), list_pictures(root / "train" / "masks")
+    pictures, masks = list_images(root / "train" / "images"), list_images(root / "train" / "masks")
     partners = _partners(pictures, masks, "mask", problems)
     lowest, train, test = 0.0, [], []
     for path in pictures:
         if path in partners and (found := _look(path, problems, skip=True)) is not None:
             lowest = min(lowest, found[1])
             train.append(Sample(path.name, path, found[0], partners[path]))
-    for path in list_pictures(root / "test" / "images"):
+    for path in list_images(root / "test" / "images"):
         found = _look(path, problems, skip=False) or ((1, 1), 0)
         lowest = min(lowest, found[1])
         test.append(Sample(path.name, path, found[0]))
@@ -104,13 +100,13 @@ def _answers(folder: Path, test: list[Sample], problems: list[Problem]) -> dict[
     """The masks of the test pictures, where there are any; what does not match is listed."""
     if not folder.is_dir():
         return {}
-    partners = _partners([s.image for s in test], list_pictures(folder), "answer", problems)
+    partners = _partners([s.image for s in test], list_images(folder), "answer", problems)
     return {s.id: partners[s.image] for s in test if s.image in partners}
 
 
 def _partners(pictures: list[Path], files: list[Path], what: str, problems: list[Problem]) -> dict[Path, Path]:
     """The file of each picture; what has none, more than one, or no picture is listed."""
-    found, doubtful = paired(pictures, files)
+    found, doubtful = pair_files(pictures, files)
     lacks = {"mask": "picture without mask", "answer": "no answer"}[what]
     unused = {"mask": "it is not used", "answer": "it is not scored"}[what]
     for path in pictures:
@@ -131,11 +127,11 @@ def _look(path: Path, problems: list[Problem], skip: bool) -> tuple[tuple[int, i
     """(size, lowest value) of a picture; None, and a word among the problems, where it cannot be read."""
     try:
         try:
-            image = read_picture(path, 1, "uint16")
+            image = read_image(path, 1, "uint16")
         except DataError as error:
             if "do not fit" not in str(error):  # values below 0, as computed tomography has them
                 raise
-            image = read_picture(path, 1, "int16")
+            image = read_image(path, 1, "int16")
     except DataError as error:
         problems.append(Problem(path.name, "picture unreadable", str(error), skip, damaged=True))
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kagglekit.files import new_folder
+from kagglekit.api import new_folder
 
 SIZE = 256
 FULL = 12040  # the brightest value there is

@@ -9,12 +9,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample, SubmissionError, Tiling
-from kagglekit.data.codecs import rle
-from kagglekit.data.codecs.rows import read_rows, read_table, whole_number
-from kagglekit.data.readers.slides import Slide
-from kagglekit.progress import say
-from kagglekit_glomeruli import LAYOUT, Settings
+from kagglekit.api import Slide, read_rows, read_table, rle, say, whole_number
 from kagglekit_glomeruli.anatomy import read_regions
+from kagglekit_glomeruli.contest import LAYOUT, Settings
 from kagglekit_glomeruli.leaks import refuse_leaks
 from kagglekit_glomeruli.submission import RleCsv
 

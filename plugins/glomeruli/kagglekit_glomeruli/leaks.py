@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from kagglekit import Problem
-from kagglekit.data.fingerprint import hash_file
+from kagglekit.api import hash_file
 
 WHY = (
     "scores of a model that has seen the answers say nothing; the row is refused as training input (remove it from "

@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kagglekit.data.codecs import rle
-from kagglekit.data.codecs.rows import write_rows
-from kagglekit.files import new_folder
+from kagglekit.api import new_folder, rle, write_rows
 from kagglekit_glomeruli.dataset import INFO, TRAIN_HEADER
 from kagglekit_glomeruli.slide_files import form_of, write_slide
 from kagglekit_glomeruli.stains import STAINS, vary

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit.types import Size
+from kagglekit.api import Size
 
 
 class Stain(NamedTuple):

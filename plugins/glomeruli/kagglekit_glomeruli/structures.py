@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import cv2
 import numpy as np
 
-from kagglekit.types import Size
+from kagglekit.api import Size
 
 SHIFT = 3  # bits of a pixel in coordinates that are drawn
 SPACING = 26  # between neighbouring tubules

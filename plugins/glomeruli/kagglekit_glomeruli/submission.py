@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import DataError, SubmissionFormat
-from kagglekit.data.codecs import rle
-from kagglekit.data.codecs.rows import read_rows, require_ids, write_rows
+from kagglekit.api import read_rows, require_ids, rle, write_rows
 
 HEADER = "id", "predicted"
 

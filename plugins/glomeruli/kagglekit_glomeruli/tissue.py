@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit.types import Size
+from kagglekit.api import Size
 from kagglekit_glomeruli.stains import Stain, develop, waves
 from kagglekit_glomeruli.structures import Sheet, draw_glomerulus, draw_infiltrate, draw_scar, draw_tubules, draw_vessel
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
-from kagglekit.data.names import by_name, composed, lookup
-from kagglekit.data.readers.images import list_pictures, read_rgb
-from kagglekit_hair_seg import LAYOUT, SIZE, Settings, polygon
+from kagglekit.api import composed_name, index_by_name, list_images, lookup_by_name, read_rgb
+from kagglekit_hair_seg import polygon
+from kagglekit_hair_seg.contest import LAYOUT, SIZE, Settings
 from kagglekit_hair_seg.labels import read_labels
 from kagglekit_hair_seg.submission import PolygonJson
 
@@ -48,7 +48,7 @@ def _window(array: np.ndarray, box: Box | None) -> np.ndarray:
 
 def read(root: Path, settings: Settings, track=None) -> HairDataset:
     """Index a data folder; raises DataError where it is unusable as a whole."""
-    from kagglekit.progress import track as default_track
+    from kagglekit.api import track as default_track
 
     track = track or default_track
     root = find_root(Path(root))
@@ -60,7 +60,7 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
     form = PolygonJson(
         test_folder / "sample_submission.json", settings.min_area, settings.max_points, settings.max_bytes
     )
-    found = {name: test_pictures.get(composed(name)) for name in form.names()}
+    found = {name: test_pictures.get(composed_name(name)) for name in form.names()}
     test = [Sample(n, found[n] or test_folder / "images" / n, SIZE, None, _person(settings, n)) for n in found]
     answers = _answers(root / "answers.json", form.names(), problems)
     for name in sorted(name for name, path in found.items() if path is None):
@@ -73,7 +73,7 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
                 damaged=True,
             )
         )
-    for name in sorted(test_pictures.keys() - {composed(name) for name in found}):
+    for name in sorted(test_pictures.keys() - {composed_name(name) for name in found}):
         problems.append(Problem(name, "not in the sample submission", "its picture is ignored", skip=False))
     files = [
         train_folder / "labels.json",
@@ -93,7 +93,7 @@ def _answers(path: Path, names: list[str], problems: list[Problem]) -> dict[str,
         if points is None or name in truth:
             raise DataError(f"{path}: {name}: {fault or 'listed twice'}; mend or remove it")
         truth[name] = points
-    answers = lookup(truth, names)
+    answers = lookup_by_name(truth, names)
     for name in names:
         if name not in answers:
             problems.append(Problem(name, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))
@@ -124,7 +124,7 @@ def find_root(root: Path) -> Path:
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """Composed name -> path of every picture."""
-    names = by_name(path.name for path in list_pictures(folder))
+    names = index_by_name(path.name for path in list_images(folder))
     return {name: folder / on_disk for name, on_disk in names.items()}
 
 
@@ -136,7 +136,7 @@ def _train(
     twice: set[str] = set()
     others: Counter = Counter()
     for name, points, fault in read_labels(folder / "labels.json", track, others):
-        name = composed(name)
+        name = composed_name(name)
         if name in named and not (points is not None and name in labels and np.array_equal(labels[name], points)):
             twice.add(name)
         named.add(name)

@@ -17,9 +17,8 @@ import msgspec
 import numpy as np
 
 from kagglekit import DataError
-from kagglekit.data.codecs import json_text
-from kagglekit.types import Track, untracked
-from kagglekit_hair_seg import SIZE
+from kagglekit.api import Track, json_text, untracked
+from kagglekit_hair_seg.contest import SIZE
 from kagglekit_hair_seg.polygon import too_much
 
 _EXPECTED = 'an object with a list "annotations"'

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kagglekit.files import new_folder
+from kagglekit.api import new_folder
 
 from .drawing import Picture, draw_picture
 from .strokes import SIZE

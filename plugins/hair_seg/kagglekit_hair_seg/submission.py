@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 
 from kagglekit import DataError, SubmissionError, SubmissionFormat
-from kagglekit.errors import did_you_mean
-from kagglekit.files import write_bytes
-from kagglekit_hair_seg import SIZE, polygon
+from kagglekit.api import did_you_mean, write_bytes
+from kagglekit_hair_seg import polygon
+from kagglekit_hair_seg.contest import SIZE
 from kagglekit_hair_seg.labels import Point, read_document, to_array
 
 NOTHING = np.zeros((3, 2), np.int32)  # how an empty prediction is written: three points at (0, 0)
@@ -64,7 +64,7 @@ class PolygonJson(SubmissionFormat):
         fits = all(not self.max_points or len(row) <= self.max_points for row in rows.values())
         if fits and sum(_bytes(row) for row in rows.values()) <= budget:
             return rows
-        from kagglekit.progress import track
+        from kagglekit.api import track
 
         ladders = {
             name: _ladder(row, self.max_points) for name, row in track(rows.items(), len(rows), "simplifying polygons")

@@ -11,11 +11,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from kagglekit import Box, DataError, Dataset, Problem, Sample
-from kagglekit.data.codecs.coco import UNREADABLE, Coco, Id, read_coco
-from kagglekit.data.names import find, lookup
-from kagglekit.data.readers.images import read_rgb
-from kagglekit.errors import did_you_mean
-from kagglekit_recycling import CLASSES, LAYOUT, NAMES, SIZE, SUBMITTED, UNKNOWN, Settings
+from kagglekit.api import coco, did_you_mean, find_file, lookup_by_name, read_rgb
+from kagglekit_recycling.contest import CLASSES, LAYOUT, NAMES, SIZE, SUBMITTED, UNKNOWN, Settings
 from kagglekit_recycling.labels import Edition, Object, paint
 from kagglekit_recycling.submission import LabelCsv
 
@@ -60,7 +57,7 @@ def read(root: Path, settings: Settings) -> Trash:
     root = root / "data" if (root / "data" / "test.json").exists() else root
     problems: list[Problem] = []
     train_files = _train_files(root)
-    documents = {path: read_coco(path) for path in (*train_files, root / "test.json")}
+    documents = {path: coco.read_coco(path) for path in (*train_files, root / "test.json")}
     edition = _edition(documents)
     _require_labels(train_files, documents)
     train: dict[str, Sample] = {}
@@ -93,15 +90,15 @@ def _train_files(root: Path) -> list[Path]:
     return found
 
 
-def _require_labels(paths: Sequence[Path], documents: Mapping[Path, Coco]) -> None:
+def _require_labels(paths: Sequence[Path], documents: Mapping[Path, coco.Coco]) -> None:
     """Raises DataError for training files without categories, or that annotate nothing at all."""
     for path in paths:
         if documents[path].images and not documents[path].categories:
             raise DataError(f"{path}: lists no categories; every object needs one")
     whole = [documents[path] for path in paths]
-    if not any(coco.images for coco in whole):
+    if not any(document.images for document in whole):
         return
-    if not any(coco.faults or coco.broken or any(coco.annotations.values()) for coco in whole):
+    if not any(document.faults or document.broken or any(document.annotations.values()) for document in whole):
         raise DataError(f"{paths[0]}: annotates no object; take the file with the labels, not the one of the test part")
 
 
@@ -111,11 +108,11 @@ def _refuse_twice(path: Path, names: Sequence[str]) -> None:
         raise DataError(f"{path}: lists {twice[0]} twice; every picture has one row in the submission")
 
 
-def _edition(documents: Mapping[Path, Coco]) -> Edition:
+def _edition(documents: Mapping[Path, coco.Coco]) -> Edition:
     """The edition that the categories tell; raises DataError for names of another contest, and for a mixture."""
     editions = {}
-    for path, coco in documents.items():
-        names = [category.name for category in coco.categories.values()]
+    for path, document in documents.items():
+        names = [category.name for category in document.categories.values()]
         for name in names:
             if name not in (*NAMES, UNKNOWN):
                 raise DataError(f"{path}: category {name!r} is not of this contest{did_you_mean(name, CLASSES[1:])}")
@@ -128,21 +125,21 @@ def _edition(documents: Mapping[Path, Coco]) -> Edition:
 
 
 def _samples(
-    root: Path, path: Path, coco: Coco, settings: Settings, problems: list[Problem], labelled: bool
+    root: Path, path: Path, document: coco.Coco, settings: Settings, problems: list[Problem], labelled: bool
 ) -> list[Sample]:
-    if coco.broken and not labelled:
-        raise DataError(f"{path}: {next(iter(coco.broken.values()))}; every picture to predict needs a row")
-    problems += [Problem(name, "unreadable entry", text, damaged=True) for name, text in coco.broken.items()]
-    lost = _lost_objects(path, coco, problems) if labelled else {}
+    if document.broken and not labelled:
+        raise DataError(f"{path}: {next(iter(document.broken.values()))}; every picture to predict needs a row")
+    problems += [Problem(name, "unreadable entry", text, damaged=True) for name, text in document.broken.items()]
+    lost = _lost_objects(path, document, problems) if labelled else {}
     group, samples = re.compile(settings.group_regex), []
-    for entry in coco.images.values():
+    for entry in document.images.values():
         name, size = entry.file_name, (entry.height, entry.width)
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise DataError(f"{path}: image {entry.id}: file_name {name!r} leaves the data folder")
         if entry.id in lost:
             problems.append(Problem(name, "objects lost", lost[entry.id], damaged=True))
             continue
-        image = find(root, name)
+        image = find_file(root, name)
         fault = "" if image.is_file() else f"{root / name} does not exist"
         if not fault and size != SIZE:
             fault = f"{path.name} says {size[0]}x{size[1]} pixels; this contest's are {SIZE[0]}x{SIZE[1]}"
@@ -151,29 +148,29 @@ def _samples(
             problems.append(Problem(name, "picture missing or of wrong size", detail, skip=labelled, damaged=True))
             if labelled:
                 continue
-        objects = _objects(coco, entry.id) if labelled else None
+        objects = _objects(document, entry.id) if labelled else None
         match = group.search(name) if settings.group_regex else None
         shown = tuple(sorted({one.label for one in objects})) if labelled else ()
         samples.append(Sample(name, image, SIZE, objects, match.group(1) if match else "", 0, shown, SUBMITTED))
     return samples
 
 
-def _objects(coco: Coco, image: int) -> tuple[Object, ...]:
+def _objects(document: coco.Coco, image: int) -> tuple[Object, ...]:
     found = []
-    for one in coco.annotations[image]:
-        label = CLASSES.index(coco.categories[one.category_id].name)
+    for one in document.annotations[image]:
+        label = CLASSES.index(document.categories[one.category_id].name)
         found.append(Object(label, one.segmentation, one.area))
     return tuple(found)
 
 
-def _lost_objects(path: Path, coco: Coco, problems: list[Problem]) -> dict[Id, str]:
+def _lost_objects(path: Path, document: coco.Coco, problems: list[Problem]) -> dict[coco.Id, str]:
     """Image id -> what it lost, of pictures whose masks would lack an object; faults that cost nothing are listed."""
-    lost: dict[Id, list[str]] = {}
-    for fault in coco.faults:
+    lost: dict[coco.Id, list[str]] = {}
+    for fault in document.faults:
         if fault.image is not None:
             lost.setdefault(fault.image, []).append(f"{fault.name}: {fault.rule}: {fault.detail}")
         else:
-            bad = fault.rule == UNREADABLE  # of some picture, nobody knows which
+            bad = fault.rule == coco.UNREADABLE  # of some picture, nobody knows which
             problems.append(Problem(f"{path.name}: {fault.name}", fault.rule, fault.detail, skip=bad, damaged=bad))
     return {id: texts[0] + (f" (and {len(texts) - 1} more)" if texts[1:] else "") for id, texts in lost.items()}
 
@@ -183,14 +180,14 @@ def _answers(root: Path, names: list[str], edition: Edition, problems: list[Prob
     path = root / "answers.json"
     if not path.is_file():
         return {}
-    coco = read_coco(path)
-    if coco.broken:
-        raise DataError(f"{path}: {next(iter(coco.broken.values()))}; mend or remove it")
-    if coco.faults:
-        raise DataError(f"{path}: {coco.faults[0].name}: {coco.faults[0].detail}; mend or remove it")
-    if _edition({path: coco}) != edition:
+    document = coco.read_coco(path)
+    if document.broken:
+        raise DataError(f"{path}: {next(iter(document.broken.values()))}; mend or remove it")
+    if document.faults:
+        raise DataError(f"{path}: {document.faults[0].name}: {document.faults[0].detail}; mend or remove it")
+    if _edition({path: document}) != edition:
         raise DataError(f"{path}: is of another edition of the contest than test.json")
-    truth = lookup({entry.file_name: _objects(coco, entry.id) for entry in coco.images.values()}, names)
+    truth = lookup_by_name({entry.file_name: _objects(document, entry.id) for entry in document.images.values()}, names)
     for name in names:
         if name not in truth:
             problems.append(Problem(name, "no answer", f"{path.name} leaves it out; it is not scored", skip=False))

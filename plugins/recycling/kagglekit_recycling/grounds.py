@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from kagglekit_recycling import SIZE
+from kagglekit_recycling.contest import SIZE
 from kagglekit_recycling.materials import any_of, noise, paint
 
 

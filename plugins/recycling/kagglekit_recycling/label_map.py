@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from kagglekit.errors import SubmissionError
+from kagglekit import SubmissionError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kagglekit import Prediction
-from kagglekit.data.codecs.coco import Segmentation, annotation_mask
-from kagglekit.data.resize import resize_probs
-from kagglekit_recycling import CLASSES, NAMES, UNKNOWN
+from kagglekit.api import coco, resize_probs
+from kagglekit_recycling.contest import CLASSES, NAMES, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Object:
     """One object: its class as in CLASSES, where it lies, and its area as the file states it, None if it does not."""
 
     label: int
-    segmentation: Segmentation
+    segmentation: coco.Segmentation
     area: float | None
 
 
@@ -56,12 +55,12 @@ def paint(objects: Sequence[Object], size: tuple[int, int], overlap: str, editio
         order = sorted(objects, key=lambda one: -_area(one, size))
     labels = np.zeros(size, np.uint8)
     for one in order:
-        labels[annotation_mask(one.segmentation, size) > 0] = one.label
+        labels[coco.annotation_mask(one.segmentation, size) > 0] = one.label
     return labels
 
 
 def _area(one: Object, size: tuple[int, int]) -> float:
-    return np.count_nonzero(annotation_mask(one.segmentation, size)) if one.area is None else one.area
+    return np.count_nonzero(coco.annotation_mask(one.segmentation, size)) if one.area is None else one.area
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit.files import new_folder
-from kagglekit_recycling import NAMES, SIZE
+from kagglekit.api import new_folder
+from kagglekit_recycling.contest import NAMES, SIZE
 from kagglekit_recycling.scenery import Thing, draw_picture
 
 FOLDER = "batch_01_vt"

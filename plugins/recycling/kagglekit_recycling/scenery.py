@@ -8,8 +8,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit_recycling import SIZE
 from kagglekit_recycling.containers import battery, glass, metal, paper_pack, plastic, styrofoam
+from kagglekit_recycling.contest import SIZE
 from kagglekit_recycling.grounds import draw_ground, shade
 from kagglekit_recycling.materials import Item, cover
 from kagglekit_recycling.sheets import clothing, general_trash, paper, plastic_bag

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import SubmissionFormat
-from kagglekit.data.codecs.rows import read_rows, require_ids, write_rows
-from kagglekit_recycling import UNKNOWN, label_map
+from kagglekit.api import read_rows, require_ids, write_rows
+from kagglekit_recycling import label_map
+from kagglekit_recycling.contest import UNKNOWN
 from kagglekit_recycling.labels import Edition
 
 HEADER = "image_id", "PredictionString"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from kagglekit import RecipeError, hookimpl
-from kagglekit.errors import did_you_mean
+from kagglekit.api import did_you_mean
 from kagglekit_techniques.fitting import refuse_tiled
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from kagglekit import Dataset, Finding, RecipeError, Sample, hookimpl
 if TYPE_CHECKING:
     import numpy as np
 
-    from kagglekit.competition import Competition
-    from kagglekit.data.store import Store
-    from kagglekit.recipe import Recipe
+    from kagglekit import Competition, Recipe
+    from kagglekit.api import Store
 
 
 SURE = 0.5  # median agreement with the labels above which networks may complete them
@@ -91,17 +90,14 @@ class CoTeaching:
 
     def judge(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
         """The findings, in order of samples."""
-        from kagglekit import progress
-        from kagglekit.data.codecs.mask_png import to_text
-        from kagglekit.data.store import open_store
-        from kagglekit.files import unfinished
-        from kagglekit.runs.folder import cache
+        from kagglekit.api import cache_folder, mask_png, open_store, track, unfinished
         from kagglekit_techniques.disagreement import completed
 
-        with unfinished(cache() / self.name, folder=True) as place:  # removed next time if this process is killed
+        # Removed next time if this process is killed.
+        with unfinished(cache_folder() / self.name, folder=True) as place:
             classes, task = len(competition.classes), competition.task
             store = open_store(place, "small", dataset, self.image_size, task, classes)
-            damaged = store.fill(dataset, dataset.train, progress.track)
+            damaged = store.fill(dataset, dataset.train, track)
             samples = [sample for sample in dataset.train if sample.id not in damaged]
             if len({s.group or s.id for s in samples}) < self.folds:
                 raise RecipeError(
@@ -117,7 +113,7 @@ class CoTeaching:
                 found.append(Finding(sample.id, f"{self.name}/disagreement", round(1 - agreement, 4), "drop", text))
             elif self.missed and missed > self.missed:
                 text = f"a region that looks like the labelled ones is left out (size {missed:.3f})"
-                mask = to_text(completed(dataset.read_mask(sample), region, task), task) if drawing else ""
+                mask = mask_png.to_text(completed(dataset.read_mask(sample), region, task), task) if drawing else ""
                 score, action = round(missed / self.missed, 4), "relabel" if drawing else "keep"
                 found.append(Finding(sample.id, f"{self.name}/missed region", score, action, text, mask=mask))
         return found
@@ -126,11 +122,11 @@ class CoTeaching:
         """Have the networks learned enough for masks of theirs to be learned from?"""
         from statistics import median
 
-        from kagglekit import progress
+        from kagglekit.api import say
 
         usual = median(agreements)
         if usual < SURE:
-            progress.say(
+            say(
                 f"{self.name}: its networks agree with half of the labels by less than {usual:.2f}: what they seem to "
                 f"leave out is only shown (more pictures or -o techniques.{self.name}.epochs=N help)"
             )
@@ -138,7 +134,8 @@ class CoTeaching:
 
     def recipe_of_networks(self, competition: str, seed: int) -> Recipe:
         """The recipe of both networks: a small encoder, a decoder of half its width, one cosine."""
-        from kagglekit.recipe import Fidelity, Recipe
+        from kagglekit import Recipe
+        from kagglekit.api import Fidelity
 
         return Recipe(
             competition=competition,
@@ -157,21 +154,20 @@ class CoTeaching:
         self, store: Store, samples: Sequence[Sample], recipe: Recipe, competition: Competition
     ) -> Iterator[tuple[str, tuple[float, float, np.ndarray]]]:
         """(id, (agreement, size of what is missed, where it lies)) of every sample, one fold after the other."""
-        from kagglekit import progress
-        from kagglekit.data.folds import assign
+        from kagglekit.api import assign_folds, track
         from kagglekit_techniques.disagreement import agreement, missed_region
         from kagglekit_techniques.network_pair import NetworkPair
 
         settings = self.recipe_of_networks(competition.id, recipe.seed)
-        fold_of = assign(samples, self.folds, recipe.seed)
+        fold_of = assign_folds(samples, self.folds, recipe.seed)
         for fold in range(self.folds):
             inside = [s for s in samples if fold_of[s.group or s.id] == fold]
             rest = [s for s in samples if fold_of[s.group or s.id] != fold]
             draws = min(self.draws, len(rest))
             pair = NetworkPair(settings, competition.task, len(competition.classes), store, self.forget, draws)
             title = f"{self.name}, fold {fold + 1}/{self.folds}"
-            networks = pair.train(rest, recipe.seed * self.folds + fold, progress.track, title)
+            networks = pair.train(rest, recipe.seed * self.folds + fold, track, title)
             predictions = pair.predict(networks, inside)
-            for sample, image, mask, probs in progress.track(predictions, len(inside), f"{title}, predicting"):
+            for sample, image, mask, probs in track(predictions, len(inside), f"{title}, predicting"):
                 missed = missed_region(image, probs, mask, competition.task)
                 yield sample.id, (agreement(probs, mask, competition.task), *missed)

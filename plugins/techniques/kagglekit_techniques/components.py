@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from kagglekit import Metric, Postprocess, Prediction
-from kagglekit.progress import track
-from kagglekit.types import Task
+from kagglekit.api import Task, track
 
 # Parts of a picture; 0 changes nothing. Each is about twice the one before.
 AREAS = (0.0, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05)

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from kagglekit import View
-from kagglekit.data.windows import starts
+from kagglekit.api import window_starts
 
 
 def parts(zoom: float, overlap: float, weight: float) -> View:
@@ -19,7 +19,8 @@ def parts(zoom: float, overlap: float, weight: float) -> View:
     def places(height: int, width: int) -> tuple[list[tuple[int, int]], int, int]:
         crop = [max(1, round(side / zoom)) for side in (height, width)]
         tops, lefts = (
-            starts(side, part, round(part * (1 - overlap))) for side, part in zip((height, width), crop, strict=True)
+            window_starts(side, part, round(part * (1 - overlap)))
+            for side, part in zip((height, width), crop, strict=True)
         )
         return [(top, left) for top in tops for left in lefts], *crop
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kagglekit import Box, DataError, Dataset, Finding, RecipeError, Sample, hookimpl
-from kagglekit.types import Size, Task
+from kagglekit.api import Size, Task
 from kagglekit_techniques.contents import fill_in, refuse_other
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kagglekit.clean.decisions import Decisions
+    from kagglekit.api import decisions
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Decide:
             )
         fill_in(self, lambda: self._read().content())
 
-    def _read(self) -> Decisions:
-        from kagglekit.clean.decisions import read
+    def _read(self) -> decisions.Decisions:
+        from kagglekit.api import decisions
 
-        found = read(Path(self.file))
+        found = decisions.read(Path(self.file))
         if self.content:
             refuse_other(self, self.file, found.content())
         return found
@@ -52,7 +52,7 @@ class Decide:
     def kk_dataset(self, root, competition):
         """The data set with the new masks."""
         dataset = yield
-        from kagglekit.clean import decisions
+        from kagglekit.api import decisions
 
         found = self._read()
         decisions.check(found, competition.id, {sample.id for sample in dataset.train}, _mark(root, dataset))
@@ -68,7 +68,7 @@ class Decide:
     def kk_clean(self, dataset, competition):
         """What was found so far, corrected by a person."""
         found = yield
-        from kagglekit.data.codecs import mask_png
+        from kagglekit.api import mask_png
 
         file, size_of = self._read(), {sample.id: sample.size for sample in dataset.train}
         decided = {one.sample: one for one in file.decisions}
@@ -87,11 +87,9 @@ class Decide:
 
 def _mark(root: Any, dataset: Dataset) -> str:
     """The fingerprint of the data, from the hashes that a run keeps."""
-    from kagglekit import progress
-    from kagglekit.data.fingerprint import fingerprint
-    from kagglekit.runs.folder import cache
+    from kagglekit.api import cache_folder, fingerprint, track
 
-    return fingerprint(Path(root), dataset.files, cache(), progress.track)
+    return fingerprint(Path(root), dataset.files, cache_folder(), track)
 
 
 class Relabelled(Dataset):
@@ -124,7 +122,7 @@ class Relabelled(Dataset):
             return self.inner.read_truth(sample, box)
         if sample.truth_size == sample.size:
             return self.read_mask(sample, box)
-        from kagglekit.data.resize import resize_mask
+        from kagglekit.api import resize_mask
 
         mask = resize_mask(self.read_mask(sample), sample.truth_size, self.task)
         return mask if box is None else mask[box.top : box.top + box.height, box.left : box.left + box.width]
@@ -134,7 +132,7 @@ class Relabelled(Dataset):
         return self.inner.regions(sample, size)
 
     def _decode(self, path: Path, size: Size) -> np.ndarray:
-        from kagglekit.data.codecs import mask_png
+        from kagglekit.api import mask_png
 
         return mask_png.read(path, size, self.task, self.classes)
 

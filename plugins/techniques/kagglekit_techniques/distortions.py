@@ -12,8 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from kagglekit.data.loader import applied, seed_all
-from kagglekit.types import Augment
+from kagglekit.api import Augment, apply_augment, seed_augment
 
 
 @dataclass
@@ -26,7 +25,7 @@ class Distortion:
 
     def set_random_seed(self, seed: int) -> None:
         """Everything random that follows depends on `seed`, inside too."""
-        seed_all(self.inner, seed)
+        seed_augment(self.inner, seed)
         # Two techniques of one recipe must not draw the same numbers.
         self.rng = np.random.default_rng((seed, crc32(type(self).__name__.encode())))
 
@@ -40,7 +39,7 @@ class Distortion:
 
     def before(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What happens first, here `inner`."""
-        return applied(self.inner, image, mask)
+        return apply_augment(self.inner, image, mask)
 
     def change(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What a subclass does, in copies."""
@@ -89,7 +88,7 @@ class Colored(Distortion):
 
 def light(vertical: bool, depth: str) -> Augment:
     """An albumentations transform that changes little."""
-    from kagglekit.data.sampling import albumentations
+    from kagglekit.api import albumentations
 
     A = albumentations()
     steps = [
@@ -103,7 +102,7 @@ def light(vertical: bool, depth: str) -> Augment:
 
 def heavy(strength: float, vertical: bool, channels: int, depth: str) -> Augment:
     """An albumentations transform that changes much."""
-    from kagglekit.data.sampling import albumentations
+    from kagglekit.api import albumentations
 
     A = albumentations()
 

@@ -12,10 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import DataError, Draw, RecipeError, Sample
-from kagglekit.data.store import Store
-from kagglekit.errors import did_you_mean
-from kagglekit.progress import track
-from kagglekit.types import Sampler
+from kagglekit.api import Sampler, Store, did_you_mean, track
 from kagglekit_techniques.shown import foreground_share
 
 

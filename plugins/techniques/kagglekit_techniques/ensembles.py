@@ -85,6 +85,6 @@ class Voting:
 
     def combine(self, probs, weights):
         """Shares of the votes, `[M, ..., K, H, W]` -> `[..., K, H, W]`; one mask per class votes for or against it."""
-        from kagglekit.predict.ensemble import vote
+        from kagglekit.api import vote
 
         return vote(probs, weights, self.last_first)

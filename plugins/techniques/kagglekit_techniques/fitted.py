@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kagglekit import Ensemble, Member, hookimpl
-from kagglekit.predict.views import Fitted
+from kagglekit.api import views
 
 Score = Callable[[Sequence[float]], float]
 
@@ -29,7 +29,7 @@ class FitViews:
     def kk_tta(self):
         """The same views, which can be fitted."""
         inner = yield
-        return Fitted(inner, self.fit)
+        return views.Fitted(inner, self.fit)
 
     def fit(self, start: Sequence[float], score: Score) -> list[float]:
         """Coordinate search over the weights: each is scaled by some factors, then all sum to 1 again."""
@@ -91,7 +91,7 @@ class Greedy:
 
     def fit(self, start: Sequence[float], score: Score) -> list[float]:
         """How often each candidate was chosen, as a share; the best round counts."""
-        from kagglekit.pipeline.fitting import forward_selection
+        from kagglekit.api import forward_selection
 
         return forward_selection(start, score, self.rounds)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kagglekit import Dataset, Sample
-from kagglekit.data.resize import resize_image, resize_mask
+from kagglekit.api import resize_image, resize_mask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class Facts:
 
 def look(dataset: Dataset, sample: Sample, task: str, classes: int, edges: bool) -> Facts:
     """The facts of one sample; its picture is read only for `edges`. Raises DataError."""
-    from kagglekit.data.thumbs import as_bytes, small_image, small_mask
+    from kagglekit.api import small_image, small_mask, to_uint8
 
     if dataset.tiling is None:
         whole = dataset.read_mask(sample)
@@ -72,7 +72,7 @@ def look(dataset: Dataset, sample: Sample, task: str, classes: int, edges: bool)
     fit = None
     if edges and share:
         image = resize_image(small_image(dataset, sample, (SIDE, SIDE)), (SIDE, SIDE))
-        fit = fit_of(as_bytes(image), shown)
+        fit = fit_of(to_uint8(image), shown)
     return Facts(areas, share, pieces_of(shown), fit)
 
 

@@ -77,17 +77,16 @@ class LabelRules:
     def kk_clean(self, dataset, competition):
         """What was found so far, and what these rules find."""
         found = yield
-        from kagglekit import progress
-        from kagglekit.data.thumbs import each
+        from kagglekit.api import each_sample, track
         from kagglekit_techniques.label_facts import look
 
         edges = bool(self.loose or self.turned)
         task, classes = competition.task, len(competition.classes)
         pairs = list(
-            each(
+            each_sample(
                 dataset.train,
                 lambda sample: look(dataset, sample, task, classes, edges),
-                progress.track,
+                track,
                 "looking at the labels",
             )
         )

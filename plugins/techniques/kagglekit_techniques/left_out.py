@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from kagglekit import ModelOutput
-from kagglekit.types import Loss, Task
+from kagglekit.api import Loss, Task
 
 
 def without_pixels(inner: Loss, output: Any, target: torch.Tensor, out: torch.Tensor) -> torch.Tensor:

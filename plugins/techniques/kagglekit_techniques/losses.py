@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kagglekit import RecipeError, hookimpl
-from kagglekit.errors import did_you_mean
+from kagglekit.api import did_you_mean
 from kagglekit_techniques.fitting import refuse_masks
 
 BY_PICTURE = ("class-head", "deep-supervision", "small-loss")  # techniques whose losses look at pictures, not pixels

@@ -28,10 +28,10 @@ class NearDuplicates:
     within_group: bool = False
 
     def __post_init__(self):
-        from kagglekit.data.duplicates import MOST
+        from kagglekit.api import duplicates
 
-        if not 0 <= self.distance <= MOST or not -1 <= self.similarity <= 1:
-            raise ValueError(f"distance must lie in 0..{MOST} bits, similarity in -1..1")
+        if not 0 <= self.distance <= duplicates.MOST or not -1 <= self.similarity <= 1:
+            raise ValueError(f"distance must lie in 0..{duplicates.MOST} bits, similarity in -1..1")
 
     @classmethod
     def space(cls):
@@ -76,11 +76,9 @@ class NearDuplicates:
         """The training samples that are nearly the same, as groups of two and more."""
         import numpy as np
 
-        from kagglekit import progress
-        from kagglekit.data.duplicates import alike, group
-        from kagglekit.data.thumbs import each
+        from kagglekit.api import duplicates, each_sample, track
 
-        looked = list(each(dataset.train, lambda s: self._look(dataset, s), progress.track, "hashing the pictures"))
+        looked = list(each_sample(dataset.train, lambda s: self._look(dataset, s), track, "hashing the pictures"))
         if not looked:
             return []
         samples = [sample for sample, _ in looked]
@@ -88,19 +86,18 @@ class NearDuplicates:
         thumbs = np.stack([thumb for _, (_, thumb) in looked])
         people = np.unique([s.group or s.id for s in samples], return_inverse=True)[1]
 
-        same = alike(thumbs, self.similarity)
+        same = duplicates.alike(thumbs, self.similarity)
 
         def agree(i: np.ndarray, j: np.ndarray) -> np.ndarray:
             return same(i, j) & (~np.bool_(self.within_group) | (people[i] == people[j]))
 
         groups = defaultdict(list)
-        for sample, label in zip(samples, group(hashes, self.distance, agree).tolist(), strict=True):
+        for sample, label in zip(samples, duplicates.group(hashes, self.distance, agree).tolist(), strict=True):
             groups[label].append(sample)
         return [some for some in groups.values() if len(some) > 1]
 
     def _look(self, dataset: Dataset, sample: Sample) -> tuple[int, np.ndarray]:
         """(hash, thumbnail) of a picture."""
-        from kagglekit.data.duplicates import READ, look
-        from kagglekit.data.thumbs import as_bytes, small_image
+        from kagglekit.api import duplicates, small_image, to_uint8
 
-        return look(as_bytes(small_image(dataset, sample, READ)))
+        return duplicates.look(to_uint8(small_image(dataset, sample, duplicates.READ)))

@@ -9,17 +9,24 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from kagglekit import Sample
-from kagglekit.data.input_transform import Plain
-from kagglekit.data.loader import to_target
-from kagglekit.data.resize import resize_image, resize_mask
-from kagglekit.data.store import Store
-from kagglekit.data.thumbs import as_bytes
-from kagglekit.recipe import Recipe
-from kagglekit.train.fit import lr_at
-from kagglekit.train.model import build
-from kagglekit.train.network import Network, autocast, mask_logits, pick_device, pick_dtype, prepare
-from kagglekit.types import Track
+from kagglekit import Recipe, Sample
+from kagglekit.api import (
+    Network,
+    PlainIntake,
+    Store,
+    Track,
+    autocast,
+    build_model,
+    lr_at,
+    mask_logits,
+    pick_device,
+    pick_dtype,
+    place_network,
+    resize_image,
+    resize_mask,
+    to_target,
+    to_uint8,
+)
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,8 @@ class NetworkPair:
 
     def _network(self, seed: int, member: int, device: str) -> Network:
         torch.manual_seed(2 * seed + member)
-        body = build(self.recipe, self.store.channels, self.classes)
-        return prepare(body, Plain(self.store.channels), device)
+        body = build_model(self.recipe, self.store.channels, self.classes)
+        return place_network(body, PlainIntake(self.store.channels), device)
 
     def _batches(self, samples: Sequence[Sample], seed: int, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         rng = np.random.default_rng(seed)
@@ -110,7 +117,7 @@ class NetworkPair:
     def _read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         side = self.recipe.fidelity.image_size
         image, mask = self.store.read(sample)
-        return as_bytes(resize_image(image, (side, side))), resize_mask(mask, (side, side), self.task)
+        return to_uint8(resize_image(image, (side, side))), resize_mask(mask, (side, side), self.task)
 
 
 def distorted(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

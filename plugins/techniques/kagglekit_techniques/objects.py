@@ -10,9 +10,7 @@ import cv2
 import numpy as np
 
 from kagglekit import Sample
-from kagglekit.data.store import Store
-from kagglekit.progress import track
-from kagglekit.types import Size, Task
+from kagglekit.api import Size, Store, Task, track
 from kagglekit_techniques.distortions import Distortion
 
 TRIES = 5  # places that are tried

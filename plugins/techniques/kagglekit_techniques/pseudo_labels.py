@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kagglekit import Box, Dataset, RecipeError, Sample, hookimpl
-from kagglekit.types import Size, Task
+from kagglekit.api import Size, Task
 from kagglekit_techniques.contents import fill_in, refuse_other
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class PseudoLabels:
         fill_in(self, self._content)
 
     def _content(self) -> str:
-        from kagglekit.data.fingerprint import hash_file
+        from kagglekit.api import hash_file
 
         index = Path(self.masks) / "index.csv"
         if not index.is_file():
@@ -72,7 +72,7 @@ class PseudoLabels:
     def _sample(self, picture: str, dataset: Dataset) -> Sample:
         import filecmp
 
-        from kagglekit.data.readers.images import describe
+        from kagglekit.api import describe_image
 
         path = inside(Path(self.images), picture, self.name)
         if not path.is_file():
@@ -85,7 +85,7 @@ class PseudoLabels:
                 f"techniques.{self.name}: {picture} is a test picture; if the host allows to learn from those, set "
                 f"techniques.{self.name}.allow_test=true"
             )
-        return Sample(f"pseudo/{picture}", path, describe(path)[0], label=picture, extra=True)
+        return Sample(f"pseudo/{picture}", path, describe_image(path)[0], label=picture, extra=True)
 
     def _files(self, row: Mapping[str, str], competition: Any) -> list[Path]:
         stem = row["mask"].removesuffix(".png")
@@ -106,8 +106,7 @@ def inside(folder: Path, name: str, who: str) -> Path:
 
 def read_index(path: Path) -> list[dict[str, str]]:
     """The rows of `index.csv`; raises RecipeError for a file that is no such index."""
-    from kagglekit.data.codecs.rows import read_table
-    from kagglekit.files import from_spreadsheet
+    from kagglekit.api import from_spreadsheet, read_table
 
     rows = read_table(path, ("picture", "mask", "sure"), RecipeError)
     for line, row in rows:
@@ -133,9 +132,9 @@ class Joined(Dataset):
         """As before, or the further picture's file."""
         if not sample.extra or sample.id not in self.masks:
             return self.inner.read_image(sample, box)
-        from kagglekit.data.readers.images import read_picture
+        from kagglekit.api import read_image
 
-        return cut(read_picture(sample.image, self.channels, self.depth), box)
+        return cut(read_image(sample.image, self.channels, self.depth), box)
 
     def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """As before, or what was predicted: class indices as they are, 255 is foreground; raises DataError."""
@@ -143,12 +142,11 @@ class Joined(Dataset):
 
         if not sample.extra or sample.id not in self.masks:
             return self.inner.read_mask(sample, box)
-        from kagglekit.data.readers.images import read_picture
-        from kagglekit.data.readers.mask_files import read_binary
+        from kagglekit.api import read_binary_mask, read_image
 
         if self.task == "multiclass":
-            return cut(read_picture(self.masks[sample.id][0], 1, "uint8")[..., 0], box)
-        planes = [read_binary(path) for path in self.masks[sample.id]]
+            return cut(read_image(self.masks[sample.id][0], 1, "uint8")[..., 0], box)
+        planes = [read_binary_mask(path) for path in self.masks[sample.id]]
         return cut(np.stack(planes, -1) if self.task == "multilabel" else planes[0], box)
 
     def read_truth(self, sample: Sample, box: Box | None = None) -> np.ndarray:

@@ -164,7 +164,7 @@ class WeightedDraws:
         fill_in(self, self._content)
 
     def _content(self) -> str:
-        from kagglekit.data.fingerprint import hash_file
+        from kagglekit.api import hash_file
 
         if not Path(self.file).is_file():
             fault = f"{self.file} does not exist" if self.file else "names no file"

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kagglekit import Draw, Sample
-from kagglekit.data.store import Store
-from kagglekit.progress import track
+from kagglekit.api import Store, track
 
 
 def classes_shown(samples: Sequence[Sample], store: Store) -> list[tuple[int, ...]]:

@@ -32,7 +32,7 @@ class FlipTTA:
     def kk_tta(self):
         """Every view so far, and every view so far mirrored."""
         inner = yield
-        from kagglekit.predict import views
+        from kagglekit.api import views
 
         rest = 1 - self.identity
         if not self.vertical:
@@ -76,7 +76,7 @@ class TurnTTA:
     def kk_tta(self):
         """Every view so far, and every view so far turned."""
         inner = yield
-        from kagglekit.predict import views
+        from kagglekit.api import views
 
         quarters = (2,) if self.half else (1, 2, 3)
         turns = (views.turn(q, (1 - self.identity) / len(quarters)) for q in quarters)
@@ -113,7 +113,7 @@ class ScaleTTA:
     def kk_tta(self):
         """Every view so far, and every view so far at other scales."""
         inner = yield
-        from kagglekit.predict import views
+        from kagglekit.api import views
 
         others = (views.scale(scale, (1 - self.identity) / len(self.scales)) for scale in self.scales)
         return views.product((views.identity(self.identity), *others), inner)
@@ -151,7 +151,7 @@ class CropTTA:
     def kk_tta(self):
         """Every view so far, and every view so far in parts."""
         inner = yield
-        from kagglekit.predict import views
+        from kagglekit.api import views
         from kagglekit_techniques.crops import parts
 
         return views.product((views.identity(self.identity), parts(self.zoom, self.overlap, 1 - self.identity)), inner)

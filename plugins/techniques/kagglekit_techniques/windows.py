@@ -11,7 +11,7 @@ from kagglekit import Box, Dataset, Draw, RecipeError, Sample, hookimpl
 if TYPE_CHECKING:
     import numpy as np
 
-    from kagglekit.data.store import Store
+    from kagglekit.api import Store
 
 CELL = 16  # stored pixels: the places of windows are drawn on a grid this fine, then within it
 
@@ -94,7 +94,7 @@ class Maps:
 def _maps(dataset: Dataset, store: Store, sample: Sample, density: Mapping[str, float]) -> Maps:
     import numpy as np
 
-    from kagglekit.data.windows import tissue
+    from kagglekit.api import tissue_mask
 
     height, width = (-(-side // CELL) for side in store.shape(sample))
     image, mask = store.read(sample)
@@ -102,7 +102,7 @@ def _maps(dataset: Dataset, store: Store, sample: Sample, density: Mapping[str, 
     for row in range(height):  # a band at a time: the mask of a slide's tissue is as large as the slide
         band = slice(row * CELL, (row + 1) * CELL)
         foreground[row] = _cells(mask[band] > 0, width)
-        seen[row] = _cells(tissue(image[band], store.tiling), width)
+        seen[row] = _cells(tissue_mask(image[band], store.tiling), width)
     seen *= _weights(dataset.regions(sample, (height, width)) if density else {}, density, (height, width))
     return Maps(np.cumsum(foreground), np.cumsum(seen), store.shape(sample))
 
@@ -195,8 +195,7 @@ class GridWindows:
         """The windows of a grid instead of what was drawn before."""
         yield
         refuse_untiled(dataset, self.name)
-        from kagglekit.data.sampling import Shuffle
-        from kagglekit.data.windows import seen_windows
+        from kagglekit.api import Shuffle, windows_with_tissue
 
         window = recipe.fidelity.image_size
         step = max(1, round(window * (1 - self.overlap)))
@@ -204,5 +203,5 @@ class GridWindows:
         draws = []
         for shift in sorted(shifts):
             moved = round(shift * window)
-            draws += seen_windows(store, samples, window, step, (moved, moved))
+            draws += windows_with_tissue(store, samples, window, step, (moved, moved))
         return Shuffle(tuple(draws), recipe.seed)
