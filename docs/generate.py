@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, hooks.md, techniques.md and laws.md from the code; a test fails when a file on disk differs.
+"""Writes docs/api.md, cli.md, hooks.md, techniques.md and laws.md from the code; a test fails when a file differs.
 
 Run it after changing an option, a hook, a technique or a law: `python docs/generate.py`.
 """
@@ -36,6 +36,45 @@ def hooks_page() -> str:
     return "\n".join(parts)
 
 
+API_HEAD = """# What plugins and programs may use
+
+`from kagglekit.api import NAME`. These names, and those of `kagglekit` itself, are promised under `API = {version}`:
+they change only together with that number, and a plugin may say which one it was written for. Everything else may move
+between versions. Made from `kagglekit/api.py` by `docs/generate.py`.
+"""
+# Names without a docstring of their own: values, and aliases of types.
+VALUES = {
+    "API": "The number of this interface.",
+    "Augment": "Type: `augment(image=, mask=)` gives both, distorted, as albumentations does.",
+    "Loss": "Type: `loss(logits, target)` gives a scalar tensor.",
+    "Sampler": "Type: `sampler(epoch)` yields the `Draw`s of an epoch.",
+    "Size": "Type: (height, width) in pixels.",
+    "Task": 'Type: "binary", "multilabel" or "multiclass".',
+    "Track": "Type: `track(iterable, total, description)` yields the same items and shows progress.",
+    "hookimpl": "Marks a function as the answer of a hook: `@hookimpl`; `@hookimpl(wrapper=True)` in techniques.",
+}
+
+
+def api_page() -> str:
+    """The text of docs/api.md."""
+    from kagglekit import api
+
+    parts = [API_HEAD.format(version=api.API)]
+    for group, modules in api.GROUPS.items():
+        names = sorted(entry.partition("=")[0] for entries in modules.values() for entry in entries.split())
+        rows = [f"| `{name}` | {sentence_of(name, getattr(api, name))} |" for name in names]
+        parts.append("\n".join([f"## {group}\n", "| name | what it is |", "|---|---|", *rows, ""]))
+    return "\n".join(parts)
+
+
+def sentence_of(name: str, thing: object) -> str:
+    """The first paragraph of a docstring."""
+    if name in VALUES:
+        return VALUES[name]
+    text = " ".join(inspect.getdoc(thing).split("\n\n")[0].split()).replace("|", "\\|")
+    return f"Module: {text}" if inspect.ismodule(thing) else text
+
+
 TECHNIQUES_HEAD = """# Techniques
 
 What a recipe may list under `techniques`; each wraps what those before it made. Made from the classes by
@@ -65,6 +104,10 @@ def techniques_page() -> str:
     """The text of docs/techniques.md: the techniques that plugins of this project bring."""
     ours = Path(__file__).parents[1] / "plugins"
     kinds = [k for p, k in discover().techniques.values() if ours in Path(inspect.getfile(p.module)).parents]
+    if not kinds:
+        raise SystemExit(
+            f"no technique of {ours} is installed: the plugins come from another checkout; make install here"
+        )
     order = ["kk_clean", "kk_dataset", "kk_sampler", *STAGES]
     kinds = sorted(kinds, key=lambda kind: (order.index(hooks_of(kind)[0]), kind.name))
     rows = [f"| [`{k.name}`](#{k.name}) | {stage_of(k)} | {inspect.getdoc(k).splitlines()[0]} |" for k in kinds]
@@ -191,7 +234,13 @@ def option_line(option: click.Option, ctx: click.Context) -> str:
     return f"- `{names.replace(' RANGE', '')}`" + (f": {text}" if text else "")
 
 
-PAGES = {"cli.md": commands_page, "hooks.md": hooks_page, "techniques.md": techniques_page, "laws.md": laws_page}
+PAGES = {
+    "api.md": api_page,
+    "cli.md": commands_page,
+    "hooks.md": hooks_page,
+    "techniques.md": techniques_page,
+    "laws.md": laws_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -34,6 +34,18 @@ def test_the_hook_reference_is_what_the_specifications_say():
     assert (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8") == generate.hooks_page()
 
 
+def test_the_page_of_the_public_surface_is_what_the_code_says():
+    generate = module_at(ROOT / "docs" / "generate.py")
+    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == generate.api_page(), "run: python docs/generate.py"
+
+
+def test_a_page_of_techniques_of_another_checkout_is_refused_rather_than_emptied(monkeypatch, tmp_path):
+    generate = module_at(ROOT / "docs" / "generate.py")
+    monkeypatch.setattr(generate, "__file__", str(tmp_path / "docs" / "generate.py"))
+    with pytest.raises(SystemExit, match="another checkout"):
+        generate.techniques_page()
+
+
 def test_the_page_of_techniques_is_what_their_classes_say_and_leaves_none_out():
     from kagglekit.plugin.registry import discover
 
