@@ -13,13 +13,13 @@ STAMP    = $(VENV)/.installed-$(shell { cat $(SPECS); pwd; } | cksum | cut -d' '
 .PHONY: help install demo test test-slow lint docs clean
 
 help:
-	@echo "make demo     train the demo of hair-seg on drawn sample data (a few minutes), write its page"
-	@echo "make test     linters, types and tests (ten minutes)"
+	@echo "make demo       train the demo of hair-seg on drawn sample data (a few minutes), write its page"
+	@echo "make test       linters, types and tests (ten minutes)"
 	@echo "make test-slow  the tests that install, kill, or train on real images (ten minutes more)"
-	@echo "make install  the virtual environment alone, in $(VENV)"
-	@echo "make lint     the linters alone"
-	@echo "make docs     the site of docs/, in site/: open site/index.html, no server or network needed"
-	@echo "make clean    remove the environment and caches (never runs or data)"
+	@echo "make install    the virtual environment alone, in $(VENV)"
+	@echo "make lint       the linters alone"
+	@echo "make docs       the site of docs/, in site/: open site/index.html, no server or network needed"
+	@echo "make clean      remove the environment and caches (never runs or data)"
 
 install: $(STAMP)
 
@@ -50,6 +50,7 @@ lint: install
 	@echo "== linters"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: install
 	@echo "== the site of docs/"
@@ -57,4 +58,4 @@ docs: install
 	@echo "open site/index.html"
 
 clean:
-	rm -rf site $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf site $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

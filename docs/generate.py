@@ -62,21 +62,22 @@ def hooks_page() -> str:
     return "\n".join(parts)
 
 
-API_HEAD = f"""# The public surface
+API_HEAD = """# What plugins and programs may use
 
-What plugins, examples and scripts may use of kagglekit. It stays as it is while `API` is {api.API}; all else may
-change in any version. Made from `kagglekit/api.py` by `docs/generate.py`.
+`from kagglekit.api import NAME`. These names are promised under `API = {version}`: they change only together with that
+number, and a plugin may say which one it was written for. Everything else may move between versions. Made from
+`kagglekit/api.py` by `docs/generate.py`.
 
-`from kagglekit.api import rle, read_rgb` imports what stands behind these names, and nothing else. Functions of a module
-are called as `rle.encode(mask)`. The package itself offers what most plugins need, the same objects:
+Functions of a module are called as `rle.encode(mask)`. The package itself offers, as the same objects, what most need:
 
+{own}.
 """
 
 
 def api_page() -> str:
     """The text of docs/api.md."""
     own = textwrap.fill(", ".join(f"`{name}`" for name in kagglekit.__all__), 120)
-    parts = [f"{API_HEAD}{own}.\n"]
+    parts = [API_HEAD.format(version=api.API, own=own)]
     for title, modules in api.GROUPS.items():
         names = [entry.partition("=")[0] for entries in modules.values() for entry in entries.split()]
         lines = [line for name in names for line in entries_of(name)]

@@ -26,15 +26,13 @@ def main(folder: Path, id: str = "contrast", count: int = 24) -> float:
     draw_sample_data(solution, folder / "data", count, seed=0)
 
     run_folder, result, _ = run(Request(solution, folder / "data", "demo", "python_api.py"))
-    print(
-        f"lr {recipe.lr} comes from {came_from.get('lr', 'the engine')}; validation {result['validation']['value']:.3f}"
-    )
+    print(f"lr {recipe.lr} comes from {came_from.get('lr', 'the engine')}; validation {result.score.value:.3f}")
 
     dataset = solution.dataset(folder / "data")
     pictures = dataset.test[0].image.parent
     print(predict_folder(plugins, str(run_folder), pictures, folder / "masks"))
 
-    score = score_file(run_folder / result["submission"]["file"], dataset, competition.metric)
+    score = score_file(run_folder / result.submission.file, dataset, competition.metric)
     print(f"{competition.metric.name} of the submission: {score.value:.3f} ({score.low:.3f} .. {score.high:.3f})")
     return score.value
 

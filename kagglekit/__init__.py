@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name == "Recipe":  # pydantic takes longer to import than `kk --help` takes altogether
         from kagglekit.recipe import Recipe
 

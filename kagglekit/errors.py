@@ -3,6 +3,10 @@
 `exit_code` is what the command line returns: 1 the work failed, 2 it was asked wrongly.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class KagglekitError(Exception):
     """Base of every error that is shown as one message without a traceback."""
@@ -38,7 +42,7 @@ class UsageError(KagglekitError):
     exit_code = 2
 
 
-def did_you_mean(word: str, known) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion to end an error with: `; did you mean X?`, or the known words when none is near."""
     from difflib import get_close_matches
 

@@ -9,7 +9,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows: unfinished files of processes that were killed stay there
@@ -21,7 +23,7 @@ FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet c
 _tidied: set[str] = set()  # folders whose unfinished files this process has looked at
 
 
-def write_with(path: Path, fill: Callable[[Path], None]) -> None:
+def write_with(path: Path, fill: Callable[[Path], object]) -> None:
     """Let `fill(temporary)` write a file beside `path`, flush it to disk and rename it over `path`.
 
     Whatever happens, `path` is the old file or the new one, never half of one. Errors of the disk pass through and name
@@ -40,7 +42,7 @@ def write_with(path: Path, fill: Callable[[Path], None]) -> None:
         raise
 
 
-def write_database(path: Path, fill: Callable[[Path], None]) -> None:
+def write_database(path: Path, fill: Callable[[Path], object]) -> None:
     """`write_with` for what keeps files of its own beside the one it writes, as SQLite does: it gets a folder for them.
 
     What an older database left beside `path` goes just before, for it would be played into the new one.
@@ -161,6 +163,8 @@ def _remove_abandoned(path: Path) -> None:
     except OSError:
         return
     try:
+        if fcntl is None:
+            return
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _remove(path)
     except OSError:  # its writer lives, or no lock can be had

@@ -58,7 +58,8 @@ class MeanDice:
 
     def per_class(self, statistics: np.ndarray) -> np.ndarray:
         """float64 `[K]` of `[N, K, 2]`: the mean over pictures of every class; `[1]` of `[N, 2]`."""
-        return self._dice(statistics).reshape(len(statistics), -1).mean(0)
+        scores: np.ndarray = self._dice(statistics).reshape(len(statistics), -1).mean(0)
+        return scores
 
     def _dice(self, statistics: np.ndarray) -> np.ndarray:
         return _ratio(2 * statistics[..., 0], statistics[..., 1], self.both_empty)
@@ -168,7 +169,7 @@ def _overlap(truth: np.ndarray, mask: np.ndarray) -> tuple[int, int]:
 
     _refuse_sizes(truth, mask)
     t, m = truth > 0, mask > 0
-    return np.count_nonzero(t & m), np.count_nonzero(t) + np.count_nonzero(m)
+    return int(np.count_nonzero(t & m)), int(np.count_nonzero(t) + np.count_nonzero(m))
 
 
 def _counts(*values: int) -> np.ndarray:

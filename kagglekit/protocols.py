@@ -91,8 +91,13 @@ class Metric(Protocol):
     they say nothing of it; then settings chosen on validation are kept only if no class falls.
     """
 
-    name: str
-    greater_is_better: bool
+    @property
+    def name(self) -> str:
+        """What the score is called."""
+
+    @property
+    def greater_is_better(self) -> bool:
+        """Is a higher score the better one?"""
 
     def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Counts of one picture, of a shape that is the same for all; counts of its parts add up to its own."""
@@ -104,7 +109,9 @@ class Metric(Protocol):
 class Intake(Protocol):
     """What a network sees of the pictures as they are stored; applied to whole batches on the device."""
 
-    channels: int
+    @property
+    def channels(self) -> int:
+        """How many the network sees."""
 
     def __call__(self, images: torch.Tensor, training: bool) -> torch.Tensor:
         """`[B, C, H, W]` as stored -> float32 `[B, channels, H, W]` in 0..1; may vary at random while training."""

@@ -29,7 +29,7 @@ class Frozen(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
-        return refuse_truth_values(value, cls.model_fields[info.field_name].annotation)
+        return refuse_truth_values(value, cls.model_fields[info.field_name or ""].annotation)
 
 
 def refuse_truth_values(value: Any, wanted: Any) -> Any:
@@ -135,7 +135,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def flatten(layer: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables as dotted keys; techniques stay one list of name and settings."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in layer.items():
         if key in ("fidelity", "settings") and isinstance(value, Mapping):
             flat |= {f"{key}.{inner}": v for inner, v in value.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
+UNSTATED: Size = (0, 0)
 Task = Literal["binary", "multilabel", "multiclass"]
 """What masks are: one of 0 and 1, one for each of several classes that may overlap, or the class of each pixel."""
 Depth = Literal["uint8", "uint16", "int16"]
@@ -50,11 +51,11 @@ class Sample:
     group: str = ""
     stratum: int = 0
     classes: tuple[int, ...] = ()
-    truth_size: Size = None
+    truth_size: Size = UNSTATED
     extra: bool = False
 
-    def __post_init__(self):
-        if self.truth_size is None:
+    def __post_init__(self) -> None:
+        if not self.truth_size or self.truth_size == UNSTATED:
             object.__setattr__(self, "truth_size", self.size)
 
 
@@ -188,6 +189,19 @@ Augment = Callable[..., Any]
 """An albumentations transform, or `augment(image, mask) -> (image, mask)`."""
 Loss = Callable[[Any, Any], Any]
 """`loss(logits, target) -> scalar`, of what the network returns and masks as `to_target` gives them."""
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Items(Protocol[Item]):
+    """Things that are made when they are asked for by index, some of which may be large."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, i: int, /) -> Item:
+        """The one at `i`."""
+
 
 Track = Callable[..., Iterable[Any]]
 """`track(iterable, total, description)` yields the same items and shows progress."""

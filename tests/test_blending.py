@@ -38,25 +38,25 @@ def trained(data: Path, **overrides) -> str:
 def test_a_blend_of_two_runs_is_scored_as_it_is_submitted_and_never_below_equal_weights(toy):
     names = [trained(toy), trained(toy, lr=0.0001, **{"fidelity.image_size": 32})]
     result = blend(discover(), names)
-    assert [one["run"] for one in result["runs"]] == names
-    assert sum(one["weight"] for one in result["runs"]) == pytest.approx(1)
-    assert result["validation"]["count"] >= 10 and result["test"] is None
-    assert Path(result["submission"]).is_file()
+    assert [one.run for one in result.runs] == names
+    assert sum(one.weight for one in result.runs) == pytest.approx(1)
+    assert result.validation.count >= 10 and result.test is None
+    assert Path(result.submission).is_file()
     equal = blend(discover(), names, weights="equal")
-    assert result["validation"]["value"] >= equal["validation"]["value"] - 0.01
-    hardly, good = sorted(result["runs"], key=lambda one: one["validation"])
-    assert good["weight"] >= hardly["weight"], "a network that learned nothing does not get the larger share"
-    assert json.loads((Path(result["folder"]) / "blend.json").read_text())["how"] == "mean"
+    assert result.validation.value >= equal.validation.value - 0.01
+    hardly, good = sorted(result.runs, key=lambda one: one.validation)
+    assert good.weight >= hardly.weight, "a network that learned nothing does not get the larger share"
+    assert json.loads((Path(result.folder) / "blend.json").read_text())["how"] == "mean"
     assert "the mean" in summary(result) and names[0] in summary(result)
 
 
 def test_all_the_weight_on_one_run_is_that_run(toy):
     names = [trained(toy), trained(toy, seed=0, lr=0.001)]
     result = blend(discover(), names, weights=[1.0, 0.0])
-    alone = result["runs"][0]["validation"]
-    assert result["validation"]["value"] == pytest.approx(alone, abs=2e-3)
+    alone = result.runs[0].validation
+    assert result.validation.value == pytest.approx(alone, abs=2e-3)
     voted = blend(discover(), names, weights=[1.0, 0.0], voting=True)
-    assert voted["how"] == "vote" and voted["validation"]["value"] == pytest.approx(alone, abs=2e-2)
+    assert voted.how == "vote" and voted.validation.value == pytest.approx(alone, abs=2e-2)
 
 
 def test_runs_that_do_not_fit_together_are_refused(toy, tmp_path):

@@ -234,7 +234,7 @@ def test_a_record_whose_competition_is_no_plain_name_is_refused(finished, tmp_pa
         ({"pictures": {"channels": True, "depth": "uint8", "tiling": None}}, "channels: expected int, got bool"),
         ({"pictures": {"channels": 3, "depth": "uint7", "tiling": None}}, "depth: invalid enum value 'uint7'"),
         ({"pictures": {"channels": 3, "depth": "uint8", "tiling": {"step": "x"}}}, r"tiling\.step: expected float"),
-        ({"seconds": {}}, "seconds: total is missing"),
+        ({"seconds": {}}, "seconds: object missing required field total"),
         ({"validation": {"value": "0.5"}}, "validation.value: expected float, got str"),
         ({"deep": json.loads("[" * 900 + "]" * 900)}, "nested more than 64 levels"),
     ],

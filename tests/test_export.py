@@ -18,12 +18,14 @@ from PIL import Image
 
 from kagglekit.cli import kk
 from kagglekit.errors import RunError, UsageError
-from kagglekit.pipeline.line import name_of, write_history
 from kagglekit.pipeline.prepare import EVERYTHING
+from kagglekit.pipeline.reuse import name_of
 from kagglekit.publish.export import to_mlflow, to_tensorboard
 from kagglekit.publish.export.records import _curves, chosen, record_of, records_of
 from kagglekit.recipe import compose
-from kagglekit.runs.records import history as history_of
+from kagglekit.runs.history import read_history as history_of
+from kagglekit.runs.history import write_history
+from kagglekit.train.trained import Epoch
 from kagglekit.types import untracked
 from tests.helpers import run_folder
 
@@ -106,7 +108,7 @@ def test_times_of_folds_rise_over_the_whole_run_and_end_with_its_last_epoch(seco
         for epoch, one in enumerate(part)
     ]
     with tempfile.TemporaryDirectory() as place:
-        write_history(Path(place), rows)
+        write_history(Path(place), [Epoch(**row) for row in rows])
         curves = _curves(history_of(Path(place)), START)
     times = [time for fold in range(len(seconds)) for _, _, time in curves[f"fold-{fold}/lr"]]
     assert times == sorted(times) and times[-1] == pytest.approx(START + sum(map(sum, seconds)))
@@ -125,7 +127,7 @@ def test_times_of_folds_rise_over_the_whole_run_and_end_with_its_last_epoch(seco
 def test_curves_are_those_that_the_run_wrote_down_to_the_last_bit(rows):
     with tempfile.TemporaryDirectory() as place:
         history = [{"epoch": epoch, **row} for epoch, row in enumerate(rows)]
-        write_history(Path(place), history)
+        write_history(Path(place), [Epoch(**row) for row in history])
         curves = _curves(history_of(Path(place)), START)
     for name in ("train_loss", "valid_loss", "lr"):
         points = [(row["epoch"], row[name]) for row in history if row[name] is not None]
@@ -384,8 +386,8 @@ def test_a_real_search_is_exported_run_by_run_with_the_scores_that_it_ranked(hom
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     toy = at_hand(tmp_path, monkeypatch)
     result = tune(wanted(toy, trials=3, controls=0), lambda ladder, place: climb(ladder, objective_at(place)))
-    records, faults = records_of(chosen(result["name"], False), strict=True)
-    ranked = {s["run"]: s["score"] for t in result["trials"] for s in t["steps"] if s["status"] == "done"}
+    records, faults = records_of(chosen(result.name, False), strict=True)
+    ranked = {s.run: s.score for t in result.trials for s in t.steps if s.status == "done"}
     assert faults == [] and {one.tags["run"]: one.final["validation"] for one in records} == ranked and len(ranked) >= 3
     out = tmp_path / "logs"
     assert to_tensorboard.export(records, out, untracked) == len(records)

@@ -18,6 +18,7 @@ from kagglekit.publish import reproduce as module
 from kagglekit.publish.reproduce import band_of, claim_of, flat, fold_differences, reproduce, seed_scores, unlike
 from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
+from kagglekit.runs.record_parts import Fold
 from tests.helpers import kk as program
 from tests.search.world import at_hand, path_of
 
@@ -101,7 +102,7 @@ def test_a_dependency_of_another_version_is_named(toy, monkeypatch):
 def test_a_changed_line_of_a_plugin_is_named_by_its_file(toy):
     folder = trained(toy)
     source = Path(sys.modules["toy_discs"].__file__)
-    source.write_text(source.read_text() + "\n# one line more\n")
+    source.write_text(source.read_text() + "\nMORE = 1\n")
     importlib.invalidate_caches()
     verdict = reproduce(discover(), folder)
     assert not verdict.passed and verdict.first == "code: source discs/toy_discs.py has changed"
@@ -170,9 +171,10 @@ def test_the_band_holds_one_further_seed_in_nineteen_of_twenty_cases():
 
 
 def test_folds_that_are_alike_do_not_differ_and_many_moves_are_counted():
-    folds = {"0": {"train": [f"s{i}" for i in range(20)], "validation": ["v"]}}
+    many = tuple(f"s{i}" for i in range(20))
+    folds = {"0": Fold(train=many, validation=("v",))}
     assert list(fold_differences(folds, folds)) == []
-    other = {"0": {"train": ["v"], "validation": [f"s{i}" for i in range(20)]}}
+    other = {"0": Fold(train=("v",), validation=many)}
     found = list(fold_differences(folds, other))
     assert len(found) == 6 and found[-1].detail == "fold 0: and 16 more samples"
 

@@ -9,12 +9,13 @@ import pytest
 from kagglekit import progress
 from kagglekit.pipeline.experiment import run
 from kagglekit.pipeline.request import Request
-from kagglekit.pipeline.reuse import TRAINED, take_over, taken_over
+from kagglekit.pipeline.reuse import take_over, taken_over
 from kagglekit.plugin.registry import discover
 from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import training_identity
+from kagglekit.runs.record import TRAINED, Result
 from kagglekit.search.trial_runner import Place, run_trial
 from tests.search.test_trial import task
 from tests.search.world import at_hand
@@ -33,15 +34,15 @@ def solved(**changes) -> Solution:
     return resolve(compose([("", layer) for layer in layers])[0], registry)
 
 
-def ran(data: Path, again: bool = False, **changes) -> tuple[Path, dict]:
+def ran(data: Path, again: bool = False, **changes) -> tuple[Path, Result]:
     """(folder, result) of a whole run."""
     folder, result, _ = run(Request(solved(**changes), data, again=again))
     return folder, result
 
 
-def what_counts(result: dict) -> dict:
+def what_counts(result: Result) -> tuple:
     """A result without names and times."""
-    return {key: result[key] for key in ("validation", "self_check", "postprocess", "fitted")}
+    return result.validation, result.self_check, result.postprocess, result.fitted
 
 
 def hashes(folder: Path) -> list[str]:
@@ -55,12 +56,12 @@ def test_a_run_with_other_views_takes_over_the_training_and_scores_as_if_it_had_
         said: list[str] = []
         console.say = said.append
         second, result = ran(toy, **{"techniques.toy-tta.identity": 0.5})
-    assert any(f"run {first.name} trained the same network" in line for line in said)
+    assert any(f"run {first.name}, which trained the same network" in line for line in said)
     assert not any("epoch 1/2" in line for line in said)
     assert second != first and json.loads((second / TRAINED).read_text())["run"] == first.name
-    assert result["weights"].endswith(f"; trained by run {first.name}")
+    assert result.weights.endswith(f"; trained by run {first.name}")
     _, result = ran(toy, **{"techniques.toy-tta.identity": 0.6})  # whoever the checkpoints come from
-    assert result["weights"].endswith(f"; trained by run {first.name}") and result["weights"].count("trained by") == 1
+    assert result.weights.endswith(f"; trained by run {first.name}") and result.weights.count("trained by") == 1
     second, result = ran(toy, **{"techniques.toy-tta.identity": 0.5})
     trained, alone = ran(toy, again=True, **{"techniques.toy-tta.identity": 0.5})
     assert not (trained / TRAINED).exists() and what_counts(alone) == what_counts(result)
@@ -134,7 +135,7 @@ def test_each_run_may_be_removed_without_the_other(toy):
     shutil.rmtree(second / "checkpoints")
     (second / folders.RESULT).unlink()
     alone, trained = ran(toy, **{"techniques.toy-tta.identity": 0.5})  # nothing is left to take over: it trains
-    assert alone == second and what_counts(trained) == what_counts(result) and "trained by" not in trained["weights"]
+    assert alone == second and what_counts(trained) == what_counts(result) and "trained by" not in trained.weights
 
 
 def test_a_trial_does_not_pay_for_a_training_that_another_has_paid(toy):

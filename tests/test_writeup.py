@@ -126,8 +126,8 @@ def test_an_ablation_on_the_same_data_says_what_techniques_are_worth(run, tmp_pa
 
     result = ablated(planned(solved(), seeds=2), solved(), tmp_path / "data")
     page, text, _ = written(run)
-    (effect,) = result["effects"]
-    assert f"{effect['left_out']['value']:+.4f}" in text and result["name"] in text
+    (effect,) = result.effects
+    assert f"{effect.left_out.value:+.4f}" in text and result.name in text
     assert "within noise" in Page(page).text or "helps" in Page(page).text or "hurts" in Page(page).text
 
 

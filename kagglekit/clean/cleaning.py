@@ -62,17 +62,17 @@ def clean(request: Request) -> tuple[Path, dict[str, Any]]:
         raise UsageError(f"--out {folder}: is a file; name a folder")
     known = earlier(folder / DECISIONS, id, dataset, mark)  # before the rules work: a fault in it is quickly said
     found = findings_of(solution, dataset, mark)
-    result = summary(solution, dataset, found, mark, request.command)
+    facts = summary(solution, dataset, found, mark, request.command)
     groups = {sample.id: sample.group for sample in dataset.train}
     write_text(folder / CSV, table(found, groups))
-    write_clean_page(folder / PAGE, dataset, found, result, request.most, progress.track)
+    write_clean_page(folder / PAGE, dataset, found, facts, request.most, progress.track)
     use = follow(solution, request.data, folder / DECISIONS)
-    result["next"] = use
+    facts["next"] = use
     write_decisions(
-        folder / DECISIONS, known, Decisions(id, mark, made=result["made"], command=request.command, use=use), found
+        folder / DECISIONS, known, Decisions(id, mark, made=facts["made"], command=request.command, use=use), found
     )
-    folders.write_json(folder / JSON, result)
-    return folder, result
+    folders.write_json(folder / JSON, facts)
+    return folder, facts
 
 
 def with_rules(solution: Solution, dataset: Dataset, cheap: bool = False) -> Solution:
@@ -179,9 +179,9 @@ def proposed(found: Sequence[Finding]) -> list[Decision]:
     decided = []
     for sample, some in sorted(reasons.items()):
         dropping = any(one.action == "drop" for one in some)
-        action, mask = ("drop", "") if dropping else ("relabel", mask_file(sample))
         why = "; ".join(one.detail or one.rule for one in some)
-        decided.append(Decision(sample, action, some[0].rule, why, mask=mask))
+        mask = "" if dropping else mask_file(sample)
+        decided.append(Decision(sample, "drop" if dropping else "relabel", some[0].rule, why, mask=mask))
     return decided
 
 

@@ -133,7 +133,8 @@ def read(path: Path) -> Decisions:
 def _decision(path: Path, number: int, row: Mapping[str, Any]) -> Decision:
     who = f"decisions {path}: decision {number}" + (f" ({row['sample']})" if row.get("sample") else "")
     _refuse_unknown(who, row, FIELDS, required=("sample", "action"))
-    one = Decision(**{name: _unescaped(value) for name, value in row.items()})
+    values: dict[str, Any] = {name: _unescaped(value) for name, value in row.items()}
+    one = Decision(**values)
     if one.action not in ACTIONS:
         raise DataError(f"{who}: action {one.action!r} is not one of {', '.join(ACTIONS)}")
     if bool(one.mask) != (one.action == "relabel"):

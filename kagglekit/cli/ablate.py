@@ -7,12 +7,16 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry, table
 from kagglekit.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from kagglekit.runs.search_record import AblationResult, EffectRecord, PairRecord
+    from kagglekit.search.ablate import Ablation
 
 
 @click.command("ablate")
@@ -44,18 +48,23 @@ def ablate_command(target, data, as_json, **options):
     interrupted ablation; more --seeds add to what is known.
     """
     from kagglekit import progress
+    from kagglekit.runs.record import plain
 
     found = registry()
     with progress.console(progress.Console()):
         ablation = prepare(found, target, data, options)
-        result = run(ablation, options)
+        costs, result = run(ablation, options)
+    if result is None:
+        if as_json:
+            print_json({"plan": costs})
+        return
     if as_json:
-        print_json(result)
-    elif not options["plan_only"]:
+        print_json({**plain(result), "folder": str(ablation.folder)})
+    else:
         click.echo(summary(ablation.folder, result))
-    if not options["plan_only"] and not result["effects"]:
-        first = result["failed"][0] if result["failed"] else {"variant": "?", "error": "nothing ended"}
-        raise RunError(f"no seed has all variants; the first that failed: {first['variant']}: {first['error']}")
+    if not result.effects:
+        first = f"{result.failed[0].variant}: {result.failed[0].error}" if result.failed else "?: nothing ended"
+        raise RunError(f"no seed has all variants; the first that failed: {first}")
 
 
 def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
@@ -93,8 +102,8 @@ def prepare(found, target: str, data: Path | None, options: dict[str, Any]):
     return ablation_of(plan, solution, data, "kk " + shlex.join(sys.argv[1:]), named=bool(options["wanted"]))
 
 
-def run(ablation, options: dict[str, Any]) -> dict[str, Any]:
-    """Show the plan, then do it, unless only the plan was asked for; returns it."""
+def run(ablation: Ablation, options: dict[str, Any]) -> tuple[dict[str, Any], AblationResult | None]:
+    """Show the plan, then do it, unless only the plan was asked for; returns what it takes, and the result."""
     from kagglekit.cli.tune import executor, seconds_of
     from kagglekit.search.ablate import ablate
     from kagglekit.search.estimate import ablation_costs, fit_seeds, probe, with_cleaning
@@ -109,9 +118,8 @@ def run(ablation, options: dict[str, Any]) -> dict[str, Any]:
         costs = ablation_costs(plan, solution, dataset, slots, probed)
         click.echo(plan_text(plan, costs), err=True)
         if options["plan_only"]:
-            return {"plan": costs}
-        result = ablate(replace(ablation, plan=plan), execute)
-    return result | {"folder": str(ablation.folder)}
+            return costs, None
+        return costs, ablate(replace(ablation, plan=plan), execute)
 
 
 def plan_text(plan, costs: dict[str, Any]) -> str:
@@ -135,41 +143,41 @@ def plan_text(plan, costs: dict[str, Any]) -> str:
     )
 
 
-def summary(folder: Path, result: dict[str, Any]) -> str:
+def summary(folder: Path, result: AblationResult) -> str:
     """What a person wants to know at the end of an ablation."""
     from kagglekit.metrics import FEW
     from kagglekit.report.run_page import duration_text
 
-    def effect(one: dict | None) -> list[str]:
+    def effect(one: EffectRecord | PairRecord | None) -> list[str]:
         if not one:
             return ["", ""]
-        return [f"{one['value']:+.4f} ({one['low']:+.4f} .. {one['high']:+.4f})", one["verdict"]]
+        return [f"{one.value:+.4f} ({one.low:+.4f} .. {one.high:+.4f})", one.verdict]
 
     rows = [
-        [e["axis"], *effect(e["left_out"]), *effect(e.get("alone")),
-         "" if e["after"] else f"{e['cost']['train']:+.1f} s", f"{1000 * e['cost']['picture']:+.1f} ms"]
-        for e in result["effects"]
+        [e.axis, *effect(e.left_out), *effect(e.alone),
+         "" if e.after else f"{e.cost.train:+.1f} s", f"{1000 * e.cost.picture:+.1f} ms"]
+        for e in result.effects
     ]  # fmt: skip
-    cost, seeds = result["cost"], result["seeds"]
+    cost, seeds = result.cost, result.seeds
     lines = [
-        f"{result['title']}: {result['metric']}, {seeds} seed(s), {result['pictures']} pictures each",
+        f"{result.title}: {result.metric}, {seeds} seed(s), {result.pictures} pictures each",
         table(["technique", "with all others", "", "alone", "", "training", "a picture"], rows),
     ]
-    for one in result["interactions"]:
-        lines.append(f"  {' and '.join(one['axes'])} together: {' '.join(effect(one))}")
+    for pair in result.interactions:
+        lines.append(f"  {' and '.join(pair.axes)} together: {' '.join(effect(pair))}")
     for name in ("everything", "nothing"):
-        if found := [v for v in result["variants"] if v["name"] == name]:
-            lines.append(f"  {name:<11} {found[0]['score']:.4f}")
+        if found := [v for v in result.variants if v.name == name]:
+            lines.append(f"  {name:<11} {found[0].score:.4f}")
     if seeds == 1:
         lines.append("  note        one seed: what another seed would change is not in these intervals; use --seeds 3")
-    if result["effects"] and result["pictures"] < FEW:
-        lines.append(f"  note        {result['pictures']} pictures: intervals that draw so few anew are too narrow")
-    if result["failed"]:
-        one = result["failed"][0]
-        lines.append(f"  failed      {len(result['failed'])} training(s), the first: {one['variant']}: {one['error']}")
-    share = f", {100 * cost['after_share']:.0f}% of it for judging variants" if cost["after_share"] else ""
+    if result.effects and result.pictures < FEW:
+        lines.append(f"  note        {result.pictures} pictures: intervals that draw so few anew are too narrow")
+    if result.failed:
+        first = result.failed[0]
+        lines.append(f"  failed      {len(result.failed)} training(s), the first: {first.variant}: {first.error}")
+    share = f", {100 * cost.after_share:.0f}% of it for judging variants" if cost.after_share else ""
     lines += [
-        f"  cost        {duration_text(cost['seconds'])} of devices{share}",
+        f"  cost        {duration_text(cost.seconds)} of devices{share}",
         f"  page        {folder / 'report.html'}",
     ]
     return "\n".join(lines)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from kagglekit.cli.common import json_option, print_json, registry, table
 from kagglekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from kagglekit.runs.record import BlendRecord
 
 
 @click.command("blend")
@@ -31,11 +34,12 @@ def blend_command(runs, data, weights, vote, as_json):
     """
     from kagglekit import progress
     from kagglekit.pipeline.blend import blend
+    from kagglekit.runs.record import plain
 
     with progress.console(progress.Console()):
         result = blend(registry(), runs, data, parse_weights(weights), vote)
     if as_json:
-        print_json(result)
+        print_json(plain(result))
     else:
         click.echo(summary(result))
 
@@ -50,19 +54,19 @@ def parse_weights(text: str) -> str | list[float]:
         raise UsageError(f"--weights {text}: expected fit, equal, or a number for each run like 0.6,0.4") from None
 
 
-def summary(result: dict[str, Any]) -> str:
+def summary(result: BlendRecord) -> str:
     """What a person wants to know of a blend."""
 
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.4f}"
 
-    rows = [[r["run"], f"{r['weight']:.3f}", number(r["validation"]), number(r["test"])] for r in result["runs"]]
-    value = {part: result[part]["value"] if result[part] else None for part in ("validation", "test")}
-    rows.append([f"the {result['how']}", "", number(value["validation"]), number(value["test"])])
+    rows = [[r.run, f"{r.weight:.3f}", number(r.validation), number(r.test)] for r in result.runs]
+    both = [number(score.value if score else None) for score in (result.validation, result.test)]
+    rows.append([f"the {result.how}", "", *both])
     return "\n".join(
         [
-            f"{result['title']}: {result['metric']}",
+            f"{result.title}: {result.metric}",
             table(["run", "weight", "validation", "test"], rows),
-            f"  submission  {result['submission']}",
+            f"  submission  {result.submission}",
         ]
     )

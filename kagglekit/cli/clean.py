@@ -49,22 +49,22 @@ def clean_command(target, data, fidelity, overrides, with_, without, seed, out, 
             from kagglekit.pipeline.sample_data import sample_folder
 
             data = sample_folder(solution, solution.competition.sample_count, 0)
-        folder, result = clean(Request(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most))
+        folder, facts = clean(Request(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most))
     if as_json:
-        print_json({**result, "folder": str(folder)})
+        print_json({**facts, "folder": str(folder)})
     else:
-        click.echo(summary(folder, result))
+        click.echo(summary(folder, facts))
 
 
-def summary(folder: Path, result: dict[str, Any]) -> str:
+def summary(folder: Path, facts: dict[str, Any]) -> str:
     """What a person wants to know at the end."""
-    lines = [f"{result['title']}: {result['distrusted']} of {result['train']} training labels distrusted"]
-    if result["rules"]:
-        lines += ["", table(["rule", "findings"], list(result["rules"].items())), ""]
-    if result["problems"]:
-        lines.append(f"  skipped anyway  {len(result['problems'])}, because of problems that `kk data check` lists")
+    lines = [f"{facts['title']}: {facts['distrusted']} of {facts['train']} training labels distrusted"]
+    if facts["rules"]:
+        lines += ["", table(["rule", "findings"], list(facts["rules"].items())), ""]
+    if facts["problems"]:
+        lines.append(f"  skipped anyway  {len(facts['problems'])}, because of problems that `kk data check` lists")
     lines += [f"  gallery         {folder / 'findings.html'}", f"  table           {folder / 'findings.csv'}"]
     lines.append(f"  decisions       {folder / 'decisions.toml'}: look at the gallery, then edit this file")
-    if result["next"]:
-        lines.append(f"  next            {result['next']}")
+    if facts["next"]:
+        lines.append(f"  next            {facts['next']}")
     return "\n".join(lines)

@@ -67,7 +67,7 @@ def compose_recipe(
     from kagglekit import recipe as recipes
 
     file_layer: Mapping[str, Any] = {}
-    id = target
+    id: Any = target
     if Path(target).suffix in (".toml", ".json"):
         file_layer = recipes.load(Path(target))
         id = file_layer.get("competition")

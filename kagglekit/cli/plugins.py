@@ -97,7 +97,8 @@ def answers(solution: Solution, hook: str) -> list[Mapping[str, str]]:
     """
     owners = {"defaults": "kagglekit"} | {plugin.name: plugin.source for plugin in solution.plugins}
     owners |= {t.name: solution.registry.technique(t.name)[0].source for t in solution.techniques}
-    rows, plain = [], 0
+    rows: list[Mapping[str, str]] = []
+    plain = 0
     for impl in reversed(getattr(solution.manager.hook, hook).get_hookimpls()):
         how = "wraps" if impl.wrapper or impl.hookwrapper else "if those above return None" if plain else "answers"
         plain += how != "wraps"

@@ -14,6 +14,7 @@ from kagglekit.errors import UsageError
 
 if TYPE_CHECKING:
     from kagglekit.pipeline.request import Request
+    from kagglekit.runs.record import Result
 
 
 @click.command("run")
@@ -67,33 +68,34 @@ def run_command(target, data, fidelity, overrides, with_, without, seed, resume,
 
 def _run(request: Request, as_json: bool) -> None:
     from kagglekit.pipeline.experiment import run
+    from kagglekit.runs.record import plain
 
     folder, result, is_new = run(request)
     if as_json:
-        print_json({**result, "folder": str(folder), "new": is_new})
+        print_json({**plain(result), "folder": str(folder), "new": is_new})
         return
     if not is_new:
         click.echo(f"This experiment was run before ({folder.name}); this is its result. --again repeats it.")
     click.echo(summary(folder, result))
 
 
-def summary(folder: Path, result: dict) -> str:
+def summary(folder: Path, result: Result) -> str:
     """What a person wants to know at the end of a run."""
-    lines = [f"{result['title']}: {result['metric']}"]
-    for part, label in (("validation", "validation"), ("test", "test (submission scored)")):
-        if score := result[part]:
+    lines = [f"{result.title}: {result.metric}"]
+    for score, label in ((result.validation, "validation"), (result.test, "test (submission scored)")):
+        if score:
             lines.append(
-                f"  {label:<26}{score['value']:.4f}   95% {score['low']:.4f} .. {score['high']:.4f}   "
-                f"{score['count']} pictures"
+                f"  {label:<26}{score.value:.4f}   95% {score.low:.4f} .. {score.high:.4f}   {score.count} pictures"
             )
-    for name, scores in result.get("also", {}).items():
-        values = (f"{part} {value:.4f}" for part, value in scores.items() if value is not None)
+    for name, both in result.also.items():
+        named = (("validation", both.validation), ("test", both.test))
+        values = (f"{part} {value:.4f}" for part, value in named if value is not None)
         lines.append(f"  {name:<26}{'   '.join(values)}")
-    minutes, seconds = divmod(round(result["seconds"]["total"]), 60)
+    minutes, seconds = divmod(round(result.seconds.spent), 60)
     lines += [
-        f"  weights     {result['weights']}",
+        f"  weights     {result.weights}",
         f"  time        {minutes} min {seconds} s",
-        f"  submission  {folder / result['submission']['file']}",
+        f"  submission  {folder / result.submission.file}",
         f"  page        {folder / 'report.html'}",
     ]
     return "\n".join(lines)

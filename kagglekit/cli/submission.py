@@ -56,12 +56,11 @@ def check_command(ctx, id, file, data, fidelity, overrides, with_, without, seed
 def data_of(file: Path) -> Path:
     """The data folder of the run in whose folder a file lies; raises DataError where there is none."""
     from kagglekit.runs import folder as folders
-    from kagglekit.runs import records
+    from kagglekit.runs.record import read_manifest
 
-    manifest = file.parent / folders.MANIFEST
-    if not manifest.exists():
+    if not (file.parent / folders.MANIFEST).exists():
         raise DataError(f"{file}: lies in no run's folder, so its names cannot be compared; give --data DIR")
-    data = records.manifest(manifest.parent).get("data")
+    data = read_manifest(file.parent).data
     if not data or not Path(data).exists():
         raise DataError(f"{file}: the data of its run are no longer at {data}; give --data DIR")
     return Path(data)

@@ -9,12 +9,16 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe_options, registry, table
 from kagglekit.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from kagglekit.runs.search_record import SearchResult
+    from kagglekit.search.tune import Search
 
 UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -68,17 +72,22 @@ def tune_command(target, data, as_json, **options):
     interrupted search.
     """
     from kagglekit import progress
+    from kagglekit.runs.record import plain
 
     found = registry()
     with progress.console(progress.Console()):
         target = target or ask_competition(found, data)
         search = prepare(found, target, data, options)
-        result = run(search, options)
+        costs, result = run(search, options)
+    if result is None:
+        if as_json:
+            print_json({"plan": costs})
+        return
     if as_json:
-        print_json(result)
-    elif not options["plan_only"]:
+        print_json({**plain(result), "folder": str(search.folder)})
+    else:
         click.echo(summary(search.folder, result))
-    if result.get("winner", True) is None:
+    if result.winner is None:
         raise RunError("no trial reached the last rung; the page says what became of each")
 
 
@@ -161,8 +170,11 @@ def usual_preset(competition, data: Path | None) -> str | None:
     return "demo"
 
 
-def run(search, options: dict[str, Any]) -> dict[str, Any]:
-    """Show the plan, then do it, unless only the plan was asked for or the result is there; returns it."""
+def run(search: Search, options: dict[str, Any]) -> tuple[dict[str, Any], SearchResult | None]:
+    """Show the plan, then do it, unless only the plan was asked for or the result is there.
+
+    Returns what it takes, and the result.
+    """
     from kagglekit import progress
     from kagglekit.search.estimate import estimate, fit_budget, probe, with_cleaning
     from kagglekit.search.ladder import wave_of
@@ -171,7 +183,7 @@ def run(search, options: dict[str, Any]) -> dict[str, Any]:
 
     if not options["plan_only"] and (result := known(search)):
         progress.say(f"search {search.plan.name} was done before; this is its result")
-        return result | {"folder": str(search.folder)}
+        return {}, result
     if search.storage:
         Storage(search.storage, search.folder).check()
     with executor(search.plan, wave_of(search.plan), options) as (slots, execute):
@@ -187,9 +199,8 @@ def run(search, options: dict[str, Any]) -> dict[str, Any]:
         costs = estimate(plan, solution, dataset, slots, probed)
         click.echo(plan_text(plan, costs), err=True)
         if options["plan_only"]:
-            return {"plan": costs}
-        result = tune(replace(search, plan=plan, limit=limit), execute)
-    return result | {"folder": str(search.folder)}
+            return costs, None
+        return costs, tune(replace(search, plan=plan, limit=limit), execute)
 
 
 @contextmanager
@@ -261,29 +272,28 @@ def cleaning_text(costs: dict[str, Any]) -> list[str]:
     return [f"cleaning trains networks once, about {duration_text(costs['cleaning'])}"]
 
 
-def summary(folder: Path, result: dict[str, Any]) -> str:
+def summary(folder: Path, result: SearchResult) -> str:
     """What a person wants to know at the end of a search."""
     from kagglekit.report.run_page import duration_text
 
-    winner, cost = result["winner"], result["cost"]
+    winner, cost = result.winner, result.cost
     if winner is None:
-        return f"{result['title']}: no trial reached the last rung; see {folder / 'report.html'}"
-    changes = [f"    {key}: {old} -> {new}" for key, (old, new) in winner["changes"].items()]
-    lines = [
-        f"{result['title']}: {result['metric']} {winner['score']:.4f}, trial {winner['number']} ({winner['origin']})"
-    ]
+        return f"{result.title}: no trial reached the last rung; see {folder / 'report.html'}"
+    changes = [f"    {key}: {old} -> {new}" for key, (old, new) in winner.changes.items()]
+    lines = [f"{result.title}: {result.metric} {winner.score:.4f}, trial {winner.number} ({winner.origin})"]
     lines += changes or ["    the recipe itself: nothing tried was better"]
-    second = result["runner_up"]
-    if second and second["lead"]:
-        lead = second["lead"]
-        verdict = "a tie: within the noise" if second["tie"] else "a real lead"
-        lines.append(f"  ahead of trial {second['number']} by {lead['value']:+.4f} "
-                     f"(95% {lead['low']:+.4f} .. {lead['high']:+.4f}): {verdict}")  # fmt: skip
-    lines += [f"  warning     {text}" for text in result["warnings"]]
-    share = f", {100 * cost['share']:.0f}% of what all at the last rung would take" if cost["share"] else ""
+    second = result.runner_up
+    if second and second.lead:
+        lead = second.lead
+        verdict = "a tie: within the noise" if second.tie else "a real lead"
+        lines.append(f"  ahead of trial {second.number} by {lead.value:+.4f} "
+                     f"(95% {lead.low:+.4f} .. {lead.high:+.4f}): {verdict}")  # fmt: skip
+    lines += [f"  warning     {text}" for text in result.warnings]
+    share = f", {100 * cost.share:.0f}% of what all at the last rung would take" if cost.share else ""
+    recipe = shlex.quote(winner.recipe or "")
     lines += [
-        f"  cost        {duration_text(cost['seconds'])} of devices{share}",
-        f"  next        kk run {shlex.quote(winner['recipe'])} --data {shlex.quote(result['data'])}",
+        f"  cost        {duration_text(cost.seconds)} of devices{share}",
+        f"  next        kk run {recipe} --data {shlex.quote(result.data)}",
         f"  page        {folder / 'report.html'}",
     ]
     return "\n".join(lines)

@@ -6,12 +6,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kagglekit import progress
 from kagglekit.search.ladder import Ladder, Plan, Task
 from kagglekit.search.post_training import best_look, seen_with
 from kagglekit.search.trial_store import Key, Outcome
+from kagglekit.train.trained import Epoch
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 SHOWN = 12  # rows of finished trials
 
@@ -20,7 +24,10 @@ class Table:
     """A watcher that draws a table on a terminal, and says a line for each finished trial elsewhere."""
 
     def __init__(self, plan: Plan):
-        self.plan, self.running, self.live, self.ladder = plan, {}, None, None
+        self.plan = plan
+        self.running: dict[Key, dict[str, Any]] = {}
+        self.live: Live | None = None
+        self.ladder: Ladder | None = None
 
     @contextmanager
     def shown(self, ladder: Ladder) -> Iterator[None]:
@@ -41,10 +48,10 @@ class Table:
         """A trial begins."""
         self.running[task.key] = {"task": task, "since": time.monotonic(), "epoch": 0, "score": None}
 
-    def epoch(self, key: Key, row: dict[str, Any]) -> None:
+    def epoch(self, key: Key, row: Epoch) -> None:
         """A trial has done one more epoch."""
         if key in self.running:
-            self.running[key] |= {"epoch": row["epoch"] + 1, "score": row["valid_score"]}
+            self.running[key] |= {"epoch": row.epoch + 1, "score": row.valid_score}
 
     def ended(self, key: Key, outcome: Outcome) -> None:
         """A trial is over."""
@@ -53,7 +60,7 @@ class Table:
             outcome = self._judged(outcome)
             said = f"{outcome.score:.4f}" if outcome.score is not None else f"{outcome.status}: {outcome.error}"
             cost = "known already" if outcome.shared else f"{outcome.seconds:.0f} s"
-            progress.say(f"{task.name}: {said}  ({cost}; {len(self.ladder.results)} done)")
+            progress.say(f"{task.name}: {said}  ({cost}; {len(self.ladder.results) if self.ladder else 0} done)")
 
     def table(self):
         """What is shown: running trials, then finished ones, the highest rung and the best score first."""
@@ -88,9 +95,11 @@ class Table:
         return drawn
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        return seen_with(outcome, best_look([outcome], self.ladder.sign))
+        return seen_with(outcome, best_look([outcome], self.ladder.sign if self.ladder else 1))
 
     def _settings(self, number: int) -> str:
+        if self.ladder is None:
+            return ""
         config = self.ladder.configs[number]
         if config.origin == "recipe":
             return "the recipe"

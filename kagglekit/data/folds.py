@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from kagglekit.errors import DataError
 from kagglekit.types import Sample
@@ -40,7 +41,7 @@ def assign(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int]:
         raise DataError(_too_few(list(wants), len(samples), folds))
     total = sum(wants.values(), Counter())
     rarest = {group: min(total[label] for label in wanted) for group, wanted in wants.items()}
-    have = [Counter() for _ in range(folds)]
+    have: list[Counter[Any]] = [Counter() for _ in range(folds)]
     filled = [0] * folds
     of = {}
     for group in sorted(wants, key=lambda g: (-sizes[g], rarest[g], keyed(seed, "fold", g))):

@@ -10,7 +10,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from kagglekit.data.store import Store
 from kagglekit.errors import PluginError
@@ -126,12 +126,12 @@ def batches(
     if augment is not None and batch_size > 1 and len(groups) > 1 and len(groups[-1]) == 1:
         alone = groups.pop()
         groups[-1] += alone
-    groups = [share(group) for group in groups]
+    groups = [list(share(group)) for group in groups]
     on_gpu = device.startswith("cuda")
     # On a CPU the network has the cores; decoded uint8 batches cost it less than worker processes would.
     workers = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) if on_gpu else 0
-    loader = DataLoader(
-        EpochDraws(store, draws, augment, seed, epoch),
+    loader: Any = DataLoader(
+        cast(Any, EpochDraws(store, draws, augment, seed, epoch)),  # has what a map-style data set needs
         batch_sampler=groups,
         collate_fn=collate,
         num_workers=workers,
@@ -162,11 +162,13 @@ def collate(
     import numpy as np
     import torch
 
+    read: list[tuple[np.ndarray, np.ndarray]] = []
     for pair in pairs:
         if isinstance(pair, Exception):
             return pair
-    images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
-    masks = torch.from_numpy(np.stack([mask for _, mask in pairs]))
+        read.append(pair)
+    images = torch.from_numpy(np.stack([image for image, _ in read])).permute(0, 3, 1, 2)
+    masks = torch.from_numpy(np.stack([mask for _, mask in read]))
     return images, masks.permute(0, 3, 1, 2) if masks.ndim == 4 else masks
 
 

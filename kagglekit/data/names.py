@@ -44,7 +44,8 @@ def paired(pictures: Sequence[Path], others: Sequence[Path]) -> tuple[dict[Path,
     """
     same = {composed(path.name): path for path in others}
     exact = {path: same[composed(path.name)] for path in pictures if composed(path.name) in same}
-    taken, free, rivals = set(exact.values()), defaultdict(list), Counter()
+    taken, free = set(exact.values()), defaultdict(list)
+    rivals: Counter[str] = Counter()
     for path in others:
         if path not in taken:
             free[composed(path.stem)].append(path)

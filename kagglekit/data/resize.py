@@ -36,7 +36,14 @@ def stored_size(size: Size, image_size: int, tiling: Tiling | None) -> Size:
     """The size at which a picture is stored: that of the network, or shrunk by a whole number where it is tiled."""
     if tiling is None:
         return input_size(size, image_size)
-    return tuple(-(-side // tiling.reduce) for side in size)
+    return -(-size[0] // tiling.reduce), -(-size[1] // tiling.reduce)
+
+
+def tiling_of(tiling: Tiling | None) -> Tiling:
+    """The tiling, where there has to be one; raises ValueError for pictures that are not tiled."""
+    if tiling is None:
+        raise ValueError("these pictures are not tiled")
+    return tiling
 
 
 def shrink_image(image: np.ndarray, reduce: int) -> np.ndarray:

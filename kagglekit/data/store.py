@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kagglekit import progress
 from kagglekit.data.codecs import mask_png
-from kagglekit.data.resize import resize_image, resize_mask, shrink_image, shrink_mask, stored_size
+from kagglekit.data.resize import resize_image, resize_mask, shrink_image, shrink_mask, stored_size, tiling_of
 from kagglekit.data.store_files import DAMAGED, READY, Folder, Sums
 from kagglekit.errors import DataError
 from kagglekit.files import locked
@@ -230,7 +230,7 @@ def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: in
 
 def decode_bands(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: int) -> Decoded:
     """(picture, mask) of bands of a large sample from top to bottom, shrunk to the rows of `size`; raises DataError."""
-    reduce = dataset.tiling.reduce
+    reduce = tiling_of(dataset.tiling).reduce
     for box in bands(sample.size, reduce):
         image, mask = dataset.read_image(sample, box), dataset.read_mask(sample, box)
         _check(dataset, sample, image, mask, task, classes)
@@ -261,7 +261,7 @@ def _check(dataset: Dataset, sample: Sample, image: np.ndarray, mask: np.ndarray
         raise DataError(f"{sample.id}: read_mask gave {found}; expected uint8 up to {most}")
 
 
-def _fitted(part: np.ndarray, box: Box, size: Size, mode: str) -> np.ndarray:
+def _fitted(part: np.ndarray, box: Box, size: Size, mode: Literal["constant", "reflect", "edge"]) -> np.ndarray:
     """A window that was cut at the borders of a picture, filled up to the size of `box`."""
     import numpy as np
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Answer = TypeVar("Answer")
+Thing = TypeVar("Thing")  # a sample, or a window of one
 CHUNK = 256  # samples between two looks at progress
 
 
@@ -58,14 +59,14 @@ def _joined(sample: Sample, size: Size, read: Callable) -> np.ndarray:
 
 
 def each(
-    samples: Sequence[Sample], look: Callable[[Sample], Answer], track: Track = untracked, description: str = ""
-) -> Iterator[tuple[Sample, Answer]]:
+    samples: Sequence[Thing], look: Callable[[Thing], Answer], track: Track = untracked, description: str = ""
+) -> Iterator[tuple[Thing, Answer]]:
     """(sample, `look(sample)`) in order, several at once; samples that raise DataError are left out.
 
     What cannot be read is the business of the run, which skips and counts it.
     """
 
-    def safe(sample: Sample) -> Answer | None:
+    def safe(sample: Thing) -> Answer | None:
         try:
             return look(sample)
         except DataError:

@@ -51,7 +51,7 @@ def is_blank(image: np.ndarray, tiling: Tiling) -> bool:
     if not tiling.min_saturation:
         return False
     seen = tissue(image, tiling)
-    return np.count_nonzero(seen) < tiling.min_tissue * seen.size
+    return bool(np.count_nonzero(seen) < tiling.min_tissue * seen.size)
 
 
 def seen_windows(store: Store, samples: Sequence[Sample], window: int, step: int, shift: Size = (0, 0)) -> list[Draw]:

@@ -37,8 +37,8 @@ def drift(
     features = [compare(name, a, b, len(names)) for name, a, b in zip(names, tables[0].T, tables[1].T, strict=True)]
     labels = np.repeat([0, 1], [len(train), len(test)])
     auc = telling_apart(np.concatenate(tables), labels, groups, seed)
-    low = auc["low"] if auc else 0.5
-    verdict = "none" if low <= 0.5 or auc["value"] < CLEAR else "some" if auc["value"] < STRONG else "strong"
+    low, value = (auc["low"], auc["value"]) if auc else (0.5, 0.5)
+    verdict = "none" if low <= 0.5 or value < CLEAR else "some" if value < STRONG else "strong"
     if verdict == "none" and any(one["differs"] for one in features):
         verdict = "some"
     return {"verdict": verdict, "features": features, "auc": auc, "train": len(train), "test": len(test)}

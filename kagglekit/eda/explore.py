@@ -14,6 +14,7 @@ import numpy as np
 from kagglekit import progress
 from kagglekit.clean.cleaning import with_rules
 from kagglekit.data.fingerprint import fingerprint
+from kagglekit.data.resize import tiling_of
 from kagglekit.data.thumbs import each
 from kagglekit.eda import copies, counts, drift, images, labels
 from kagglekit.eda.excerpt import Excerpt
@@ -147,17 +148,17 @@ def see_slides(
     task, classes = solution.competition.task, len(solution.competition.classes)
     side = solution.recipe.fidelity.image_size
     for part, kept, name in ((train, seen.train, "training"), (test, seen.test, "test")):
-        draws = counts.windows(part, dataset.tiling, side, most, WINDOWS)
-        looks = each(draws, lambda d: look_window(dataset, d), progress.track, f"looking at windows of {name} slides")
-        for draw, picture in looks:
+        draws = counts.windows(part, tiling_of(dataset.tiling), side, most, WINDOWS)
+        windows = each(draws, lambda d: look_window(dataset, d), progress.track, f"looking at windows of {name} slides")
+        for draw, picture in windows:
             if not picture.blank:
                 seen.keep(kept, picture)
                 seen.draws += [draw] if kept is seen.train else []
     labelled = [s for s in train if s.label is not None]
-    looks = each(
+    found = each(
         labelled, lambda s: look_slide_label(dataset, s, task, classes), progress.track, "looking at the labels"
     )
-    for _, label in looks:
+    for _, label in found:
         seen.keep_label(label)
 
 
@@ -234,7 +235,8 @@ def told(found: Sequence[Finding], asked: Sequence[str]) -> dict[str, Any]:
     """Findings, JSON-like: who was asked, how many by rule, the worst of each rule."""
     rules = dict(sorted(Counter(one.rule for one in found).items()))
     ordered = sorted(found, key=lambda one: (one.rule, -one.score, one.sample))
-    listed, taken = [], Counter()
+    listed: list[Any] = []
+    taken: Counter[str] = Counter()
     for one in ordered:
         taken[one.rule] += 1
         if taken[one.rule] <= DETAILED:

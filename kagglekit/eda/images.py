@@ -49,6 +49,8 @@ class Intensities:
 
     def add(self, look: PictureLook) -> None:
         """Count the pixels of one picture."""
+        if look.values is None:
+            return
         for c in range(len(self.all)):
             values = look.values[:, c].astype(np.int64) - self.lowest
             counts = np.bincount(values, minlength=self.all.shape[1])
@@ -122,7 +124,7 @@ def suggest_windows(inside: np.ndarray, outside: np.ndarray, lowest: int = 0) ->
     both = inside / inside.sum() + outside / outside.sum()
     low, high = (int(end) for end in percentile(both * 1e6, (0.05, 99.95)))
     full = separation(inside, outside, low, high)
-    ends = np.unique(percentile(both * 1e6, np.linspace(0.1, 99.9, ENDS)))
+    ends = np.unique(percentile(both * 1e6, np.linspace(0.1, 99.9, ENDS).tolist()))
     tried = [
         (separation(inside, outside, a, b), a, b)
         for a, b in combinations(ends.tolist(), 2)

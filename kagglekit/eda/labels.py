@@ -114,7 +114,7 @@ class Places:
 
     def add(self, look: LabelLook) -> None:
         """Count one label, of each class that it shows."""
-        for k, plane in enumerate(look.place):
+        for k, plane in enumerate(() if look.place is None else look.place):
             if look.shares[k] > 0:
                 self.total[k] = self.total[k] + plane.astype(np.float64)
                 self.count[k] += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kagglekit.data import duplicates
-from kagglekit.data.resize import resize_image, resize_mask, shrink_image
+from kagglekit.data.resize import resize_image, resize_mask, shrink_image, tiling_of
 from kagglekit.data.thumbs import small_mask
 from kagglekit.data.windows import is_blank
 from kagglekit.protocols import Dataset
@@ -75,18 +75,19 @@ def look(dataset: Dataset, sample: Sample, task: Task, classes: int) -> tuple[Pi
 
 def look_window(dataset: Dataset, draw: Draw) -> PictureLook:
     """The look of a window of a slide, shrunk as it is stored; raises DataError."""
-    reduce = dataset.tiling.reduce
+    reduce = tiling_of(dataset.tiling).reduce
     image = shrink_image(dataset.read_image(draw.sample, draw.box), reduce)
     mask = None
     if draw.sample.label is not None:
         mask = dataset.read_mask(draw.sample, draw.box)[::reduce, ::reduce]
-    return look_picture(draw.sample, image, mask, image.dtype == np.uint8 and is_blank(image, dataset.tiling))
+    blank = image.dtype == np.uint8 and is_blank(image, tiling_of(dataset.tiling))
+    return look_picture(draw.sample, image, mask, blank)
 
 
 def look_slide_label(dataset: Dataset, sample: Sample, task: Task, classes: int) -> LabelLook:
     """The look of a slide's label, which is read band by band and shrunk to `SLIDE_SIDE`; raises DataError."""
     scale = min(1.0, SLIDE_SIDE / max(sample.size))
-    size = tuple(max(1, round(scale * side)) for side in sample.size)
+    size = max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1]))
     return look_label(sample, small_mask(dataset, sample, size, task), task, classes, SLIDE_SIDE)
 
 
@@ -144,7 +145,7 @@ def look_label(sample: Sample, mask: np.ndarray, task: Task, classes: int, side:
         tuple(tuple(regions) for regions, _ in parts),
         tuple(holes for _, holes in parts),
         tuple(touched(plane) for plane in planes),
-        place_of(planes),
+        place_of(list(planes)),
     )
 
 
@@ -152,7 +153,8 @@ def touched(plane: np.ndarray) -> tuple[bool, bool, bool, bool]:
     """Does a bool `[H, W]` reach the rim of the picture at its `EDGES`: top, bottom, left, right?"""
     rows, columns = (max(1, round(RIM * side)) for side in plane.shape)
     rims = plane[:rows], plane[-rows:], plane[:, :columns], plane[:, -columns:]
-    return tuple(bool(rim.any()) for rim in rims)
+    top, bottom, left, right = (bool(rim.any()) for rim in rims)
+    return top, bottom, left, right
 
 
 def class_planes(mask: np.ndarray, task: Task, classes: int) -> np.ndarray:
@@ -183,5 +185,5 @@ def place_of(planes: Sequence[np.ndarray]) -> np.ndarray:
     """float32 `[K, GRID, GRID]`: the share of each cell of a grid over the picture that a class covers."""
     import cv2
 
-    cells = [cv2.resize(np.float32(plane), (GRID, GRID), interpolation=cv2.INTER_AREA) for plane in planes]
+    cells = [cv2.resize(plane.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA) for plane in planes]
     return np.stack(cells).astype(np.float32)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
@@ -16,8 +17,17 @@ from kagglekit.pipeline.prepare import Data, prepare
 from kagglekit.plugin.registry import Registry
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.kinds import ValidationIndex, WholeManifest, WholeResult
+from kagglekit.runs.reading import read
+from kagglekit.runs.record import (
+    COMPARED,
+    WHOLE_MANIFEST,
+    BlendRecord,
+    ValidationIndex,
+    read_manifest,
+    read_result,
+    write_blend,
+)
+from kagglekit.runs.record_parts import PostprocessRecord, RunInBlend, Score
 from kagglekit.types import Member, Prediction, Sample
 
 if TYPE_CHECKING:
@@ -74,8 +84,8 @@ def blended(predictions: Sequence[Prediction], weights: Sequence[float], voting:
     largest = max((p for p, _ in some), key=lambda p: p.probs.shape[1] * p.probs.shape[2])
     probs = np.stack([resize_probs(p.probs.astype(np.float32), largest.probs.shape[1:]) for p, _ in some])
     shares = np.array([w for _, w in some])
-    heads = [p.classes for p, _ in some]
-    classes = None if any(h is None for h in heads) else weighted_mean(np.stack(heads), shares)
+    heads = [p.classes for p, _ in some if p.classes is not None]
+    classes = weighted_mean(np.stack(heads), shares) if len(heads) == len(some) else None
     return replace(largest, probs=(vote if voting else weighted_mean)(probs, shares), classes=classes)
 
 
@@ -85,7 +95,7 @@ def blend(
     place: Path | None = None,
     weights: str | Sequence[float] = "fit",
     voting: bool = False,
-) -> dict[str, Any]:
+) -> BlendRecord:
     """Blend finished runs: choose weights on validation, predict the test part, write and score the submission.
 
     `weights`: "fit" (forward selection, kept only if pictures that were left out agree), "equal", or a number for each
@@ -109,23 +119,20 @@ def blend(
     key = digest([[part.folder.name for part in parts], list(chosen), voting])[:8]
     out = folders.home() / solution.competition.id / "blends" / key
     out.mkdir(parents=True, exist_ok=True)
-    result = _finish(parts, blends(weights=chosen), data, out)
-    singles = {part.folder.name: records.read(part.folder / folders.RESULT, WholeResult) for part in parts}
-    result |= {
-        "competition": solution.competition.id,
-        "title": solution.competition.title,
-        "metric": solution.competition.metric.name,
-        "folder": str(out),
-        "how": "vote" if voting else "mean",
-        "fitted": fitted,
-        "runs": [
-            {"run": name, "weight": w, "validation": one["validation"]["value"],
-             "test": one["test"]["value"] if one["test"] else None}
-            for (name, one), w in zip(singles.items(), chosen, strict=True)
-        ],
-    }  # fmt: skip
-    folders.write_json(out / "blend.json", result)
-    return result
+    runs = [_of_run(part.folder, weight) for part, weight in zip(parts, chosen, strict=True)]
+    result = msgspec.structs.replace(
+        _finish(parts, blends(weights=chosen), data, out),
+        how="vote" if voting else "mean",
+        fitted=fitted,
+        runs=tuple(runs),
+    )
+    return write_blend(out, result)
+
+
+def _of_run(folder: Path, weight: float) -> RunInBlend:
+    result = read_result(folder, COMPARED)
+    test = result.test.value if result.test else None
+    return RunInBlend(run=folder.name, weight=weight, validation=result.score.value, test=test)
 
 
 def _part(registry: Registry, folder: Path, place: Path | None) -> Part:
@@ -135,28 +142,26 @@ def _part(registry: Registry, folder: Path, place: Path | None) -> Part:
     if not folders.is_done(folder):
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
     loaded = load(registry, folder)
-    manifest = records.read(folder / folders.MANIFEST, WholeManifest)
-    result = records.read(folder / folders.RESULT, WholeResult)
-    solution, place = loaded.solution, place or Path(manifest["data"])
+    manifest, result = read_manifest(folder, WHOLE_MANIFEST), read_result(folder, COMPARED)
+    solution, place = loaded.solution, place or Path(manifest.data)
     if loaded.tiling is not None:
         raise UsageError(f"run {folder.name}: pictures looked at by window cannot be blended yet")
     if solution.recipe.fold == "refit":
         raise UsageError(f"run {folder.name}: the network that predicts (fold=refit) held nothing out to weigh it by")
     dataset = solution.dataset(place)
     mark = fingerprint(place, dataset.files, folders.cache(), progress.track)
-    if mark != manifest["data_fingerprint"]:
+    if mark != manifest.data_fingerprint:
         raise UsageError(f"run {folder.name} was made of other data than {place}; name its folder with --data")
     data = prepare(solution, dataset, mark, test=False)  # predicting reads the test part anyway
-    members = [(Member(folder / m["file"], m["epoch"], m["fold"]), m["weight"]) for m in result["members"]]
+    members = [(Member(folder / m.file, m.epoch, m.fold), m.weight) for m in result.members]
     by_fold = {}
     for part in data.splits:
         own = [(m, w) for m, w in members if m.fold == part.fold]
         by_fold[part.fold] = [(m, w / sum(w for _, w in own)) for m, w in own]
     [index, *_] = [
-        records.read(folder / "validation" / f"fold-{part.fold}" / "index.json", ValidationIndex)
-        for part in data.splits
+        read(folder / "validation" / f"fold-{part.fold}" / "index.json", ValidationIndex) for part in data.splits
     ]
-    views = {view["name"]: view["weight"] for view in result["views"]} if index.get("views") else None
+    views = {view.name: view.weight for view in result.views} if index.views else None
     kept = ValidationProbs(folder / "validation", by_fold, loaded.predictor.ensemble, data.store, data.splits, views)
     return Part(folder, loaded, data, kept)
 
@@ -195,7 +200,7 @@ def _fit(parts: Sequence[Part], start: Sequence[float], blends):
     return found
 
 
-def _finish(parts: Sequence[Part], blend: Blend, data: Data, out: Path) -> dict[str, Any]:
+def _finish(parts: Sequence[Part], blend: Blend, data: Data, out: Path) -> BlendRecord:
     """Post-processing fitted on the blend, its validation score, the submission and its score."""
     from kagglekit.metrics import score_with_interval
     from kagglekit.pipeline.stages import choose_settings, score_validation, write_test
@@ -213,12 +218,16 @@ def _finish(parts: Sequence[Part], blend: Blend, data: Data, out: Path) -> dict[
     looks = test_predictions(parts, blend.weights, blend.voting, unreadable)
     submission = write_test(data, looks, unreadable, process, metric, out)
     test = score_file(submission.path, dataset, metric)
-    return {
-        "validation": validation and dataclasses.asdict(validation),
-        "test": test and dataclasses.asdict(test),
-        "postprocess": {"name": type(process).__name__, "settings": describe(process)},
-        "submission": str(submission.path),
-    }
+    return BlendRecord(
+        validation=Score.of(validation) if validation else None,
+        test=Score.of(test) if test else None,
+        postprocess=PostprocessRecord(name=type(process).__name__, settings=describe(process)),
+        submission=str(submission.path),
+        competition=solution.competition.id,
+        title=solution.competition.title,
+        metric=metric.name,
+        folder=str(out),
+    )
 
 
 def test_predictions(

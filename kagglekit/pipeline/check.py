@@ -119,7 +119,8 @@ def unusable_answers(dataset: Dataset, competition: Competition, track: Track, w
     known = [replace(s, label=dataset.answers[s.id]) for s in dataset.test if s.id in dataset.answers]
 
     def look(sample: Sample) -> str | None:
-        size, boxes = sample.truth_size, [None]
+        size = sample.truth_size
+        boxes: Iterable[Box | None] = [None]
         if dataset.tiling is not None:
             boxes = bands(size, dataset.tiling.reduce) if whole else [Box(0, 0, 1, 1)]
         try:

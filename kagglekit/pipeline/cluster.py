@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from kagglekit import progress
 from kagglekit.errors import RunError, UsageError
@@ -115,11 +116,12 @@ def _start(address: str) -> None:
     """Join the cluster, or start Ray here: that is tried twice, for it waits half a minute for its own processes."""
     import ray
 
-    own = {} if address else {"num_cpus": own_cores(), "include_dashboard": False}
+    own: dict[str, Any] = {} if address else {"num_cpus": own_cores(), "include_dashboard": False}
+    own |= {"logging_level": "ERROR"}  # a name serves as well as a number
     where = f"the Ray cluster at {address} cannot be joined" if address else "Ray does not start on this machine"
     for last in (True,) if address else (False, True):
         try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
+            ray.init(address=address or "local", log_to_driver=False, **own)
             return
         except Exception as error:  # Ray's own kinds, and plain ones from deep inside
             ray.shutdown()

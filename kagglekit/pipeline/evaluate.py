@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kagglekit import progress
 from kagglekit.errors import PluginError
@@ -14,6 +13,8 @@ from kagglekit.metrics import score_with_interval
 from kagglekit.pipeline.prepare import EVERYTHING, Data
 from kagglekit.plugin.solution import Solution
 from kagglekit.protocols import Dataset, Ensemble, Metric, Postprocess
+from kagglekit.runs import record_parts as record
+from kagglekit.runs.record_parts import FitRecord, Further, Images, MemberRecord, PostprocessRecord, ViewRecord
 from kagglekit.types import Member, Score, View
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from kagglekit.predict.infer import Predictor
     from kagglekit.predict.postprocess import Gate
     from kagglekit.report.run_page import Example
+    from kagglekit.train.network import Network
 
 
 Chosen = list[tuple[Member, float]]
@@ -52,25 +54,33 @@ def for_test(chosen: Mapping[int, Chosen]) -> Chosen:
     return [(member, weight / len(chosen)) for part in chosen.values() for member, weight in part]
 
 
+class PredictorOf(Protocol):
+    """Makes a predictor of some members; with `apart` it does not blend the views."""
+
+    def __call__(self, some: Chosen, apart: bool = False) -> Predictor:
+        """The predictor."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """What validation decided: which members look in which way, how masks are made of it, and what that scores."""
 
     by_fold: dict[int, Chosen]
-    predictor_of: Callable[[Chosen], Predictor]
+    predictor_of: PredictorOf
     views: Sequence[View]
     predictions: ValidationProbs
     process: Postprocess
     gate: Gate | None
     counts: np.ndarray
     validation: Score
-    fitted: dict[str, Any]
+    fitted: dict[str, FitRecord]
 
 
 def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> Judged:
     """Ensemble, views and post-processing on the validation part."""
     from functools import partial
 
+    from kagglekit.pipeline.fitting import words_of
     from kagglekit.pipeline.stages import choose_settings, score_validation
     from kagglekit.pipeline.validation import ValidationProbs
     from kagglekit.predict.infer import Predictor
@@ -98,6 +108,8 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
     predictions, process = probs_of(by_fold, weights), solution.postprocess()
     gate = choose_settings(process, data, predictions, metric)
     process = gate.chosen if gate else process
+    if gate:
+        progress.say(f"post-processing fitted: {words_of(gate, competition.classes)}")
     counts = score_validation(data, predictions, process, metric)
     score = score_with_interval(metric, counts)
     return Judged(by_fold, predictor_of, views, predictions, process, gate, counts, score, fitted)
@@ -105,6 +117,7 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
 
 def choose_members(solution: Solution, data: Data, members: Sequence[Member]) -> dict[int, Chosen]:
     """The members of each fold that predict, merged to one network where the ensemble wants that."""
+    from functools import partial
     from itertools import islice
 
     import torch
@@ -126,14 +139,14 @@ def choose_members(solution: Solution, data: Data, members: Sequence[Member]) ->
         for images, _ in batches(store, draws, recipe.batch_size, augment, recipe.seed, 0, device):
             yield images
 
-    def network() -> nn.Module:
+    def network() -> Network:
         torch.manual_seed(recipe.seed)  # the passes that follow may drop out, and must not depend on what was before
         return prepare(solution.empty_model(data.intake.channels), data.intake, device)
 
-    return {fold: [(averaged(some, network, lambda fold=fold: pictures(fold)), 1.0)] for fold, some in by_fold.items()}
+    return {fold: [(averaged(some, network, partial(pictures, fold)), 1.0)] for fold, some in by_fold.items()}
 
 
-Kept = tuple[dict[int, Chosen], dict[str, float], dict[str, Any]]
+Kept = tuple[dict[int, Chosen], dict[str, float], dict[str, FitRecord]]
 
 
 def weigh(
@@ -145,8 +158,9 @@ def weigh(
     """
     from kagglekit.pipeline.fitting import counter, fit_weights, measure_of, record_of, words_of
 
-    ensemble, process = solution.ensemble(), solution.postprocess()
-    metric, told = measure_of(data, solution.competition.metric), {}
+    process = solution.postprocess()
+    ensemble: Any = solution.ensemble()  # may have `fit`
+    metric, told = measure_of(data, solution.competition.metric), dict[str, FitRecord]()
     by_fold, weights = dict(by_fold), {view.name: view.weight for view in views}
 
     def said(what: str, found: Gated[Weights]) -> None:
@@ -176,7 +190,7 @@ def weigh(
         counts = counter(data, process, solution.competition.metric, of_views)
         one = fit_weights(views.fit, list(weights.values()), counts, metric)
         weights = {name: weight for name, weight in zip(names, one.chosen, strict=True) if weight > 0}
-        told["views"] = record_of(one) | {"names": names}
+        told["views"] = record_of(one, names)
         said("views", one)
     return by_fold, weights, told
 
@@ -186,38 +200,59 @@ def _positive(members: Sequence[Member], weights: Sequence[float]) -> Chosen:
     return [(member, weight) for member, weight in zip(members, weights, strict=True) if weight > 0]
 
 
-def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> tuple[dict[str, Any], list[Example]]:
+@dataclass(frozen=True)
+class Outcome:
+    """What follows validation, as the result has it, and examples to show."""
+
+    test: record.Score | None
+    also: dict[str, Further]
+    self_check: record.SelfCheckRecord
+    postprocess: PostprocessRecord
+    submission: record.SubmissionRecord
+    members: tuple[MemberRecord, ...]
+    views: tuple[ViewRecord, ...]
+    pictures: Images
+    examples: Sequence[Example]
+
+
+def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> Outcome:
     """The submission, its score where the truth is known, and examples to show."""
     from kagglekit.pipeline.stages import pick_examples, predict_test
-    from kagglekit.predict.postprocess import describe
     from kagglekit.predict.submission import score_file
 
     competition, dataset = solution.competition, data.dataset
-    metric, process, gate = competition.metric, judged.process, judged.gate
+    metric, process = competition.metric, judged.process
     checked = self_check(data, judged)
     examples = pick_examples(data, judged.predictions, process, judged.counts, metric)
     chosen = for_test(judged.by_fold)
     submission = predict_test(data, judged.predictor_of(chosen), process, solution.recipe, metric, folder)
     test = score_file(submission.path, dataset, metric)
-    outcome = {
-        "validation": dataclasses.asdict(judged.validation),
-        "test": dataclasses.asdict(test) if test else None,
-        "also": {m.name: further(judged.counts, m, submission.path, dataset) for m in competition.also},
-        "fitted": judged.fitted,
-        "self_check": checked.as_dict(),
-        "postprocess": {
-            "name": type(process).__name__,
-            "settings": describe(process),
-            **({"kept": gate.kept, "before": gate.before, "after": gate.after, "nested": gate.nested} if gate else {}),
-        },
-        "submission": {
-            "file": submission.path.name,
-            "rows": submission.rows,
-            "bytes": submission.bytes,
-            "loss": submission.loss,
-        },
-    }
-    return outcome | who_looked(chosen, judged.views, dataset, folder), examples
+    return Outcome(
+        test=record.Score.of(test) if test else None,
+        also={m.name: further(judged.counts, m, submission.path, dataset) for m in competition.also},
+        self_check=checked.record(),
+        postprocess=postprocess_record(process, judged.gate),
+        submission=record.SubmissionRecord(
+            file=submission.path.name, rows=submission.rows, bytes=submission.bytes, loss=submission.loss
+        ),
+        members=tuple(member_record(member, weight, folder) for member, weight in chosen),
+        views=tuple(ViewRecord(name=view.name, weight=view.weight) for view in judged.views),
+        pictures=Images(channels=dataset.channels, depth=dataset.depth, tiling=dataset.tiling),
+        examples=examples,
+    )
+
+
+def postprocess_record(process: Postprocess, gate: Gate | None) -> PostprocessRecord:
+    """How masks are made, and what fitting it gave."""
+    from kagglekit.predict.postprocess import describe
+
+    name, settings = type(process).__name__, describe(process)
+    if gate is None:
+        return PostprocessRecord(name=name, settings=settings)
+    return PostprocessRecord(
+        name=name, settings=settings, kept=gate.kept, before=gate.before, after=gate.after, nested=gate.nested,
+        fell=gate.fell,
+    )  # fmt: skip
 
 
 def self_check(data: Data, judged: Judged) -> SelfCheck:
@@ -233,34 +268,23 @@ def self_check(data: Data, judged: Judged) -> SelfCheck:
     return checked
 
 
-def who_looked(chosen: Chosen, views: Sequence[View], dataset: Dataset, folder: Path) -> dict[str, Any]:
-    """What a later process needs to look at other pictures in the same way."""
+def member_record(member: Member, weight: float, folder: Path) -> MemberRecord:
+    """What a later process needs to predict with a checkpoint."""
     from kagglekit.train.checkpoint import hash_weights
 
-    return {
-        "members": [
-            {
-                "fold": m.fold,
-                "epoch": m.epoch,
-                "weight": w,
-                "score": m.score,
-                "file": m.path.relative_to(folder).as_posix(),
-                "hash": hash_weights(m.path),
-            }
-            for m, w in chosen
-        ],
-        "views": [{"name": v.name, "weight": v.weight} for v in views],
-        "pictures": {
-            "channels": dataset.channels,
-            "depth": dataset.depth,
-            "tiling": dataclasses.asdict(dataset.tiling) if dataset.tiling else None,
-        },
-    }
+    return MemberRecord(
+        fold=member.fold,
+        epoch=member.epoch,
+        weight=weight,
+        score=member.score,
+        file=member.path.relative_to(folder).as_posix(),
+        hash=hash_weights(member.path),
+    )
 
 
-def further(counts: np.ndarray, metric: Metric, submission: Path, dataset: Dataset) -> dict[str, float | None]:
+def further(counts: np.ndarray, metric: Metric, submission: Path, dataset: Dataset) -> Further:
     """What another metric makes of the same counts, for validation and test."""
     from kagglekit.predict.submission import score_file
 
     test = score_file(submission, dataset, metric)
-    return {"validation": metric.reduce(counts), "test": test.value if test else None}
+    return Further(validation=metric.reduce(counts), test=test.value if test else None)

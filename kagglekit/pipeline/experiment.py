@@ -2,34 +2,74 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+import msgspec
 
 from kagglekit import progress
 from kagglekit.data.fingerprint import hash_tree, root_of
 from kagglekit.errors import KagglekitError
 from kagglekit.files import remove_unfinished, write_text
-from kagglekit.pipeline.line import execute
+from kagglekit.pipeline import line
 from kagglekit.pipeline.request import Request
 from kagglekit.pipeline.reuse import take_over
 from kagglekit.pipeline.sample_data import is_drawn
 from kagglekit.plugin.registry import blaming
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.identity import code_version, identity, manifest, source_hashes, training_identity
-from kagglekit.runs.kinds import KnownResult, WholeValidated
+from kagglekit.runs.identity import code_version, identity, manifest_of, source_hashes, training_identity
 from kagglekit.runs.ledger import Ledger
+from kagglekit.runs.record import (
+    KNOWN,
+    WHOLE_VALIDATED,
+    Result,
+    Validated,
+    amend,
+    read_manifest,
+    read_result,
+    read_validated,
+    write_manifest,
+)
+from kagglekit.runs.record_parts import Score
+
+Record = TypeVar("Record", Result, Validated)
+Known = Callable[[Dataset, Path], Record | None]
+Compute = Callable[[Dataset, str, Path, float], Record]
 
 
-def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
+def run(request: Request) -> tuple[Path, Result, bool]:
     """Run the experiment, or return the result it already has; returns (run folder, result, was it new).
 
     The same experiment is never computed twice at once: a second call waits. Raises KagglekitError.
     """
+
+    def known(dataset: Dataset, folder: Path) -> Result | None:
+        return known_result(request, dataset, folder) if folders.is_done(folder) else None
+
+    def compute(dataset: Dataset, mark: str, folder: Path, started: float) -> Result:
+        return line.finish(request, line.validate(request, dataset, mark, folder, started), folder)
+
+    return _once(request, known, compute)
+
+
+def validate(request: Request) -> tuple[Path, Validated, bool]:
+    """The same up to the score on validation, as trials of a search do; the test part is left for a later `run`."""
+
+    def known(dataset: Dataset, folder: Path) -> Validated | None:
+        return read_validated(folder, WHOLE_VALIDATED) if (folder / folders.VALIDATED).exists() else None
+
+    def compute(dataset: Dataset, mark: str, folder: Path, started: float) -> Validated:
+        return line.validate(request, dataset, mark, folder, started, test=False).record
+
+    return _once(request, known, compute)
+
+
+def _once(request: Request, known: Known[Record], compute: Compute[Record]) -> tuple[Path, Record, bool]:
+    """What is known of the experiment, or what is computed now, by one process at a time."""
     solution = request.solution
     started = time.perf_counter()
     dataset = solution.dataset(request.data)
@@ -40,36 +80,37 @@ def run(request: Request) -> tuple[Path, dict[str, Any], bool]:
     base = folders.home() / solution.competition.id / identity(solution, mark, code)
     with folders.held(base, progress.say):
         folder = choose_folder(base, request)
-        request.seen["run"] = folder.name
+        request.begun(folder.name)
         ledger = Ledger(folders.home())
-        if request.only_validation and (folder / folders.VALIDATED).exists():
-            return folder, records.read(folder / folders.VALIDATED, WholeValidated), False
-        if folders.is_done(folder):
-            result = known_result(request, dataset, folder)
+        if (record := known(dataset, folder)) is not None:
             # A run killed right after its result was written is not in it yet.
             ledger.record(folder, needed=False)
-            return folder, result, False
+            return folder, record, False
         folder.mkdir(parents=True, exist_ok=True)
         remove_unfinished(folder)
         if not (folder / folders.MANIFEST).exists():
             write_text(folder / folders.RECIPE, solution.recipe.to_toml())
             folders.write_hashes(folder / folders.DATA, tree)
             folders.write_hashes(folder / folders.CODE, source_hashes(solution))
-            record = manifest(solution, mark, code, request.data, request.command)
-            asked = {"fidelity": request.fidelity, "workers": request.workers, "drawn": is_drawn(request.data)}
-            training = training_identity(solution, mark)
-            if not request.again and (known := take_over(folder, training)):
-                progress.say(f"reusing the checkpoints of run {known}, which trained the same network")
-            folders.write_json(folder / folders.MANIFEST, {**record, **asked, "training": training})
+            manifest = msgspec.structs.replace(
+                manifest_of(solution, mark, code, request.data, request.command),
+                fidelity=request.fidelity,
+                workers=request.workers,
+                drawn=is_drawn(request.data),
+                training=training_identity(solution, mark),
+            )
+            if not request.again and (donor := take_over(folder, manifest.training)):
+                progress.say(f"reusing the checkpoints of run {donor}, which trained the same network")
+            write_manifest(folder, manifest)
         ledger.record(folder)
         try:
             with progress.logged(folder / "log.txt"), blaming(solution.plugins):
-                result = execute(request, dataset, mark, folder, started)
+                record = compute(dataset, mark, folder, started)
         except KagglekitError:
             forget_refused(folder)
             raise
         ledger.record(folder)
-        return folder, result, True
+        return folder, record, True
 
 
 def forget_refused(folder: Path) -> None:
@@ -81,22 +122,22 @@ def forget_refused(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def known_result(request: Request, dataset: Dataset, folder: Path) -> dict[str, Any]:
+def known_result(request: Request, dataset: Dataset, folder: Path) -> Result:
     """The result of a finished run; its submission is scored now if the truth of the test part came since."""
     from kagglekit.predict.submission import score_file
 
-    result = records.read(folder / folders.RESULT, KnownResult, "--again runs it anew")
-    if dataset.answers and (result["test"] or {}).get("count") != len(dataset.answers):
-        test = score_file(folder / result["submission"]["file"], dataset, request.solution.competition.metric)
-        result["test"] = dataclasses.asdict(test) if test else None
+    result = read_result(folder, KNOWN, "--again runs it anew")
+    if dataset.answers and (result.test.count if result.test else 0) != len(dataset.answers):
+        test = score_file(folder / result.submission.file, dataset, request.solution.competition.metric)
+        result = msgspec.structs.replace(result, test=Score.of(test) if test else None)
         try:
-            folders.write_json(folder / folders.RESULT, result)
+            amend(folder / folders.RESULT, test=result.test)
         except OSError as error:
             if not folders.is_read_only(error):
                 raise
         progress.say("the submission of this run is scored against a truth that was not there before")
-    if "could not be fetched" in result["weights"]:
-        progress.say(f"note: this run began with {result['weights']}; --again tries once more")
+    if "could not be fetched" in result.weights:
+        progress.say(f"note: this run began with {result.weights}; --again tries once more")
     return result
 
 
@@ -124,10 +165,10 @@ def say_what_is_near(base: Path, request: Request) -> None:
     recipe = request.solution.recipe.identity()
     for other in base.parent.glob(f"*/{folders.MANIFEST}"):
         try:
-            manifest = folders.read_json(other)
+            manifest = read_manifest(other.parent)
         except KagglekitError:
             continue  # somebody else's damage must not stop this run
-        if manifest.get("recipe_identity") == recipe and not folders.is_done(other.parent):
+        if manifest.recipe_identity == recipe and not folders.is_done(other.parent):
             progress.say(
                 f"run {other.parent.name} of this recipe was interrupted, but data or code have changed since; "
                 "it is left alone and a new run starts"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from kagglekit.pipeline.validation import ValidationProbs
 from kagglekit.predict.gate import Gated, gated
 from kagglekit.predict.postprocess import MOST, prepared
 from kagglekit.protocols import Metric, Postprocess
+from kagglekit.runs.record_parts import FitRecord
 
 Weights = tuple[float, ...]
 Fit = Callable[[Sequence[float], Callable[[Sequence[float]], float]], Sequence[float]]
@@ -52,15 +52,25 @@ def fit_weights(
     return found
 
 
-def record_of(found: Gated[Weights]) -> dict[str, Any]:
-    """What a fit of weights gave, JSON-like."""
-    values = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "chosen"}
-    return {"weights": list(found.chosen), **values, "fell": list(found.fell)}
+def record_of(found: Gated[Weights], names: Sequence[str] | None = None) -> FitRecord:
+    """What a fit of weights gave; `names` of what they weigh."""
+    return FitRecord(
+        weights=found.chosen,
+        kept=found.kept,
+        before=found.before,
+        after=found.after,
+        nested=found.nested,
+        fell=found.fell,
+        names=None if names is None else tuple(names),
+    )
 
 
 def words_of(found: Gated[Any], classes: Sequence[str]) -> str:
     """The scores of a fit and what became of it, for a line of news."""
-    fell = f": {', '.join(classes[k] for k in found.fell)} would get worse" if found.fell else ""
+    if not found.kept and found.after == found.before:
+        return f"{found.before:.4f}: nothing better was found"
+    names = [classes[k] if k < len(classes) else f"class {k}" for k in found.fell]
+    fell = f": {', '.join(names)} would get worse" if names else ""
     verdict = "kept" if found.kept else f"not kept{fell}"
     return f"{found.before:.4f} -> {found.after:.4f} ({found.nested:.4f} on images that were left out): {verdict}"
 

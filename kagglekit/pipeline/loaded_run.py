@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kagglekit.errors import RunError
 from kagglekit.plugin.registry import Registry
@@ -14,8 +13,10 @@ from kagglekit.predict.infer import Predictor
 from kagglekit.predict.postprocess import restore
 from kagglekit.predict.views import reweighted
 from kagglekit.protocols import Intake, Postprocess
-from kagglekit.runs import bundle, records
+from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
+from kagglekit.runs.record import check_run, read_predicting
+from kagglekit.runs.record_parts import MemberRecord
 from kagglekit.types import Depth, Member, Task, Tiling
 
 if TYPE_CHECKING:
@@ -41,33 +42,31 @@ def load(registry: Registry, folder: Path) -> Loaded:
     """A run from its folder."""
     from kagglekit import recipe as recipes
 
-    records.check_run(folder)
+    check_run(folder)
     recipe, _ = recipes.compose([(str(folder), recipes.load(folder / folders.RECIPE))])
     solution = resolve(recipe, registry)
-    result = records.predicting(folder)
-    chosen = [(_member(folder, m), m["weight"]) for m in result["members"]]
-    pictures = result["pictures"]
-    channels, depth = pictures["channels"], pictures["depth"]
+    result = read_predicting(folder)
+    chosen = [(_member(folder, m), m.weight) for m in result.members]
+    channels, depth, tiling = result.pictures.channels, result.pictures.depth, result.pictures.tiling
     intake = solution.intake(channels, depth)
 
     def make_model():
         return solution.empty_model(intake.channels)
 
-    weights = {view["name"]: view["weight"] for view in result["views"]}  # they may have been fitted
+    weights = {view.name: view.weight for view in result.views}  # they may have been fitted
     task, views = solution.competition.task, reweighted(solution.views(), weights)
     predictor = Predictor(recipe, task, chosen, solution.ensemble(), views, make_model, intake)
     try:
-        process = restore(solution.postprocess(), result["postprocess"]["settings"])
+        process = restore(solution.postprocess(), result.postprocess.settings)
     except (TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{folder / folders.RESULT}: damaged: postprocess.settings: {error}; run it again") from error
     if not views:
         raise RunError(f"{folder / folders.RESULT}: damaged: views: the recipe has none of them; run it again")
-    tiling = Tiling(**pictures["tiling"]) if pictures["tiling"] else None
     return Loaded(solution, predictor, process, intake, channels, depth, tiling)
 
 
-def _member(folder: Path, told: Mapping[str, Any]) -> Member:
-    return Member(bundle.inside(folder, told["file"]), told["epoch"], told["fold"], hash=told.get("hash", ""))
+def _member(folder: Path, told: MemberRecord) -> Member:
+    return Member(bundle.inside(folder, told.file), told.epoch, told.fold, hash=told.hash)
 
 
 def sure_part(probs: np.ndarray, task: Task) -> float:

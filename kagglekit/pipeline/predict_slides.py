@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.data.input_transform import as_rgb
 from kagglekit.data.readers.slides import Slide
-from kagglekit.data.resize import stored_size
+from kagglekit.data.resize import stored_size, tiling_of
 from kagglekit.files import write_with
 from kagglekit.pipeline.loaded_run import Loaded, sure_part
 from kagglekit.pipeline.overlay import write_overlay
@@ -28,7 +28,7 @@ def look_at_slide(loaded: Loaded, slide: Slide) -> tuple[Prediction, np.ndarray]
     """The prediction of a large picture, and the picture `[h, w, C]` at the size of a screen."""
     import numpy as np
 
-    recipe, tiling = loaded.solution.recipe, loaded.tiling
+    recipe, tiling = loaded.solution.recipe, tiling_of(loaded.tiling)
     window = recipe.fidelity.image_size
     size = stored_size(slide.size, window, tiling)
     stride = max(1, -(-max(size) // SCREEN))
@@ -75,11 +75,11 @@ def save_large(
             tile=(TILE, TILE),
             compression="zlib",
             photometric="minisblack",
-            **({"planarconfig": "contig"} if planes else {}),
+            planarconfig="contig" if planes else None,
         )
 
     write_with(out / f"{name}.tif", fill)
-    found = shrunk.any(-1) if planes else shrunk > 0
+    found = np.asarray(shrunk.any(-1)) if planes else shrunk > 0
     write_overlay(out / f"{name}-overlay.jpg", as_rgb(small, loaded.intake), found)
     return f"{name}.tif", sure_part(prediction.probs, competition.task), (counts / (height * width)).tolist()
 
@@ -90,7 +90,7 @@ def _counted(loaded: Loaded, prediction: Prediction, counts: np.ndarray, shrunk:
 
     task, stride = loaded.solution.competition.task, -(-prediction.size[0] // len(shrunk))
     tops = range(0, prediction.size[0], TILE)
-    parts = row_stripes(loaded.process, prediction, loaded.tiling, task, TILE)
+    parts = row_stripes(loaded.process, prediction, tiling_of(loaded.tiling), task, TILE)
     for top, mask in zip(tops, parts, strict=True):
         if task == "multiclass":
             counts += np.bincount(mask.ravel(), minlength=len(counts))

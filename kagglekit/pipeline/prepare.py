@@ -79,8 +79,8 @@ def prepare(solution: Solution, dataset: Dataset, mark: str, test: bool = True) 
     damaged = {p.sample: p.detail for p in dataset.problems if p.damaged and p.skip}  # the test part loses no row
     findings = findings_of(solution, dataset, mark)
     dropped = {f.sample: _reason(f) for f in findings if f.action == "drop"}
-    named = {"all": range(recipe.folds), "refit": (0, EVERYTHING)}
-    wanted = named.get(recipe.fold, (recipe.fold,))
+    named: dict[str, Sequence[int]] = {"all": range(recipe.folds), "refit": (0, EVERYTHING)}
+    wanted = (recipe.fold,) if isinstance(recipe.fold, int) else named[recipe.fold]
     splits = [_split(dataset, recipe, fold, dropped) for fold in wanted]
     intake = solution.intake(dataset.channels, dataset.depth)
     if test:

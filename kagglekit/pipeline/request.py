@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kagglekit.plugin.solution import Solution
+from kagglekit.train.trained import Epoch
 
 
 @dataclass(frozen=True)
 class Request:
     """A solution on a data folder, as asked for; `fidelity` is the preset's name, `command` what was typed.
 
-    `only_validation`: the test part is left for later, as trials of a search do. `report` gets each epoch's row of the
-    history; it may raise to end the run. `seen` is filled with what live objects say of the recipe's settings;
-    `approve` may raise after validation, and then no result is written.
+    `begun` is told the name of the run. `report` gets each epoch; it may raise to end the run. `approve` is told after
+    validation what live objects said of the recipe's settings; it may raise, and then no result is written.
     More than one of `workers` train through Ray, at `address` or on this machine; `report` then hears of all epochs at
     the end.
     """
@@ -27,9 +26,8 @@ class Request:
     command: str = ""
     again: bool = False
     resume: bool = False
-    only_validation: bool = False
     workers: int = 1
     address: str = ""
-    report: Callable[[dict], None] = lambda row: None
-    approve: Callable[[], None] = lambda: None
-    seen: dict[str, Any] = field(default_factory=dict)
+    begun: Callable[[str], None] = lambda run: None
+    report: Callable[[Epoch], None] = lambda row: None
+    approve: Callable[[Mapping[str, float]], None] = lambda observed: None

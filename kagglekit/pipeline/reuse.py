@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from kagglekit.errors import KagglekitError
 from kagglekit.pipeline.prepare import EVERYTHING
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.kinds import Trained, WholeValidated
+from kagglekit.runs.record import (
+    WHOLE_VALIDATED,
+    TakenOver,
+    read_manifest,
+    read_taken_over,
+    read_validated,
+    write_taken_over,
+)
 from kagglekit.train.checkpoint import epoch_path
+from kagglekit.train.trained import Epoch
 from kagglekit.types import Member
 
-TRAINED = "trained.json"  # in the folder of a run that trained nothing itself: whose training it has
 CHECKPOINTS = "checkpoints"
-
-
-class Training(NamedTuple):
-    """A finished training: its run, its epochs (one dict each), the weights it began with, what live objects said."""
-
-    run: str
-    history: list[dict[str, Any]]
-    weights: str
-    seen: dict[str, Any]
 
 
 def take_over(folder: Path, training: str) -> str:
@@ -38,45 +34,46 @@ def take_over(folder: Path, training: str) -> str:
     for path in sorted(folder.parent.glob(f"*/{folders.MANIFEST}")):
         donor = path.parent
         try:
-            if donor == folder or records.manifest(donor).get("training") != training:
+            if donor == folder or read_manifest(donor).training != training:
                 continue
             if not (donor / folders.VALIDATED).exists():
                 continue
-            record = records.read(donor / folders.VALIDATED, WholeValidated)
-            for member in members_of(donor, record["history"], 0):
+            record = read_validated(donor, WHOLE_VALIDATED)
+            for member in members_of(donor, record.history, 0):
                 _link(member.path, folder / member.path.relative_to(donor))
         except (KagglekitError, OSError):  # damaged, or going away now: not this run's matter
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
             continue
-        seen = {name: value for name, value in record.get("seen", {}).items() if name not in ("run", "trained")}
-        found = taken_over(donor) or Training(donor.name, record["history"], record["weights"], seen)
-        folders.write_json(folder / TRAINED, found._asdict())
+        # Those of schema 0 also said which run it was.
+        observed = {name: value for name, value in record.observed.items() if name not in ("run", "trained")}
+        found = taken_over(donor) or TakenOver(
+            run=donor.name, history=record.history, weights=record.weights, observed=observed
+        )
+        write_taken_over(folder, found)
         return found.run
     return ""
 
 
-def taken_over(folder: Path) -> Training | None:
+def taken_over(folder: Path) -> TakenOver | None:
     """The training that a run took over, if it did and all checkpoints are still there."""
-    path = folder / TRAINED
-    if not path.exists():
-        return None
     try:
-        found = Training(**{name: records.read(path, Trained)[name] for name in Training._fields})
-        members_of(folder, found.history, 0)
+        found = read_taken_over(folder)
+        members_of(folder, found.history if found else (), 0)
     except (KagglekitError, OSError):  # damaged, or incomplete: it trains itself
         return None
     return found
 
 
-def members_of(folder: Path, history: list[Mapping[str, Any]], fold: int) -> list[Member]:
+def members_of(folder: Path, history: Iterable[Epoch], fold: int) -> list[Member]:
     """All checkpoints of a run in the order of its history; raises FileNotFoundError naming one that is gone.
 
     `fold` is the one that was held out where the history does not say: where it is of one network.
     """
     found = []
     for row in history:
-        place = folder / CHECKPOINTS / (name_of(row["fold"]) if "fold" in row else "")
-        found.append(Member(epoch_path(place, row["epoch"]), row["epoch"], row.get("fold", fold), row["valid_score"]))
+        place = folder / CHECKPOINTS / ("" if row.fold is None else name_of(row.fold))
+        held_out = fold if row.fold is None else row.fold
+        found.append(Member(epoch_path(place, row.epoch), row.epoch, held_out, row.valid_score))
     if gone := [member.path for member in found if not member.path.is_file()]:
         raise FileNotFoundError(gone[0].name)
     return found

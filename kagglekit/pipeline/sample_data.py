@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from kagglekit import progress
 from kagglekit.errors import UsageError
@@ -15,6 +13,7 @@ from kagglekit.files import write_text
 from kagglekit.plugin.solution import Solution
 from kagglekit.runs.folder import home
 from kagglekit.runs.locks import alone
+from kagglekit.runs.record import Manifest
 
 MARK = ".drawn"  # in a folder of sample data, so that no score on it is taken for one on a contest's pictures
 
@@ -24,11 +23,11 @@ def is_drawn(root: Path) -> bool:
     return (Path(root) / MARK).is_file()
 
 
-def was_drawn(manifest: Mapping[str, Any]) -> bool:
+def was_drawn(manifest: Manifest) -> bool:
     """Was a run made of drawn data? Folders of older versions have no mark; then the name they were given tells."""
-    name = Path(str(manifest.get("data") or "")).name
-    given = rf"{re.escape(str(manifest['competition']))}-\d+-seed\d+"
-    return bool(manifest.get("drawn")) or re.fullmatch(given, name) is not None
+    name = Path(manifest.data).name
+    given = rf"{re.escape(manifest.competition)}-\d+-seed\d+"
+    return bool(manifest.drawn) or re.fullmatch(given, name) is not None
 
 
 def _mark(solution: Solution, root: Path, count: int, seed: int) -> None:

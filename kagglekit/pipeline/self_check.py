@@ -6,13 +6,14 @@ A view that is not undone, and labels that lie half a pixel off, cost points in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kagglekit.data.windows import seen_windows
 from kagglekit.pipeline.prepare import Data
 from kagglekit.predict.infer import Predictor, predict_all
+from kagglekit.runs.record_parts import SelfCheckRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,11 +39,9 @@ class SelfCheck:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-like."""
-        found = asdict(self)
-        lists = {"warnings": list(self.warnings), "notes": list(self.notes)}
-        return found | {"offsets": {name: list(offset) for name, offset in self.offsets.items()}} | lists
+    def record(self) -> SelfCheckRecord:
+        """As the result has it."""
+        return SelfCheckRecord(agreement=self.agreement, offsets=self.offsets, warnings=self.warnings, notes=self.notes)
 
 
 def self_check(names: Sequence[str], looks: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> SelfCheck:
@@ -108,12 +107,12 @@ def undone_by(pairs: Sequence[tuple[np.ndarray, np.ndarray]], agreement: float) 
         "a turn by 90 degrees": lambda x: np.rot90(x, 1, (-2, -1)),
         "a turn by 270 degrees": lambda x: np.rot90(x, 3, (-2, -1)),
     }
-    found = {}
+    found: dict[str, float] = {}
     for name, move in moves.items():
         alike = [soft_iou(a, move(b)) for a, b in pairs if move(b).shape == a.shape]
         if alike:
             found[name] = float(np.median(alike))
-    best = max(found, key=found.get, default=None)
+    best = max(found, key=found.__getitem__, default=None)
     return (best, found[best]) if best and found[best] > agreement + 0.15 else None
 
 
@@ -130,7 +129,7 @@ def shift(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
         p, q = (cv2.GaussianBlur(np.ascontiguousarray(m, np.float32), (0, 0), BLUR) for m in (one, other))
         edge = max(2, int(4 * BLUR))
         inside = slice(edge, -edge), slice(edge, -edge)
-        down, across = (g[inside] for g in np.gradient((p + q) / 2))
+        down, across = (np.asarray(g)[inside] for g in np.gradient((p + q) / 2))
         gap = (p - q)[inside]
         normal += [[(down * down).sum(), (down * across).sum()], [(down * across).sum(), (across * across).sum()]]
         right += [(down * gap).sum(), (across * gap).sum()]
@@ -144,7 +143,8 @@ def middle(shifts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The median shift in each direction."""
     import numpy as np
 
-    return tuple(float(value) for value in np.median(np.asarray(shifts), axis=0))
+    down, right = np.median(np.asarray(shifts), axis=0)
+    return float(down), float(right)
 
 
 def far(shifts: Sequence[tuple[float, float]]) -> bool:
@@ -170,7 +170,7 @@ def check_run(data: Data, predictor: Predictor) -> SelfCheck:
     draws = [draw for sample in part.validation for draw in seen_windows(store, [sample], WINDOW, WINDOW)]
     shown = (store.read(draw.sample, draw.box) for draw in draws)
     some = list(islice(((image, mask) for image, mask in shown if mask.any()), PICTURES))
-    looks = [look.probs for look in predict_all(predictor, some, lambda pair: pair[0], 4)]
+    looks = [look.probs for look in predict_all(predictor, some, lambda pair: pair[0], 4) if look.probs is not None]
     truths = [planes(mask, store.task, store.classes) for _, mask in some]
     return self_check([view.name for view in predictor.views], looks, truths)
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from kagglekit import progress
 from kagglekit.data.input_transform import as_rgb
-from kagglekit.data.resize import input_size, resize_image, stored_size
+from kagglekit.data.resize import input_size, resize_image, stored_size, tiling_of
 from kagglekit.data.store import Store
 from kagglekit.errors import DataError, PluginError
 from kagglekit.metrics import Pooled
 from kagglekit.pipeline.prepare import Data
-from kagglekit.pipeline.validation import Blocks, Truths, ValidationProbs
+from kagglekit.pipeline.validation import Blocks, Held, Truths, ValidationProbs
 from kagglekit.predict.infer import Predictor, predict_all
 from kagglekit.predict.postprocess import MOST, Gate, gate, prepared
 from kagglekit.predict.stripes import column_stripes, stripe_width
 from kagglekit.predict.submission import Submission, compare_row, write
 from kagglekit.predict.tiles import ShrunkRows, predict_rows, stitched
 from kagglekit.protocols import Metric, Postprocess, SubmissionFormat
-from kagglekit.types import Prediction, Sample
+from kagglekit.types import Items, Prediction, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,19 +35,24 @@ BLOCK = 256  # stored pixels of the blocks on which settings are tuned where pic
 WINDOW = 384  # stored pixels of the windows of tiled pictures that are shown
 
 
-def choose_settings(process: Postprocess, data: Data, predictions: ValidationProbs, metric: Metric) -> Gate | None:
+def choose_settings(process: Postprocess, data: Data, predictions: Held, metric: Metric) -> Gate | None:
     """Fit a post-processing on validation."""
     return gate(process, *tuning_parts(data, predictions, metric)) if hasattr(process, "fit") else None
 
 
-Parts = tuple[Sequence[Prediction], Sequence["np.ndarray"]]
+class Parts(NamedTuple):
+    """Predictions and truths that settings are tuned on, and by which metric."""
+
+    predictions: Items[Prediction]
+    truths: Items[np.ndarray]
+    metric: Metric
 
 
-def tuning_parts(data: Data, predictions: ValidationProbs, metric: Metric) -> tuple[*Parts, Metric]:
-    """Predictions and truths that settings are tuned on, and by which metric: blocks of pictures that are tiled."""
-    if data.store.tiling is None:
-        return predictions, Truths(data.dataset, predictions.samples), metric
-    return *Blocks(predictions, BLOCK, MOST).pairs(), Pooled(metric)
+def tuning_parts(data: Data, predictions: Held, metric: Metric) -> Parts:
+    """What settings are tuned on: pictures, or blocks of those that are tiled."""
+    if data.store.tiling is None or not isinstance(predictions, ValidationProbs):
+        return Parts(predictions, Truths(data.dataset, predictions.samples), metric)
+    return Parts(*Blocks(predictions, BLOCK, MOST).pairs(), Pooled(metric))
 
 
 def encode(form: SubmissionFormat, process: Postprocess, prediction: Prediction, store: Store) -> Any:
@@ -71,21 +76,21 @@ def _summed(stripes: Iterable[np.ndarray], sums: list[int]) -> Iterator[np.ndarr
         yield mask
 
 
-def _bytes(mask: np.ndarray) -> np.ndarray:
+def _bytes(mask: np.ndarray) -> memoryview:
     import numpy as np
 
-    return np.ascontiguousarray(mask)
+    return np.ascontiguousarray(mask).data
 
 
-def score_validation(data: Data, predictions: ValidationProbs, process: Postprocess, metric: Metric) -> np.ndarray:
+def score_validation(data: Data, predictions: Held, process: Postprocess, metric: Metric) -> np.ndarray:
     """The metric's counts of validation masks encoded to rows, brought within limits, decoded again."""
     import numpy as np
 
-    form, rows = data.dataset.submission, {}
+    form, found = data.dataset.submission, {}
     for i in progress.track(range(len(predictions)), len(predictions), "encoding validation"):
         prediction = predictions[i]
-        rows[prediction.sample] = encode(form, process, prediction, data.store)
-    rows = form.shrink(rows, share=min(1.0, len(rows) / max(1, len(data.dataset.test))))
+        found[prediction.sample] = encode(form, process, prediction, data.store)
+    rows = form.shrink(found, share=min(1.0, len(found) / max(1, len(data.dataset.test))))
     return np.stack([compare_row(data.dataset, sample, rows[sample.id], metric) for sample in predictions.samples])
 
 
@@ -125,7 +130,7 @@ def _window_examples(
     windows, truths = Blocks(predictions, WINDOW, MOST).pairs()
     for number, (window, truth) in enumerate(zip(windows, truths, strict=True), 1):
         mask = process(prepared(process, window))
-        if truth.any() or mask.any():
+        if window.image is not None and (truth.any() or mask.any()):
             score = metric.reduce(metric.compare(truth, mask)[None])
             name = f"{window.sample}, window {number}"
             yield Example(name, as_rgb(window.image, data.intake), truth.copy(), mask, score)
@@ -185,7 +190,7 @@ def look_at(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[s
 
 def look_at_large(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[str]) -> Looks:
     """The same for tiled pictures, one after the other, each read once from top to bottom."""
-    tiling, window = data.store.tiling, recipe.fidelity.image_size
+    tiling, window = tiling_of(data.store.tiling), recipe.fidelity.image_size
     for sample in data.dataset.test:
         size = stored_size(sample.size, window, tiling)
         rows = ShrunkRows(partial(data.dataset.read_image, sample), sample.size, tiling.reduce)

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from kagglekit.data.resize import tiling_of
 from kagglekit.data.store import Store
 from kagglekit.data.windows import seen_windows
 from kagglekit.files import write_text, write_with
@@ -89,7 +90,8 @@ def _write_large(predictor: Predictor, store: Store, sample: Sample, files: Sequ
     def rows(top: int, bottom: int) -> np.ndarray:
         return store.read(sample, Box(top, 0, bottom - top, width))[0]
 
-    parts = predict_rows(predictor, rows, (height, width), recipe.fidelity.image_size, store.tiling, recipe.batch_size)
+    window, tiling = recipe.fidelity.image_size, tiling_of(store.tiling)
+    parts = predict_rows(predictor, rows, (height, width), window, tiling, recipe.batch_size)
     for top, probs in parts:
         for file, start, member in zip(files, starts, probs.astype(np.float16), strict=False):
             for k, plane in enumerate(member):
@@ -253,6 +255,20 @@ def _blend(looks: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
     return blended
 
 
+class Held(Protocol):
+    """Predictions of samples that were held out, by index."""
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """Which they are."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, i: int, /) -> Prediction:
+        """That of one of them."""
+
+
 @dataclass
 class Truths:
     """The masks that samples are scored against, read when indexed."""
@@ -288,7 +304,7 @@ class Blocks:
         found, truths = [], []
         for i, sample in enumerate(samples):
             whole = self.predictions[i].probs
-            for box in (draw.box for draw in draws if draw.sample is sample):
+            for box in (draw.box for draw in draws if draw.sample is sample and draw.box is not None):
                 image, truth = store.read(sample, box)
                 window = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
                 probs = whole[(slice(None), *window)].astype(np.float32)

@@ -11,7 +11,7 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kagglekit import progress
 from kagglekit.errors import KagglekitError, RunError
@@ -22,7 +22,10 @@ from kagglekit.pipeline.prepare import Data, Split, store_of
 from kagglekit.pipeline.request import Request
 from kagglekit.plugin.registry import blaming, discover
 from kagglekit.plugin.solution import resolve
-from kagglekit.types import Member
+from kagglekit.train.trained import Trained
+
+if TYPE_CHECKING:
+    from kagglekit.train.distributed import Team
 
 NEWS, SCRATCH = "news.txt", "ray"
 ATTEMPTS = 2  # a lost worker is replaced once
@@ -31,7 +34,7 @@ PATIENCE = 24 * 3600  # seconds that workers wait for the first one to validate
 CUT_OFF = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
 
 
-def train_by_workers(request: Request, data: Data, part: Split, place: Path) -> tuple[list[Member], list[dict], str]:
+def train_by_workers(request: Request, data: Data, part: Split, place: Path) -> Trained:
     """What `fit` returns, computed by `request.workers` workers of the Ray that is connected.
 
     A lost worker is replaced once, and training goes on after the last whole epoch. Raises the KagglekitError of a
@@ -44,7 +47,7 @@ def train_by_workers(request: Request, data: Data, part: Split, place: Path) -> 
     for attempt in range(1, ATTEMPTS + 1):
         remove_unfinished(place)  # what a lost first worker was writing
         try:
-            outcome = listen(lambda: launch(brief, request.workers, cores, gpu), place / NEWS)
+            trained: Trained = listen(lambda: launch(brief, request.workers, cores, gpu), place / NEWS)
             break
         except Lost as lost:
             if attempt == ATTEMPTS:
@@ -55,11 +58,9 @@ def train_by_workers(request: Request, data: Data, part: Split, place: Path) -> 
         finally:
             (place / NEWS).unlink(missing_ok=True)
             shutil.rmtree(place / SCRATCH, ignore_errors=True)
-    request.seen.update(outcome["seen"])
-    for row in outcome["history"]:
+    for row in trained.history:
         request.report(row)
-    members = [Member(Path(m["path"]), m["epoch"], m["fold"], m["score"]) for m in outcome["members"]]
-    return members, outcome["history"], outcome["weights"]
+    return trained
 
 
 class Lost(Exception):
@@ -81,12 +82,12 @@ def brief_of(request: Request, data: Data, part: Split, place: Path) -> dict[str
     }
 
 
-def launch(brief: Mapping[str, Any], workers: int, cores: float, gpu: bool) -> dict[str, Any]:
+def launch(brief: Mapping[str, Any], workers: int, cores: float, gpu: bool) -> Trained:
     """Run `work` on all workers and return what the first one returns; raises its errors, or Lost."""
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-    from ray.train.v2.api.config import LoggingConfig
+    from ray.train.torch import TorchConfig
+    from ray.train.v2.api.config import LoggingConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.exceptions import TrainingFailedError
+    from ray.train.v2.torch.torch_trainer import TorchTrainer
 
     trainer = TorchTrainer(
         work,
@@ -101,7 +102,8 @@ def launch(brief: Mapping[str, Any], workers: int, cores: float, gpu: bool) -> d
         ),
     )
     try:
-        return trainer.fit().return_value
+        ended: Any = trainer.fit()  # its declared type is that of the API before
+        return ended.return_value
     except TrainingFailedError as error:
         raise reason_of(error) from error
 
@@ -165,8 +167,8 @@ def listen(task: Callable[[], Any], news: Path) -> Any:
     return box["value"]
 
 
-def work(brief: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A worker's whole life; the first one returns what it trained, as numbers and names."""
+def work(brief: Mapping[str, Any]) -> Trained | None:
+    """A worker's whole life; the first one returns what it trained."""
     import torch.distributed as dist
 
     from kagglekit.train.distributed import Team
@@ -184,8 +186,8 @@ def work(brief: Mapping[str, Any]) -> dict[str, Any] | None:
         return train_share(brief, team)
 
 
-def train_share(brief: Mapping[str, Any], team: Any) -> dict[str, Any]:
-    """Train as one of a team; returns what was trained, as numbers and names."""
+def train_share(brief: Mapping[str, Any], team: Team) -> Trained:
+    """Train as one of a team; returns what was trained."""
     from kagglekit.recipe import Recipe
     from kagglekit.train.fit import fit
 
@@ -201,8 +203,5 @@ def train_share(brief: Mapping[str, Any], team: Any) -> dict[str, Any]:
         store = store_of(solution, dataset, brief["mark"])
         store.fill(dataset, [*train, *validation], progress.track)  # is done already where the cache is shared
         intake = solution.intake(dataset.channels, dataset.depth)
-        data, seen = Data(dataset, store, intake, [part], {}, brief["mark"]), {}
-        job = job_of(solution, data, part, Path(brief["place"]), team=team, seen=seen)
-        members, history, weights = fit(job)
-    rows = [{"path": str(m.path), "epoch": m.epoch, "fold": m.fold, "score": m.score} for m in members]
-    return {"members": rows, "history": history, "weights": weights, "seen": seen}
+        data = Data(dataset, store, intake, [part], {}, brief["mark"])
+        return fit(job_of(solution, data, part, Path(brief["place"]), team=team))

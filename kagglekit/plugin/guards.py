@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from types import FrameType
 
 
 def loading(program: bool = Path(sys.argv[0]).stem == "kk") -> None:
@@ -32,7 +33,7 @@ def interrupts() -> Iterator[list[bool]]:
         yield pressed
         return
 
-    def note(number, frame):
+    def note(number: int, frame: FrameType | None) -> None:
         pressed.append(True)
         before(number, frame)
 

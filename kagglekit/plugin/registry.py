@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from kagglekit.competition import Competition
 from kagglekit.errors import KagglekitError, PluginError, UsageError, did_you_mean
@@ -98,17 +99,17 @@ def discover() -> Registry:
     return build((point.name, f"{point.distribution} {point.version}", point.load) for point in chosen)
 
 
-def build(found: Iterable[tuple[str, str, object]]) -> Registry:
+def build(found: Iterable[tuple[str, str, Callable[[], Any]]]) -> Registry:
     """A Registry from (name, source, loader) in the order given; tests call it with loaders of their own."""
     with printing_to_stderr(), interrupts() as pressed:
         return _build(found, pressed)
 
 
-def _build(found: Iterable[tuple[str, str, object]], pressed: list[bool]) -> Registry:
+def _build(found: Iterable[tuple[str, str, Callable[[], Any]]], pressed: list[bool]) -> Registry:
     plugins: dict[str, Plugin] = {}
     broken: dict[str, Broken] = {}
     competitions: dict[str, tuple[Plugin, Competition]] = {}
-    techniques: dict[str, tuple[Plugin, type]] = {}
+    techniques: dict[str, tuple[Plugin, Any]] = {}
     for name, source, load in found:
         try:
             if name in plugins:
@@ -212,7 +213,7 @@ def _check_published(competition: Competition) -> None:
             raise PluginError(f"{who}: there is no preset {one.preset}{did_you_mean(one.preset, competition.presets)}")
 
 
-def _techniques(plugin: Plugin) -> Iterable[type]:
+def _techniques(plugin: Plugin) -> Iterable[Any]:
     if not hasattr(plugin.module, "kk_techniques"):
         return
     for technique in plugin.module.kk_techniques():

@@ -281,7 +281,7 @@ def check_settings(competition: Competition, settings: Mapping[str, Any]) -> dic
     return dataclasses.asdict(_typed(competition.settings, settings, "settings"))
 
 
-def make_technique(kind: type, settings: Mapping[str, Any]) -> Any:
+def make_technique(kind: Any, settings: Mapping[str, Any]) -> Any:
     """An instance of a technique from its settings; raises RecipeError for unknown keys, wrong types and ranges."""
     return _typed(kind, settings, f"techniques.{kind.name}")
 

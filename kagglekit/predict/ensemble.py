@@ -18,7 +18,8 @@ def weighted_mean(probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     import numpy as np
 
     if len(probs) == 1:
-        return probs[0]
+        only: np.ndarray = probs[0]
+        return only
     return np.tensordot(weights.astype(np.float32), probs, 1)
 
 
@@ -55,10 +56,11 @@ def vote(probs: np.ndarray, weights: np.ndarray, last_first: bool = False) -> np
     import numpy as np
 
     if len(probs) == 1:
-        return probs[0]
+        only: np.ndarray = probs[0]
+        return only
     classes = probs.shape[-3]
     order = range(len(probs))[::-1] if last_first else range(len(probs))
-    votes = np.zeros_like(probs[0])
+    votes: np.ndarray = np.zeros_like(probs[0])
     for rank, member in enumerate(order):
         # Half of what separates two counts, halved for each next member: enough to break ties, never to win.
         weight = weights[member] + (1e-3 * min(weights) * 0.5**rank if rank < len(probs) - 1 else 0)

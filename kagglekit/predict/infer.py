@@ -16,7 +16,7 @@ from kagglekit.errors import RunError
 from kagglekit.predict.ensemble import weighted_mean
 from kagglekit.protocols import Ensemble, Intake
 from kagglekit.train.checkpoint import read_member
-from kagglekit.train.network import autocast, mask_logits, pick_device, pick_dtype, prepare
+from kagglekit.train.network import Network, autocast, mask_logits, pick_device, pick_dtype, prepare
 from kagglekit.types import Member, Prediction, Size, Task, View
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class Predictor:
         self.dtype = pick_dtype(recipe, self.device)
         self.task, self.views, self.ensemble, self.apart = task, views, ensemble, apart
         self.weights = np.array([weight for _, weight in chosen])
-        self.networks = []
-        fresh = make_model() if chosen else None  # may have random weights, the checkpoints hold them all
+        self.networks: list[Network] = []
+        # It may have random weights: the checkpoints hold them all.
+        fresh = make_model() if chosen else torch.nn.Identity()
         for member, _ in chosen:
             body = copy.deepcopy(fresh)  # several times as fast as building another
             weights, metadata = read_member(member)
@@ -63,7 +64,7 @@ class Predictor:
                     "take recipe and checkpoints of one run"
                 ) from error
             # Which normalisation fits depends on the weights that training began with, not on the network's name.
-            body.normalisation = metadata["normalisation"]
+            setattr(body, "normalisation", metadata["normalisation"])  # noqa: B010  (any module may carry it)
             self.networks.append(prepare(body, intake, self.device).eval())
 
     @torch.inference_mode()
@@ -73,7 +74,8 @@ class Predictor:
         And `[M, B, K]` of classes, where the networks have a head for them. With `apart` M counts pairs.
         """
         images = images.to(self.device, non_blocking=True)
-        masks, classes = [], []
+        masks: list[torch.Tensor] = []
+        classes: list[torch.Tensor | None] = []
         for network in self.networks:
             taken = network.take_in(images)
             looks = [self._look(network.body, taken, view) for view in self.views]
@@ -82,9 +84,10 @@ class Predictor:
                 classes += [seen for _, seen in looks]
                 continue
             masks.append(self._blended([probs for probs, _ in looks]))
-            classes.append(None if looks[0][1] is None else self._blended([seen for _, seen in looks]))
-        heads = None if classes[0] is None else torch.stack(classes).cpu().numpy()
-        return torch.stack(masks).cpu().numpy(), heads
+            heads = _all([seen for _, seen in looks])
+            classes.append(None if heads is None else self._blended(heads))
+        told = _all(classes)
+        return torch.stack(masks).cpu().numpy(), None if told is None else torch.stack(told).cpu().numpy()
 
     def _look(self, body: torch.nn.Module, taken: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Probabilities of masks and classes that one member gives one view.
@@ -98,8 +101,8 @@ class Predictor:
         probs = view.undo(to_probs(logits, self.task))
         if probs.shape[-2:] != taken.shape[-2:]:
             probs = torch.nn.functional.interpolate(probs, taken.shape[-2:], mode="bilinear")
-        heads = [getattr(output, "classes", None) for output in outputs]
-        return probs, None if heads[0] is None else torch.stack(heads).float().sigmoid().amax(0)
+        heads = _all([getattr(output, "classes", None) for output in outputs])
+        return probs, None if heads is None else torch.stack(heads).float().sigmoid().amax(0)
 
     def _blended(self, looks: Sequence[torch.Tensor]) -> torch.Tensor:
         """The mean over the views, by their weights."""
@@ -111,6 +114,12 @@ class Predictor:
     def combine(self, probs: np.ndarray) -> np.ndarray:
         """`[M, ..., K, H, W]` of all members -> `[..., K, H, W]`."""
         return self.ensemble.combine(probs, self.weights)
+
+
+def _all(heads: Sequence[torch.Tensor | None]) -> list[torch.Tensor] | None:
+    """The heads, where the network has one."""
+    found = [head for head in heads if head is not None]
+    return found or None
 
 
 def to_probs(logits: torch.Tensor, task: Task) -> torch.Tensor:
@@ -129,6 +138,8 @@ class Look(NamedTuple):
     def combined(self, predictor: Predictor, size: Size, sample: str) -> Prediction:
         """One prediction out of those of the members."""
         classes = None if self.classes is None else weighted_mean(self.classes, predictor.weights)
+        if self.probs is None:
+            raise ValueError(f"{sample}: could not be read")
         return Prediction(predictor.combine(self.probs), size, sample, classes, self.image)
 
 

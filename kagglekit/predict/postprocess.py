@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from kagglekit.data.resize import resize_probs
 from kagglekit.predict.gate import Gated, gated
 from kagglekit.protocols import Metric, Postprocess
-from kagglekit.types import Prediction, Task
+from kagglekit.types import Items, Prediction, Task
 
 MOST = 400  # pictures that a fit looks at; more change the third decimal of a threshold and cost minutes
 
@@ -51,28 +51,30 @@ class Argmax:
 
     def __call__(self, prediction: Prediction) -> np.ndarray:
         """uint8 label map `[H, W]`."""
-        return resize_probs(prediction.probs, prediction.size).argmax(0).astype(np.uint8)
+        return np.asarray(resize_probs(prediction.probs, prediction.size).argmax(0), np.uint8)
 
 
 Gate = Gated[Postprocess]
+Fit = Callable[[Sequence[Prediction], Sequence[np.ndarray], Metric], Postprocess]
 
 
 def gate(
-    postprocess: Postprocess, predictions: Sequence[Prediction], truths: Sequence[np.ndarray], metric: Metric
+    postprocess: Postprocess, predictions: Items[Prediction], truths: Items[np.ndarray], metric: Metric
 ) -> Gate | None:
     """Fit `postprocess` on validation (see `predict.gate`); None where there is nothing to fit or too little to say."""
-    if not hasattr(postprocess, "fit"):
+    tune: Fit | None = getattr(postprocess, "fit", None)
+    if tune is None:
         return None
     chosen = range(0, len(predictions), -(-len(predictions) // MOST) or 1)
-    predictions, truths = [predictions[i] for i in chosen], [truths[i] for i in chosen]
+    some, masks = [predictions[i] for i in chosen], [truths[i] for i in chosen]
 
     def fit(indices: Sequence[int]) -> Postprocess:
-        return postprocess.fit([predictions[i] for i in indices], [truths[i] for i in indices], metric)
+        return tune([some[i] for i in indices], [masks[i] for i in indices], metric)
 
     def counts(process: Postprocess, indices: Sequence[int]) -> np.ndarray:
-        return np.stack([metric.compare(truths[i], process(predictions[i])) for i in indices])
+        return np.stack([metric.compare(masks[i], process(some[i])) for i in indices])
 
-    return gated(postprocess, fit, counts, len(predictions), metric)
+    return gated(postprocess, fit, counts, len(some), metric)
 
 
 def describe(postprocess: Any) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def compare_row(dataset: Dataset, sample: Sample, row: Any, metric: Metric) -> n
     form, size = dataset.submission, sample.truth_size
     if dataset.tiling is None:
         return metric.compare(dataset.read_truth(sample), form.decode(row, size))
-    width, left, counts = stripe_width(size, dataset.tiling.reduce), 0, 0
+    width, left, counts = stripe_width(size, dataset.tiling.reduce), 0, np.zeros((), np.int64)
     for mask in form.decode_stripes(row, size, width):
         box = Box(0, left, size[0], mask.shape[1])
         counts = counts + metric.compare(dataset.read_truth(sample, box), mask)

@@ -33,7 +33,8 @@ def predict_rows(
 
     step = max(1, round(window * tiling.step))
     tops, lefts = starts(size[0], window, step), starts(size[1], window, step)
-    sums = total = None
+    sums: np.ndarray | None = None
+    total = np.zeros(())
     with ThreadPoolExecutor(1) as pool:  # reads the next band while the network works
         bands = [(top, min(top + window, size[0])) for top in tops]
         ahead = pool.submit(rows, *bands[0])
@@ -109,7 +110,7 @@ def _weights(length: int, border: float, is_first: bool, is_last: bool) -> np.nd
     import numpy as np
 
     place = np.arange(length) - (length - 1) / 2
-    weights = np.exp(-0.5 * (place / (length / 8)) ** 2).astype(np.float32)
+    weights: np.ndarray = np.exp(-0.5 * (place / (length / 8)) ** 2).astype(np.float32)
     weights = np.maximum(weights, 1e-3)  # pixels that one window alone sees must not vanish beside rounding errors
     context = int(border * length)
     if context:

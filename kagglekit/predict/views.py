@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     import torch
 
 
-class Fitted(tuple):
+class Fitted(tuple[View, ...]):
     """Views whose weights the engine fits on validation; `fit` as in `predict.fitting`."""
 
-    def __new__(cls, views: Sequence[View], fit: Callable):
+    fit: Callable[..., Sequence[float]]
+
+    def __new__(cls, views: Sequence[View], fit: Callable[..., Sequence[float]]) -> Fitted:
         """The views with a way to fit their weights."""
         found = super().__new__(cls, views)
         found.fit = fit

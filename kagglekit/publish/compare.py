@@ -13,7 +13,7 @@ from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.metrics import FEW
 from kagglekit.plugin.registry import Registry
 from kagglekit.protocols import Dataset
-from kagglekit.publish.reproduce import Claim, claim_of, unlike
+from kagglekit.publish.reproduce import claim_of, unlike
 from kagglekit.publish.solutions import measured, named, recipe_of
 from kagglekit.runs import folder as folders
 from kagglekit.runs.bundle import inside
@@ -29,26 +29,29 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     Raises RunError for unfinished runs, UsageError for runs of different competitions.
     """
     ours, theirs = claim_of(a), claim_of(b)
-    ids = [claim.manifest["competition"] for claim in (ours, theirs)]
+    ids = [claim.manifest.competition for claim in (ours, theirs)]
     if ids[0] != ids[1]:
         raise UsageError(f"{a.name} is a run of {ids[0]}, {b.name} of {ids[1]}; compare runs of one competition")
-    pictures = [dict(zip(c.validated["pictures"], c.validated["scores"], strict=True)) for c in (ours, theirs)]
+    pictures = [dict(zip(c.validated.pictures, c.validated.scores, strict=True)) for c in (ours, theirs)]
     common = [name for name in pictures[0] if name in pictures[1]]
     gaps = {name: pictures[1][name] - pictures[0][name] for name in common}
     difference = _difference(pictures, common)
     return {
         "runs": [a.name, b.name],
         "competition": ids[0],
-        "metric": ours.result["metric"],
-        "greater_is_better": ours.result["greater_is_better"],
-        "recipe": unlike(ours.manifest["recipe"], theirs.manifest["recipe"]),
-        "same_data": ours.manifest["data_fingerprint"] == theirs.manifest["data_fingerprint"],
-        "same_code": ours.manifest["code"] == theirs.manifest["code"],
-        "scores": {part: [_value(claim, part) for claim in (ours, theirs)] for part in ("validation", "test")},
-        "seconds": [claim.result["seconds"]["total"] for claim in (ours, theirs)],
+        "metric": ours.result.metric,
+        "greater_is_better": ours.greater_is_better,
+        "recipe": unlike(ours.manifest.recipe, theirs.manifest.recipe),
+        "same_data": ours.manifest.data_fingerprint == theirs.manifest.data_fingerprint,
+        "same_code": ours.manifest.code == theirs.manifest.code,
+        "scores": {
+            "validation": [claim.score for claim in (ours, theirs)],
+            "test": [claim.result.test.value if claim.result.test else None for claim in (ours, theirs)],
+        },
+        "seconds": [claim.result.seconds.spent for claim in (ours, theirs)],
         "common": len(common),
         "difference": difference,
-        "verdict": _verdict(difference, len(common), ours.result["greater_is_better"], [a.name, b.name]),
+        "verdict": _verdict(difference, len(common), ours.greater_is_better, [a.name, b.name]),
         "most": [
             {"picture": name, "scores": [pictures[0][name], pictures[1][name]]}
             for name in sorted(gaps, key=lambda name: -abs(gaps[name]))[:SHOWN]
@@ -71,8 +74,8 @@ def submissions_of(registry: Registry, a: Path, b: Path, found: dict[str, Any]) 
         if not found["same_data"]:
             raise UsageError("the runs were made of other data")
         first, second = claim_of(a), claim_of(b)
-        files = tuple(inside(claim.folder, claim.result["submission"]["file"]) for claim in (first, second))
-        return resolve(validate(first.manifest["recipe"]), registry).dataset(Path(first.manifest["data"])), files
+        one, other = (inside(claim.folder, claim.result.submission.file) for claim in (first, second))
+        return resolve(validate(first.manifest.recipe), registry).dataset(Path(first.manifest.data)), (one, other)
 
     return opened
 
@@ -95,10 +98,6 @@ def on_test(registry: Registry, found: dict[str, Any], opened: Submissions) -> d
     difference = _difference(pictures, list(pictures[0]))
     verdict = _verdict(difference, len(pictures[0]), metric.greater_is_better, found["runs"])
     return {"common": len(pictures[0]), "difference": difference, "verdict": verdict}
-
-
-def _value(claim: Claim, part: str) -> float | None:
-    return claim.result[part]["value"] if claim.result[part] else None
 
 
 def _difference(pictures: list[dict[str, float]], common: list[str]) -> dict[str, float] | None:
@@ -158,14 +157,14 @@ def beside(registry: Registry, run: Path, competition: Competition, published: P
     Raises RunError for an unfinished run, UsageError for one of another competition.
     """
     claim = claim_of(run)
-    if claim.manifest["competition"] != competition.id:
+    if claim.manifest.competition != competition.id:
         raise UsageError(
-            f"{run.name} is a run of {claim.manifest['competition']}, {published.name} a solution of {competition.id}; "
+            f"{run.name} is a run of {claim.manifest.competition}, {published.name} a solution of {competition.id}; "
             "compare within one competition"
         )
     differences = None
     if published.preset:
-        differences = unlike(claim.manifest["recipe"], recipe_of(registry, competition, published.preset))
+        differences = unlike(claim.manifest.recipe, recipe_of(registry, competition, published.preset))
         differences.pop("seed", None)
     return {
         "run": run.name,
@@ -173,7 +172,7 @@ def beside(registry: Registry, run: Path, competition: Competition, published: P
         "solution": f"{competition.id}/{published.name}",
         "by": published.by,
         "url": published.url,
-        "metric": claim.result["metric"],
+        "metric": claim.result.metric,
         "published_metric": published.metric,
         "published": dict(published.scores),
         "measured": measured(competition, run, claim.manifest, claim.result),

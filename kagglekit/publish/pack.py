@@ -11,11 +11,12 @@ from kagglekit.clean import decisions
 from kagglekit.errors import DataError, RunError
 from kagglekit.files import write_with
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
 from kagglekit.runs.bundle import ATTACHED, SUFFIX, inside
+from kagglekit.runs.history import HISTORY
+from kagglekit.runs.record import read_manifest, read_predicting
 
 KEPT = (folders.RECIPE, folders.MANIFEST, folders.RESULT, folders.VALIDATED, folders.FOLDS, folders.DATA, folders.CODE,
-        "history.csv")  # fmt: skip
+        HISTORY)  # fmt: skip
 
 
 def pack(folder: Path, out: Path | None = None) -> Path:
@@ -25,13 +26,13 @@ def pack(folder: Path, out: Path | None = None) -> Path:
     out = out or folder / f"{folder.parent.name}-{folder.name}{SUFFIX}"
     if out.is_dir():
         out = out / f"{folder.parent.name}-{folder.name}{SUFFIX}"
-    members = records.predicting(folder)["members"]
-    names = [name for name in KEPT if (folder / name).is_file()] + [member["file"] for member in members]
+    members = read_predicting(folder).members
+    names = [name for name in KEPT if (folder / name).is_file()] + [member.file for member in members]
     missing = [name for name in names if not _is_file(folder / name)]
     if missing:
         raise RunError(f"run {folder.name}: {missing[0]} is gone; run it again with --again")
     for member in members:
-        inside(folder, member["file"])
+        inside(folder, member.file)
 
     def fill(temporary: Path) -> None:
         # Weights do not get smaller by compression, and storing them keeps packing as fast as the disk.
@@ -63,12 +64,11 @@ def _masks_of(path: Path) -> dict[str, Path]:
 
 def attached(folder: Path) -> Iterator[tuple[str, Path]]:
     """(technique.setting, file) of the settings of techniques that name a file of text."""
-    recipe = records.manifest(folder).get("recipe", {})
-    for spec in recipe.get("techniques", []):
-        for key, value in spec.get("settings", {}).items():
+    for technique in read_manifest(folder).techniques:
+        for key, value in technique.settings.items():
             path = Path(value) if isinstance(value, str) and value else None
             if path is not None and path.suffix in (".toml", ".json", ".csv", ".txt") and _is_file(path):
-                yield f"{spec['name']}.{key}", path
+                yield f"{technique.name}.{key}", path
 
 
 def _is_file(path: Path) -> bool:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,21 @@ from kagglekit.plugin.registry import Registry
 from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.recipe import validate
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
 from kagglekit.runs.identity import hardware, source_hashes, versions
-from kagglekit.runs.kinds import Manifest, Result, WholeManifest, WholeResult, WholeValidated
+from kagglekit.runs.reading import sound
+from kagglekit.runs.record import (
+    COMPARED,
+    WHOLE_MANIFEST,
+    WHOLE_VALIDATED,
+    Manifest,
+    Result,
+    Validated,
+    read_folds,
+    read_manifest,
+    read_result,
+    read_validated,
+)
+from kagglekit.runs.record_parts import Fold
 
 SEEDS = 3  # fewest runs that a band can be made of
 SHOWN = 5  # differences of one kind that are named
@@ -70,27 +83,32 @@ class Claim:
     """What a finished run says of itself."""
 
     folder: Path
-    manifest: WholeManifest
-    result: WholeResult
-    validated: WholeValidated
+    manifest: Manifest
+    result: Result
+    validated: Validated
 
     @property
     def score(self) -> float:
         """Its score on validation."""
-        return self.result["validation"]["value"]
+        return self.result.score.value
+
+    @property
+    def greater_is_better(self) -> bool:
+        """As the metric says."""
+        return self.result.greater_is_better is not False
 
 
 def claim_of(folder: Path) -> Claim:
     """The claim of a finished run; raises RunError for one that is not finished, or too old to be checked."""
     if not folders.is_done(folder):
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
-    if "recipe" not in records.manifest(folder) or not (folder / folders.FOLDS).exists():
+    if not read_manifest(folder).recipe or not (folder / folders.FOLDS).exists():
         raise RunError(
             f"run {folder.name} was made by an older version, which kept too little to be checked; run it anew"
         )
-    kinds = {folders.MANIFEST: WholeManifest, folders.RESULT: WholeResult, folders.VALIDATED: WholeValidated}
-    claim = Claim(folder, *(records.read(folder / name, kind) for name, kind in kinds.items()))
-    if len(claim.validated["pictures"]) != len(claim.validated["scores"]):
+    manifest, result = read_manifest(folder, WHOLE_MANIFEST), read_result(folder, COMPARED)
+    claim = Claim(folder, manifest, result, read_validated(folder, WHOLE_VALIDATED))
+    if len(claim.validated.pictures) != len(claim.validated.scores):
         raise RunError(f"{folder / folders.VALIDATED}: damaged: not one score for each picture; run it anew")
     return claim
 
@@ -102,8 +120,8 @@ def reproduce(registry: Registry, folder: Path, place: Path | None = None, exact
     needs finished runs of at least three. `place` is the data folder if it moved. Raises KagglekitError.
     """
     claim = claim_of(folder)
-    place = place or Path(claim.manifest["data"])
-    solution = resolve(validate(claim.manifest["recipe"]), registry)
+    place = place or Path(claim.manifest.data)
+    solution = resolve(validate(claim.manifest.recipe), registry)
     found = list(differences(claim, solution, place))
     for one in found:
         progress.say(f"{'differs' if one.fatal else 'note'}: {one.what}: {one.detail}")
@@ -130,13 +148,13 @@ def differences(claim: Claim, solution: Solution, place: Path) -> Iterator[Diffe
     from kagglekit.data.fingerprint import root_of
 
     folds = folds_of(prepare(solution, dataset, root_of(now), test=False))
-    yield from fold_differences(records.folds(claim.folder), folds)
+    yield from fold_differences(read_folds(claim.folder), folds)
     yield from _named("code", folders.read_hashes(claim.folder / folders.CODE), source_hashes(solution), "source")
-    then, here = claim.manifest["versions"], versions()
+    then, here = claim.manifest.versions, versions()
     for name in sorted(then.keys() | here.keys()):
         if then.get(name) != here.get(name):
             yield Difference("version", f"{name} was {then.get(name, 'absent')}, is {here.get(name, 'absent')}")
-    then, here = claim.manifest["hardware"], hardware()
+    then, here = claim.manifest.hardware, hardware()
     for name in ("device", "gpus", "threads", "cpu", "cores", "platform"):
         if then.get(name) != here.get(name):
             said = f"{name} was {then.get(name, 'absent')}, is {here.get(name, 'absent')}"
@@ -150,7 +168,7 @@ def recipe_differences(claim: Claim) -> Iterator[Difference]:
 
     layer = recipes.load(claim.folder / folders.RECIPE)
     edited, _ = recipes.compose([(str(claim.folder / folders.RECIPE), layer)])
-    then, now = claim.manifest["recipe"], edited.model_dump(mode="json")
+    then, now = claim.manifest.recipe, edited.model_dump(mode="json")
     for key, (old, new) in unlike(then, now).items():
         yield Difference("recipe", f"{key} was {old!r}, is {new!r}")
 
@@ -171,13 +189,11 @@ def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[A
     return {key: [a.get(key), b.get(key)] for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)}
 
 
-def fold_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
+def fold_differences(then: Mapping[str, Fold], now: Mapping[str, Fold]) -> Iterator[Difference]:
     """Samples that stand on another side of a split than they did."""
     for fold in sorted(then.keys() | now.keys()):
-        sides = [
-            {id: side for side in ("train", "validation") for id in part.get(fold, {}).get(side, [])}
-            for part in (then, now)
-        ]
+        parts = [some.get(fold, Fold()) for some in (then, now)]
+        sides = [dict.fromkeys(one.train, "train") | dict.fromkeys(one.validation, "validation") for one in parts]
         moved = [id for id in sorted(sides[0].keys() | sides[1].keys()) if sides[0].get(id) != sides[1].get(id)]
         for id in moved[:SHOWN]:
             yield Difference(
@@ -199,19 +215,18 @@ def _named(what: str, then: Mapping[str, str], now: Mapping[str, str], kind: str
 def _again(claim: Claim, solution: Solution, place: Path, found: Sequence[Difference]) -> Verdict:
     """Compute the experiment once more and compare weights by hash."""
     with deterministic():
-        folder, result, _ = run(
-            Request(solution, place, claim.manifest.get("fidelity", ""), "kk reproduce", again=True)
-        )
-    now = records.read(folder / folders.VALIDATED, WholeValidated)
-    verdict = Verdict(True, "", found, claim.score, result["validation"]["value"], run=folder.name)
-    if now["members"] == claim.validated["members"]:
+        folder, result, _ = run(Request(solution, place, claim.manifest.fidelity, "kk reproduce", again=True))
+    now = read_validated(folder, WHOLE_VALIDATED)
+    verdict = Verdict(True, "", found, claim.score, result.score.value, run=folder.name)
+    if now.members == claim.validated.members:
         if verdict.reached != claim.score:
             return replace(verdict, passed=False, first=f"score: was {claim.score!r}, is {verdict.reached!r}")
-        return replace(verdict, notes=(f"{len(now['members'])} checkpoint(s) equal by hash",))
-    for then, row in zip(claim.validated["history"], now["history"], strict=False):
+        return replace(verdict, notes=(f"{len(now.members)} checkpoint(s) equal by hash",))
+    for then, row in zip(claim.validated.history, now.history, strict=False):
         for name in ("train_loss", "valid_loss", "valid_score"):
-            if then.get(name) != row.get(name):
-                first = f"training: epoch {row['epoch'] + 1}: {name} was {then.get(name)!r}, is {row.get(name)!r}"
+            before, after = getattr(then, name), getattr(row, name)
+            if before != after:
+                first = f"training: epoch {row.epoch + 1}: {name} was {before!r}, is {after!r}"
                 return replace(verdict, passed=False, first=first)
     return replace(verdict, passed=False, first="weights: their hashes differ, though all losses were equal")
 
@@ -241,8 +256,8 @@ def _in_band(claim: Claim, solution: Solution, place: Path, found: Sequence[Diff
     seed = max(scores) + 1
     recipe = solution.recipe.model_copy(update={"seed": seed})
     fresh = resolve(recipe, solution.registry)
-    folder, result, _ = run(Request(fresh, place, claim.manifest.get("fidelity", ""), "kk reproduce --band"))
-    reached = result["validation"]["value"]
+    folder, result, _ = run(Request(fresh, place, claim.manifest.fidelity, "kk reproduce --band"))
+    reached = result.score.value
     inside = low <= reached <= high
     first = "" if inside else f"score: {reached:.4f} with seed {seed} lies outside {low:.4f} .. {high:.4f}"
     return Verdict(inside, first, found, claim.score, reached, (low, high), folder.name,
@@ -251,15 +266,15 @@ def _in_band(claim: Claim, solution: Solution, place: Path, found: Sequence[Diff
 
 def seed_scores(claim: Claim) -> dict[int, float]:
     """Validation scores, by seed, of finished runs that differ from a run in nothing but the seed."""
-    wanted = {**claim.manifest["recipe"], "seed": None}
+    wanted = {**claim.manifest.recipe, "seed": None}
     scores = {}
-    done = (p for p in claim.folder.parent.glob(f"*/{folders.MANIFEST}") if folders.is_done(p.parent))
-    for path, manifest in records.sound(done, Manifest):
-        same = {**manifest.get("recipe", {}), "seed": None} == wanted
-        if same and manifest.get("data_fingerprint") == claim.manifest["data_fingerprint"]:
-            for _, result in records.sound([path.with_name(folders.RESULT)], Result):
-                if result["validation"]:
-                    scores[manifest["recipe"].get("seed", 0)] = result["validation"]["value"]
+    done = (p.parent for p in claim.folder.parent.glob(f"*/{folders.MANIFEST}") if folders.is_done(p.parent))
+    for folder, manifest in sound(done, read_manifest):
+        same = {**manifest.recipe, "seed": None} == wanted
+        if same and manifest.data_fingerprint == claim.manifest.data_fingerprint:
+            for _, result in sound([folder], partial(read_result, needed=())):
+                if result.validation:
+                    scores[manifest.recipe_seed] = result.validation.value
     return dict(sorted(scores.items()))
 
 

@@ -7,7 +7,7 @@ truth is at hand: another set, whatever its size. So every local score carries w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from kagglekit.errors import KagglekitError, UsageError, did_you_mean
 from kagglekit.pipeline.sample_data import was_drawn
 from kagglekit.plugin.registry import Plugin, Registry
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.kinds import ShownResult
 from kagglekit.runs.ledger import Ledger
+from kagglekit.runs.record import INTERVALS, Manifest, Result, finished, plain
 
 Tree = Mapping[str, Any]
 
@@ -29,16 +28,17 @@ def offers(registry: Registry, id: str | None = None) -> list[dict[str, Any]]:
     Each recipe has the finished runs of it that the ledger knows. Raises UsageError for an unknown competition.
     """
     ids = [registry.competition(id)[1].id] if id else sorted(registry.competitions)
-    runs = list(_finished())
-    bundles = list(_bundles())
+    runs = list(finished(Ledger(folders.home()).paths("done"), INTERVALS))
+    unpacked = sorted((folders.home() / folders.BUNDLES).glob(f"*/{folders.RESULT}"))
+    bundles = list(finished((path.parent for path in unpacked), INTERVALS))
     return [_offer(registry, *registry.competitions[one], runs, bundles) for one in ids]
 
 
 def _offer(registry: Registry, plugin: Plugin, competition: Competition, runs: list, bundles: list) -> dict[str, Any]:
     def here(key: str) -> list[dict[str, Any]]:
-        return [measured(competition, *run) for run in runs if key and run_key(run[1]) == key]
+        return [measured(competition, *run) for run in runs if key and run_key(run[1].recipe) == key]
 
-    ours = [(folder, *rest) for folder, *rest in bundles if rest[0]["competition"] == competition.id]
+    ours = [one for one in bundles if one[1].competition == competition.id]
     return {
         "competition": competition.id,
         "title": competition.title,
@@ -49,9 +49,9 @@ def _offer(registry: Registry, plugin: Plugin, competition: Competition, runs: l
         "bundles": [
             {
                 "bundle": folder.name,
-                "recipe": manifest.get("fidelity", ""),
+                "recipe": manifest.fidelity,
                 "claims": measured(competition, folder, manifest, result),
-                "runs": here(run_key(manifest)),
+                "runs": here(run_key(manifest.recipe)),
             }
             for folder, manifest, result in ours
         ],
@@ -62,7 +62,7 @@ def _recipe(registry: Registry, competition: Competition, preset: str, here: Any
     """A preset, the published solutions that it stands for, and its runs; `error` where it cannot be resolved."""
     row = {"preset": preset, "stands_for": [one.name for one in competition.published if one.preset == preset]}
     try:
-        key = run_key({"recipe": recipe_of(registry, competition, preset)})
+        key = run_key(recipe_of(registry, competition, preset))
     except KagglekitError as error:  # a technique of another plugin is missing: the rest is listed all the same
         return row | {"error": str(error), "runs": []}
     return row | {"error": "", "runs": here(key)}
@@ -76,49 +76,29 @@ def recipe_of(registry: Registry, competition: Competition, preset: str) -> dict
     return resolve(compose(layers_of(competition, preset))[0], registry).recipe.model_dump(mode="json")
 
 
-def run_key(manifest: Tree) -> str:
+def run_key(recipe: Tree) -> str:
     """What runs of one recipe have in common, whatever their seed; "" for a run too old to tell."""
     from kagglekit.recipe import digest
 
-    recipe = manifest.get("recipe")
-    return digest({**recipe, "seed": None}) if isinstance(recipe, Mapping) else ""
+    return digest({**recipe, "seed": None}) if recipe else ""
 
 
-def measured(competition: Competition, folder: Path, manifest: Tree, result: Tree) -> dict[str, Any]:
+def measured(competition: Competition, folder: Path, manifest: Manifest, result: Result) -> dict[str, Any]:
     """A run's scores and, beside them, what they were measured on."""
-    counts = result.get("counts") or {}
+    counts = result.counts
     return {
         "run": f"{competition.id}/{folder.name}",
-        "seed": (manifest.get("recipe") or {}).get("seed"),
-        "validation": result.get("validation"),
-        "test": result.get("test"),
+        "seed": manifest.recipe_seed if manifest.recipe else None,
+        "validation": plain(result.validation) if result.validation else None,
+        "test": plain(result.test) if result.test else None,
         "data": {
-            "fingerprint": manifest.get("data_fingerprint"),
-            "folder": manifest.get("data"),
+            "fingerprint": manifest.data_fingerprint or None,
+            "folder": manifest.data or None,
             "drawn": was_drawn(manifest),
-            "used": counts.get("train", 0) + counts.get("validation", 0) if counts else None,
+            "used": counts.train + counts.validation if counts else None,
             "labelled_by_host": competition.labelled or None,
         },
     }
-
-
-def _finished() -> Iterator[tuple[Path, dict, dict]]:
-    """(folder, manifest, result) of the finished runs in the ledger, the newest first."""
-    for folder in Ledger(folders.home()).paths("done"):
-        yield from _read(folder)
-
-
-def _bundles() -> Iterator[tuple[Path, dict, dict]]:
-    for path in sorted((folders.home() / folders.BUNDLES).glob(f"*/{folders.RESULT}")):
-        yield from _read(path.parent)
-
-
-def _read(folder: Path) -> Iterator[tuple[Path, dict, dict]]:
-    """The record of a run; a line for a damaged one, which must not hide the others."""
-    try:
-        yield folder, records.manifest(folder), records.read(folder / folders.RESULT, ShownResult)
-    except (KagglekitError, OSError) as error:
-        records.pass_over(error)
 
 
 def named(registry: Registry, name: str) -> tuple[Competition, Published] | None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from kagglekit.files import write_bytes
 from kagglekit.metrics import FEW
 from kagglekit.report.run_page import page_environment
 from kagglekit.report.tune_page import rung_text, signed_text, span
+from kagglekit.runs.search_record import AblationResult, AxisRecord
 
-Result = Mapping[str, Any]
 
-
-def write_ablation_page(folder: Path, result: Result) -> Path:
+def write_ablation_page(folder: Path, result: AblationResult) -> Path:
     """Write folder/report.html about an ablation, and return its path.
 
     `result` is what `kagglekit.search.ablate.conclude` builds. Raises OSError when the page cannot be written, and then
@@ -23,16 +21,16 @@ def write_ablation_page(folder: Path, result: Result) -> Path:
     environment = page_environment()
     environment.filters["score"] = signed_text
     environment.globals.update(span=span, cost_words=cost_words)
-    effects = sorted(result.get("effects") or [], key=lambda one: -one["left_out"]["value"])
+    effects = sorted(result.effects, key=lambda one: -one.left_out.value)
     low, high, zero = scale(effects)
     page = environment.get_template("ablation.html.j2").render(
         result=result,
         few=FEW,
         effects=effects,
-        interactions=result.get("interactions") or [],
-        variants=result.get("variants") or [],
-        seeds=range(1, (result.get("seeds") or 0) + 1),
-        fidelity=rung_text((result.get("recipe") or {}).get("fidelity") or {}),
+        interactions=result.interactions,
+        variants=result.variants,
+        seeds=range(1, result.seeds + 1),
+        fidelity=rung_text(result.fidelity),
         low=low,
         high=high,
         zero=zero,
@@ -43,21 +41,19 @@ def write_ablation_page(folder: Path, result: Result) -> Path:
     return target
 
 
-def scale(effects: list[dict[str, Any]]) -> tuple[float, float, float]:
+def scale(effects: Sequence[AxisRecord]) -> tuple[float, float, float]:
     """One axis for all differences, zero included: its ends, and where zero lies on it in percent."""
-    ends = [
-        one[way][key] for one in effects for way in ("left_out", "alone") if one.get(way) for key in ("low", "high")
-    ]
+    ways = [way for one in effects for way in (one.left_out, one.alone) if way]
+    ends = [end for way in ways for end in (way.low, way.high)]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     room = 0.05 * (high - low or 1e-3)
     low, high = low - room, high + room
     return low, high, round(100 * -low / (high - low), 2)
 
 
-def cost_words(effect: Mapping[str, Any]) -> str:
+def cost_words(effect: AxisRecord) -> str:
     """What a technique costs, as people say it."""
-    cost = effect["cost"]
-    trained, looked = cost["train"], 1000 * cost["picture"]
-    words = [] if effect["after"] else [f"{trained:+.0f} s a training"]
+    trained, looked = effect.cost.train, 1000 * effect.cost.picture
+    words = [] if effect.after else [f"{trained:+.0f} s a training"]
     words.append(f"{looked:+.0f} ms a predicted picture")
     return ", ".join(words).replace("-", "−")

@@ -16,7 +16,7 @@ from kagglekit.files import write_bytes
 from kagglekit.protocols import Dataset
 from kagglekit.report import figures
 from kagglekit.report.run_page import page_environment
-from kagglekit.types import Finding, Sample, Size, Track, untracked
+from kagglekit.types import Finding, Sample, Size, Task, Track, untracked
 
 SIDE = 280  # pixels of the longer side of a picture
 PICTURES_BUDGET = 6_000_000  # characters of data URIs
@@ -26,24 +26,24 @@ def write_clean_page(
     path: Path,
     dataset: Dataset,
     found: Sequence[Finding],
-    result: Mapping[str, Any],
+    facts: Mapping[str, Any],
     most: int = 24,
     track: Track = untracked,
 ) -> Path:
     """Write the gallery of `found` to `path` and return it: a section per rule, the worst `most` of each first.
 
-    `result` holds what is said around it, as `cleaning.summary` makes it. A picture that cannot be read is shown as
+    `facts` holds what is said around it, as `cleaning.summary` makes it. A picture that cannot be read is shown as
     text. Raises OSError when the disk does not take the file.
     """
-    groups = gallery(dataset, found, result["task"], most, PICTURES_BUDGET, track)
-    page = page_environment().get_template("clean.html.j2").render(result=result, groups=groups)
+    groups = gallery(dataset, found, facts["task"], most, PICTURES_BUDGET, track)
+    page = page_environment().get_template("clean.html.j2").render(result=facts, groups=groups)
     # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
     write_bytes(path, page.encode("utf-8", errors="backslashreplace"))
     return path
 
 
 def gallery(
-    dataset: Dataset, found: Sequence[Finding], task: str, most: int, budget: int, track: Track = untracked
+    dataset: Dataset, found: Sequence[Finding], task: Task, most: int, budget: int, track: Track = untracked
 ) -> list[dict[str, Any]]:
     """What the macro `finding_card` shows, by rule: its name, count and the cards of its worst `most`.
 
@@ -70,7 +70,7 @@ def sections(found: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
 
 
 def _pictures(
-    dataset: Dataset, samples: Mapping[str, Sample], one: Finding, task: str, limit: int
+    dataset: Dataset, samples: Mapping[str, Sample], one: Finding, task: Task, limit: int
 ) -> Iterator[dict[str, Any]]:
     """The sample of a finding, the mask that it proposes, and the first one that it is related to."""
     for name in (one.sample, *one.related[:1]):
@@ -90,7 +90,7 @@ def _pictures(
             yield {"name": title, "fault": "", "uri": uri, "size": size, "alt": f"{name} with {what} outlined"}
 
 
-def labelled(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, np.ndarray]:
+def labelled(dataset: Dataset, sample: Sample, task: Task) -> tuple[np.ndarray, np.ndarray]:
     """(picture uint8 `[h, w, 3]`, label) of the size that is shown."""
     scale = min(1.0, SIDE / max(sample.size))
     size: Size = (max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1])))
@@ -99,10 +99,10 @@ def labelled(dataset: Dataset, sample: Sample, task: str) -> tuple[np.ndarray, n
     return visible(image[:height, :width]), mask[:height, :width]
 
 
-def small_proposal(text: str, sample: Sample, label: np.ndarray, task: str) -> np.ndarray:
+def small_proposal(text: str, sample: Sample, label: np.ndarray, task: Task) -> np.ndarray:
     """The mask that a finding proposes at the size of a label that is shown; raises DataError."""
     classes = label.shape[2] if label.ndim == 3 else 256 if task == "multiclass" else 1
-    return resize_mask(from_text(text, sample.id, sample.size, task, classes), label.shape[:2], task)
+    return resize_mask(from_text(text, sample.id, sample.size, task, classes), (label.shape[0], label.shape[1]), task)
 
 
 def visible(image: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from kagglekit.report import figures
 from kagglekit.report.disagreements import SIDE, Disagreement
 from kagglekit.report.run_page import page_environment
 from kagglekit.report.tune_page import signed_text, span
+from kagglekit.runs.search_record import EstimateRecord
 
 BUDGET = 3_000_000  # characters of data URIs
 
@@ -23,12 +24,12 @@ def write_compare_page(
     `found` is what `publish.compare` gives, `classes` names those of the masks from 1 on; `reason` says why
     there are no pictures. Raises OSError when the disk does not take the file.
     """
-    gap, axis = found["difference"], None
-    if gap:
+    axis = None
+    if gap := found["difference"]:
         ends = [0.0, gap["low"], gap["high"]]
         room = 0.08 * (max(ends) - min(ends) or 1e-3)
         low, high = min(ends) - room, max(ends) + room
-        axis = {"at": span(gap, low, high), "zero": round(100 * -low / (high - low), 2)}
+        axis = {"at": span(EstimateRecord(**gap), low, high), "zero": round(100 * -low / (high - low), 2)}
     limit = BUDGET // (3 * max(1, len(pictures)))
     masks = [mask for one in pictures for mask in (*one.masks, one.truth) if mask is not None]
     environment = page_environment()

@@ -58,7 +58,7 @@ def share_of(dataset: Dataset, sample: Sample, one: Any, other: Any) -> float:
     for a, b in zip(_stripes(dataset, sample, one), _stripes(dataset, sample, other), strict=True):
         unequal, either = a != b, (a > 0) | (b > 0)
         if a.ndim == 3:
-            unequal, either = unequal.any(-1), either.any(-1)
+            unequal, either = np.asarray(unequal.any(-1)), np.asarray(either.any(-1))
         differing, marked = differing + int(unequal.sum()), marked + int(either.sum())
     return differing / marked if marked else 0.0
 
@@ -78,13 +78,14 @@ def _shown(dataset: Dataset, metric: Metric, sample: Sample, share: float, rows:
     truth = scores = None
     if sample.id in dataset.answers:
         known = replace(sample, label=dataset.answers[sample.id])
-        scores = tuple(metric.reduce(compare_row(dataset, known, row, metric)[None]) for row in rows)
+        one, other = (metric.reduce(compare_row(dataset, known, row, metric)[None]) for row in rows)
+        scores = one, other
         truth = _small(_truths(dataset, known), step)
     # A plugin's own reading by bands may round the size of a picture otherwise.
     height, width = (min(one.shape[axis] for one in (image, *masks)) for axis in (0, 1))
-    image, *masks = (np.ascontiguousarray(one[:height, :width]) for one in (image, *masks))
+    image, first, second = (np.ascontiguousarray(one[:height, :width]) for one in (image, *masks))
     truth = None if truth is None else truth[:height, :width]
-    return Disagreement(sample.id, share, visible(image), tuple(masks), truth, scores)
+    return Disagreement(sample.id, share, visible(image), (first, second), truth, scores)
 
 
 def _truths(dataset: Dataset, sample: Sample) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kagglekit.data.resize import resize_image, resize_mask, shrink_image
+from kagglekit.data.resize import resize_image, resize_mask, shrink_image, tiling_of
 from kagglekit.data.thumbs import small_image
 from kagglekit.errors import DataError
 from kagglekit.files import write_bytes
@@ -17,7 +17,7 @@ from kagglekit.report import figures
 from kagglekit.report.clean_page import SIDE, gallery, labelled, visible
 from kagglekit.report.figures import ACCENT, MUTED, SECOND
 from kagglekit.report.run_page import page_environment
-from kagglekit.types import Draw, Finding, Sample, Track, untracked
+from kagglekit.types import Draw, Finding, Sample, Task, Track, untracked
 
 FINDINGS_BUDGET, EXAMPLES_BUDGET, PAIRS_BUDGET = 1_900_000, 900_000, 700_000  # characters of data URIs
 FINDINGS, PAIRS, CHANNELS, MATRIX = 6, 8, 4, 14  # that are shown: of a rule, copies, of a picture, classes
@@ -70,13 +70,13 @@ def value_text(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def example(dataset: Dataset, draw: Draw, task: str, count: int) -> dict[str, Any]:
+def example(dataset: Dataset, draw: Draw, task: Task, count: int) -> dict[str, Any]:
     """A labelled picture, or a window of a slide, with its label outlined."""
     try:
         if draw.box is None:
             image, mask = labelled(dataset, draw.sample, task)
         else:
-            reduce = dataset.tiling.reduce
+            reduce = tiling_of(dataset.tiling).reduce
             image = visible(shrink_image(dataset.read_image(draw.sample, draw.box), reduce))
             mask = resize_mask(dataset.read_mask(draw.sample, draw.box), image.shape[:2], task)
     except DataError as error:
@@ -204,7 +204,7 @@ def pairs(
 def _plain(dataset: Dataset, sample: Sample, limit: int) -> dict[str, Any]:
     scale = min(1.0, SIDE / max(sample.size))
     try:
-        size = tuple(max(1, round(scale * side)) for side in sample.size)
+        size = max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1]))
         picture = figures.photo_picture(visible(small_image(dataset, sample, size)), SIDE)
     except DataError as error:
         return {"name": sample.id, "fault": str(error)}

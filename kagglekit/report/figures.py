@@ -119,7 +119,7 @@ def error_kinds(truth: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarra
     """
     inside, claimed, same = truth > 0, predicted > 0, truth == predicted
     if truth.ndim == 3:
-        inside, claimed, same = inside.any(-1), claimed.any(-1), same.all(-1)
+        inside, claimed, same = (np.asarray(one) for one in (inside.any(-1), claimed.any(-1), same.all(-1)))
     return {
         "hit": inside & same,
         "missed": inside & ~claimed,
@@ -180,7 +180,12 @@ def svg_chart(name: str, draw: Callable[[Any], None], label: str, size: tuple[fl
     from matplotlib.figure import Figure
 
     # Text stays text (the page's own font), and a fixed salt makes ids independent of the clock.
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "kagglekit", "font.size": 10.5, "axes.unicode_minus": False}
+    settings: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "kagglekit",
+        "font.size": 10.5,
+        "axes.unicode_minus": False,
+    }
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
@@ -224,7 +229,8 @@ def dress(axes) -> None:
 
 def _inline_svg(text: str, name: str, label: str) -> str:
     body = text[text.index("<svg") :]
-    view_box = re.search(r'viewBox="([^"]+)"', body).group(1)
+    found = re.search(r'viewBox="([^"]+)"', body)
+    view_box = found[1] if found else ""
     body = body[body.index(">") + 1 :]
     # Two charts on one page must not share ids.
     body = re.sub(r'\bid="', f'id="{name}-', body)

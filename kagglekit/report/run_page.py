@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
-import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +15,10 @@ import numpy as np
 
 from kagglekit.files import write_bytes
 from kagglekit.report import figures
+from kagglekit.runs.history import read_history
+from kagglekit.runs.record import Result, read_manifest, read_result
+from kagglekit.runs.record_parts import MemberRecord, Score, Seconds
+from kagglekit.train.trained import Epoch
 
 PICTURE_SIDE = 320
 PICTURES_BUDGET = 1_600_000  # characters of data URIs; leaves room for curves and text below 2 MB
@@ -33,29 +35,29 @@ class Example:
     score: float
 
 
-def write_run_page(folder: Path, examples: Sequence[Example], result: Mapping[str, Any] | None = None) -> Path:
+def write_run_page(folder: Path, examples: Sequence[Example], result: Result | None = None) -> Path:
     """Write folder/report.html from the files of a run, and return its path.
 
     Reads manifest.json, recipe.toml and, where present, history.csv; result.json unless `result` is given. Examples
-    are sorted best first; the first half is shown as best, the rest as worst. Raises OSError or ValueError when a file
-    is absent or unreadable, and then leaves an older report.html as it was.
+    are sorted best first; the first half is shown as best, the rest as worst. Raises RunError, OSError or ValueError
+    when a file is absent or unreadable, and then leaves an older report.html as it was.
     """
     folder = Path(folder)
-    result = _read_json(folder / "result.json") if result is None else result
+    result = read_result(folder, ()) if result is None else result
     recipe_text = (folder / "recipe.toml").read_text(encoding="utf-8")
-    history = _read_history(folder / "history.csv")
+    history = read_history(folder)
     context = {
         "result": result,
-        "manifest": _read_json(folder / "manifest.json"),
+        "manifest": read_manifest(folder),
         "recipe_text": recipe_text,
         "recipe": recipe_groups(tomllib.loads(recipe_text)),
-        "history": history,
-        "charts": history_charts(history, result.get("members") or []),
-        "scale": score_scale([result.get("validation"), result.get("test")]),
-        "times": time_shares(result.get("seconds") or {}),
+        "history": [row.as_dict() for row in history],
+        "charts": history_charts(history, result.members),
+        "scale": score_scale([result.validation, result.test]),
+        "times": time_shares(result.seconds),
         "groups": example_groups(examples),
         "legend": figures.picture_legend(
-            (labels for e in examples for labels in (e.truth, e.predicted)), result.get("classes") or ()
+            (labels for e in examples for labels in (e.truth, e.predicted)), result.classes
         ),
     }
     page = page_environment().get_template("run.html.j2").render(context)
@@ -136,23 +138,24 @@ def setting_text(value: Any) -> str:
 
 def recipe_groups(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Sort a recipe into titled groups of (name, value) rows: flat keys first, then one group for each table."""
-    groups = [{"title": "Basics", "rows": []}]
+    basics: list[tuple[str, Any]] = []
+    groups: list[dict[str, Any]] = [{"title": "Basics", "rows": basics}]
     for key, value in recipe.items():
         if isinstance(value, Mapping):
             groups.append({"title": _words(key), "rows": [(_words(k), v) for k, v in value.items()]})
         elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
             groups.append({"title": _words(key), "rows": [_table_row(item) for item in value]})
         else:
-            groups[0]["rows"].append((_words(key), value))
+            basics.append((_words(key), value))
     return [group for group in groups if group["rows"]]
 
 
-def score_scale(measures: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+def score_scale(measures: Iterable[Score | None]) -> dict[str, Any] | None:
     """Lay a common axis under several scores with intervals; None when no score has one.
 
     Returns ticks as (text, percent) and a function `place` that maps a score to its percent from the left.
     """
-    ends = [_number(measure.get(key)) for measure in measures if measure for key in ("low", "value", "high")]
+    ends = [_number(end) for one in measures if one for end in (one.low, one.value, one.high)]
     known = [end for end in ends if end is not None]
     if not known or max(known) <= min(known):
         return None
@@ -172,11 +175,10 @@ def score_scale(measures: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] 
     return {"ticks": ticks, "place": place}
 
 
-def time_shares(seconds: Mapping[str, Any]) -> list[dict[str, Any]]:
+def time_shares(seconds: Seconds) -> list[dict[str, Any]]:
     """Split the total time into its named parts and the unnamed rest; shares are in percent of the total."""
-    total = _number(seconds.get("total"))
-    parts = {name: _number(value) for name, value in seconds.items() if name != "total"}
-    named = {name: value for name, value in parts.items() if value is not None and value >= 0}
+    total = _number(seconds.total)
+    named = {name: value for name, value in seconds.parts().items() if value >= 0}
     if not named or not total or total < 0:
         return []
     rest = total - sum(named.values())
@@ -186,12 +188,12 @@ def time_shares(seconds: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"name": name, "seconds": value, "share": round(100 * value / whole, 2)} for name, value in named.items()]
 
 
-def history_charts(history: Sequence[Mapping[str, str]], members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def history_charts(history: Sequence[Epoch], members: Sequence[MemberRecord]) -> list[dict[str, Any]]:
     """Draw loss and validation score over the epochs, a line for each fold; what was never recorded is left out."""
-    folds: dict[str, list[Mapping[str, str]]] = {}
+    folds: dict[int | None, list[Epoch]] = {}
     for row in history:
-        folds.setdefault(row.get("fold") or "", []).append(row)
-    chosen = {(str(member.get("fold")), _number(member.get("epoch"))) for member in members}
+        folds.setdefault(row.fold, []).append(row)
+    chosen = {(member.fold, member.epoch) for member in members}
 
     def curves(column: str, color: str, dashed: bool = False) -> list[figures.Curve]:
         return [figures.Curve(_points(rows, column), color, dashed) for rows in folds.values()]
@@ -203,7 +205,7 @@ def history_charts(history: Sequence[Mapping[str, str]], members: Sequence[Mappi
         for fold, rows in folds.items()
         for point in _points(rows, "valid_score")
         # A history without a fold column is about all members.
-        if any(epoch == point[0] and fold in ("", number) for number, epoch in chosen)
+        if any(epoch == point[0] and fold in (None, number) for number, epoch in chosen)
     ]
     plans = (
         ("loss", "Loss", losses, (), "Training and validation loss by epoch"),
@@ -249,21 +251,9 @@ def _example_card(example: Example, limit: int) -> dict[str, Any]:
     }
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    # A score that is not a number (NaN) is no score, and is shown as absent.
-    return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
-
-
-def _read_history(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
-
-
-def _points(rows: Iterable[Mapping[str, str]], column: str) -> tuple[tuple[float, float], ...]:
-    pairs = ((_number(row.get("epoch")), _number(row.get(column))) for row in rows)
-    return tuple((x, y) for x, y in pairs if x is not None and y is not None)
+def _points(rows: Iterable[Epoch], column: str) -> tuple[tuple[float, float], ...]:
+    pairs = ((row.epoch, _number(getattr(row, column))) for row in rows)
+    return tuple((x, y) for x, y in pairs if y is not None)
 
 
 def _number(value: Any) -> float | None:

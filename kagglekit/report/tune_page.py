@@ -8,10 +8,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from kagglekit.files import write_bytes
 from kagglekit.report import charts
 from kagglekit.report.charts import Spot
 from kagglekit.report.run_page import page_environment, score_text, setting_text
+from kagglekit.runs.search_record import (
+    CostRecord,
+    EffectRecord,
+    EstimateRecord,
+    PairRecord,
+    RungRecord,
+    SearchResult,
+    StepRecord,
+    TrialRecord,
+    WinnerRecord,
+)
 
 ORIGINS = {
     "recipe": "the recipe itself",
@@ -29,10 +42,10 @@ SHAPES = (  # the markers of charts.SHAPES, for the legend
     '<path d="M7 12.5 13 1.5H1z"/>',
     '<path d="M5 1h4v4h4v4H9v4H5V9H1V5h4z"/>',
 )
-Result = Mapping[str, Any]
+Interval = EstimateRecord | EffectRecord | PairRecord
 
 
-def write_tune_page(folder: Path, result: Result) -> Path:
+def write_tune_page(folder: Path, result: SearchResult) -> Path:
     """Write folder/report.html about a search over a ladder of fidelities, and return its path.
 
     `result` is what `kagglekit.search.tune.conclude` builds; what is None, empty or absent is told in words. Raises
@@ -42,31 +55,30 @@ def write_tune_page(folder: Path, result: Result) -> Path:
     environment.filters.update(value=value_text, percent=percent_text, rung=rung_text, score=signed_text)
     environment.filters["two"] = lambda value: f"{value:.2f}".replace("-", "−")
     environment.globals.update(span=span, around=around, tone=charts.tone)
-    page = environment.get_template("tune.html.j2").render(page_context(_finite(result)))
+    page = environment.get_template("tune.html.j2").render(page_context(finite(result)))
     target = Path(folder) / "report.html"
     # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
     write_bytes(target, page.encode("utf-8", errors="backslashreplace"))
     return target
 
 
-def page_context(result: Result) -> dict[str, Any]:
+def page_context(result: SearchResult) -> dict[str, Any]:
     """Gather what the template shows from a result without numbers that are none."""
-    trials, rungs = result.get("trials") or [], result.get("rungs") or []
-    winner, sign = result.get("winner"), -1 if result.get("greater_is_better") is False else 1
-    number = winner.get("number") if winner else None
+    trials, rungs, winner = result.trials, result.rungs, result.winner
+    sign, number = 1 if result.greater_is_better else -1, winner.number if winner else None
     rows = trial_rows(trials, len(rungs), sign, number)
     names = _names(trials, number)
     spots = [spot for row in rows for spot in row["spots"]]
     timed = [spot for spot in spots if spot.seconds > 0]
-    space = space_rows((result.get("plan") or {}).get("space") or {})
+    space = space_rows(result.plan.get("space") or {})
     return {
         "result": result,
         "rungs": rungs,
         "winner": winner,
-        "command": run_command(winner, result.get("data")),
-        "cost": cost_words(result.get("cost") or {}, len(rungs)),
+        "command": run_command(winner, result.data),
+        "cost": cost_words(result.cost, len(rungs)),
         "rows": rows,
-        "recipe_is_first": bool(trials) and trials[0].get("origin") == "recipe",
+        "recipe_is_first": bool(trials) and trials[0].origin == "recipe",
         "climb": climb(spots, rungs, sign, names),
         "spent": spent_by_rung(trials, len(rungs)),
         "ways": [why for why in charts.WAYS if any(spot.why == why and spot.rung for spot in spots)],
@@ -98,44 +110,44 @@ def percent_text(share: float | None) -> str:
     return f"{100 * share:.1f} %" if 0 < abs(share) < 0.1 else f"{100 * share:.0f} %"
 
 
-def rung_text(rung: Result) -> str:
+def rung_text(rung: RungRecord) -> str:
     """Write a fidelity in words: 128 px, 25 % of the pictures, 3 epochs."""
-    epochs, fraction = rung.get("epochs"), rung.get("fraction")
+    epochs, fraction = rung.epochs, rung.fraction
     part = "all" if fraction == 1 else f"{100 * fraction:g} % of the" if fraction else "some"
-    return f"{rung.get('image_size', '–')} px, {part} pictures, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
+    return f"{rung.image_size or '–'} px, {part} pictures, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
 
 
-def span(estimate: Result | None, low: float, high: float) -> dict[str, float] | None:
+def span(estimate: Interval | None, low: float, high: float) -> dict[str, float] | None:
     """Place an estimate and its interval on an axis from low to high: percents from the left; None without a value."""
-    if not estimate or estimate.get("value") is None or high <= low:
+    if not estimate or estimate.value is None or high <= low:
         return None
 
     def place(value: float) -> float:
         return round(100 * (min(max(value, low), high) - low) / (high - low), 2)
 
-    point, left, right = place(estimate["value"]), estimate.get("low"), estimate.get("high")
+    point, left, right = place(estimate.value), estimate.low, estimate.high
     if left is None or right is None:
         return {"point": point, "left": point, "width": 0.0}
     return {"point": point, "left": place(left), "width": round(place(right) - place(left), 2)}
 
 
-def around(estimate: Result | None) -> dict[str, float] | None:
+def around(estimate: Interval | None) -> dict[str, float] | None:
     """Place an estimate on an axis that has zero in its middle and just holds the interval."""
-    ends = [abs(estimate[key]) for key in ("low", "value", "high") if estimate.get(key) is not None] if estimate else []
-    reach = 1.15 * max(ends, default=0.0)
+    ends = (estimate.low, estimate.value, estimate.high) if estimate else ()
+    reach = 1.15 * max((abs(end) for end in ends if end is not None), default=0.0)
     return span(estimate, -reach, reach)
 
 
-def run_command(winner: Result | None, data: str | None) -> str | None:
+def run_command(winner: WinnerRecord | None, data: str) -> str | None:
     """Give the command that runs the winner's recipe, or None without one."""
-    place = f" --data {shlex.quote(str(data))}" if data else ""
-    return f"kk run {shlex.quote(str(winner['recipe']))}{place}" if winner and winner.get("recipe") else None
+    place = f" --data {shlex.quote(data)}" if data else ""
+    return f"kk run {shlex.quote(winner.recipe)}{place}" if winner and winner.recipe else None
 
 
-def cost_words(cost: Result, rungs: int) -> dict[str, Any]:
+def cost_words(cost: CostRecord, rungs: int) -> dict[str, Any]:
     """Say what the ladder saved; `bar` is the spent share in percent of the longer of the two."""
-    spent, full, share = cost.get("seconds"), cost.get("full_seconds"), cost.get("share")
-    told: dict[str, Any] = {**cost, "headline": None, "bar": None}
+    spent, full, share = cost.seconds, cost.full_seconds, cost.share
+    told: dict[str, Any] = {**msgspec.structs.asdict(cost), "headline": None, "bar": None}
     if rungs > 1 and spent is not None and full and share is not None:
         saved = 1 - share
         told["headline"] = f"{percent_text(saved)} saved" if saved > 0 else "Nothing saved"
@@ -143,31 +155,31 @@ def cost_words(cost: Result, rungs: int) -> dict[str, Any]:
     return told
 
 
-def trial_rows(trials: Sequence[Result], rungs: int, sign: int, winner: int | None) -> list[dict[str, Any]]:
+def trial_rows(trials: Sequence[TrialRecord], rungs: int, sign: int, winner: int | None) -> list[dict[str, Any]]:
     """Turn trials into rows of a table: those that climbed furthest first, among them the best first."""
-    first = trials[0] if trials else {}
-    base = (first.get("params") or {}) if first.get("origin") == "recipe" else {}
+    first = trials[0] if trials else None
+    base = first.params if first and first.origin == "recipe" else {}
     rows = []
     for trial in trials:
-        steps, params = trial.get("steps") or [], trial.get("params") or {}
-        spots = _spots(trial.get("number"), steps)
-        last = max((step.get("rung", 0) for step in steps), default=-1)
-        ends = [step.get("status") for step in steps if step.get("rung") == last]
+        steps, params = trial.steps, trial.params
+        spots = _spots(trial.number, steps)
+        last = max((step.rung for step in steps), default=-1)
+        ends = [step.status for step in steps if step.rung == last]
         scores = {spot.rung: spot.score for spot in spots}
-        missing = {s.get("rung"): STATUS.get(s.get("status"), s.get("status")) for s in steps}
+        missing = {step.rung: STATUS.get(step.status, step.status) for step in steps}
         rows.append(
             {
-                "number": trial.get("number"),
-                "origin": trial.get("origin", "–"),
-                "won": trial.get("number") == winner,
+                "number": trial.number,
+                "origin": trial.origin or "–",
+                "won": trial.number == winner,
                 "params": {key: value for key, value in params.items() if key not in base or base[key] != value},
                 "same": bool(base) and trial is not first,
                 "scores": [scores.get(rung, missing.get(rung, "")) for rung in range(rungs)],
-                "seconds": sum(step.get("seconds") or 0 for step in steps) if steps else None,
+                "seconds": sum(step.seconds or 0 for step in steps) if steps else None,
                 "status": next((STATUS[end] for end in ("failed", "pruned", "done") if end in ends), "not run"),
                 "why": [WHY[s.why] for s in spots if s.rung and s.why in WHY],
-                "notes": list(dict.fromkeys(note for step in steps for note in step.get("notes") or [])),
-                "shared": any(step.get("shared") for step in steps),
+                "notes": list(dict.fromkeys(note for step in steps for note in step.notes)),
+                "shared": any(step.shared for step in steps),
                 "spots": spots,
                 "merit": (last, sign * scores[last] if last in scores else -math.inf),
             }
@@ -175,7 +187,9 @@ def trial_rows(trials: Sequence[Result], rungs: int, sign: int, winner: int | No
     return sorted(rows, key=lambda row: (not row["won"], -row["merit"][0], -row["merit"][1]))
 
 
-def climb(spots: Sequence[Spot], rungs: Sequence[Result], sign: int, names: dict[int, str]) -> dict[str, str] | None:
+def climb(
+    spots: Sequence[Spot], rungs: Sequence[RungRecord], sign: int, names: dict[int, str]
+) -> dict[str, str] | None:
     """Draw the scores over rungs, or over trials where there is one rung; None without a score."""
     if not spots:
         return None
@@ -184,14 +198,15 @@ def climb(spots: Sequence[Spot], rungs: Sequence[Result], sign: int, names: dict
     return charts.order_chart(spots, sign, next((n for n, name in names.items() if "winner" in name), None))
 
 
-def curve_charts(trials: Sequence[Result], rungs: Sequence[Result], sign: int, names: dict[int, str]) -> list[dict]:
+def curve_charts(
+    trials: Sequence[TrialRecord], rungs: Sequence[RungRecord], sign: int, names: dict[int, str]
+) -> list[dict[str, Any]]:
     """Draw the learning curves of each rung that has some, all on one scale of scores; of seeds, the first."""
     found: list[dict[int, Sequence[float | None]]] = [{} for _ in rungs]
     for trial in trials:
-        for step in trial.get("steps") or []:
-            curve = step.get("curve") or []
-            if step.get("rung", 0) < len(rungs) and any(score is not None for score in curve):
-                found[step.get("rung", 0)].setdefault(trial["number"], curve)
+        for step in trial.steps:
+            if step.rung < len(rungs) and any(score is not None for score in step.curve):
+                found[step.rung].setdefault(trial.number, step.curve)
     everything = [s for curves in found for curve in curves.values() for s in curve if s is not None]
     # The first epochs would take the room in which the ends tell themselves apart.
     everything = sorted(everything, key=lambda score: sign * score)[len(everything) // 10 :]
@@ -204,12 +219,12 @@ def curve_charts(trials: Sequence[Result], rungs: Sequence[Result], sign: int, n
     return drawn
 
 
-def spent_by_rung(trials: Sequence[Result], rungs: int) -> list[dict[str, Any]]:
+def spent_by_rung(trials: Sequence[TrialRecord], rungs: int) -> list[dict[str, Any]]:
     """Add up the device seconds of each rung that took some."""
     spent = [0.0] * rungs
-    for step in (step for trial in trials for step in trial.get("steps") or []):
-        if step.get("rung", 0) < rungs:
-            spent[step.get("rung", 0)] += step.get("seconds") or 0
+    for step in (step for trial in trials for step in trial.steps):
+        if step.rung < rungs:
+            spent[step.rung] += step.seconds or 0
     return [{"rung": rung, "seconds": seconds} for rung, seconds in enumerate(spent) if seconds > 0]
 
 
@@ -228,33 +243,37 @@ def space_rows(space: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _spots(number: Any, steps: Sequence[Result]) -> list[Spot]:
-    by_rung: dict[int, list[Result]] = {}
+def _spots(number: int, steps: Sequence[StepRecord]) -> list[Spot]:
+    by_rung: dict[int, list[StepRecord]] = {}
     for step in steps:
-        if step.get("status") == "done" and step.get("score") is not None:
-            by_rung.setdefault(step.get("rung", 0), []).append(step)
+        if step.status == "done" and step.score is not None:
+            by_rung.setdefault(step.rung, []).append(step)
     return [
         Spot(
             number,
             rung,
-            sum(step["score"] for step in some) / len(some),
-            sum(step.get("seconds") or 0 for step in some) / len(some),
-            str(some[0].get("why") or ""),
+            sum(step.score or 0.0 for step in some) / len(some),
+            sum(step.seconds or 0.0 for step in some) / len(some),
+            some[0].why,
         )
         for rung, some in sorted(by_rung.items())
     ]
 
 
-def _names(trials: Sequence[Result], winner: int | None) -> dict[int, str]:
+def _names(trials: Sequence[TrialRecord], winner: int | None) -> dict[int, str]:
     """What charts call the winner and the recipe, which may be one."""
-    recipe = {trial["number"]: "recipe" for trial in trials if trial.get("origin") == "recipe"}
+    recipe = {trial.number: "recipe" for trial in trials if trial.origin == "recipe"}
     if winner is None:
         return recipe
     return recipe | {winner: "winner, the recipe" if winner in recipe else "winner"}
 
 
-def _finite(value: Any) -> Any:
+def finite(result: SearchResult) -> SearchResult:
     """The same with None for numbers that are none, so that nothing downstream meets them."""
+    return msgspec.convert(_finite(msgspec.to_builtins(result)), SearchResult)
+
+
+def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

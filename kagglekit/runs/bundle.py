@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from kagglekit.errors import DataError, RecipeError, RunError, UsageError
 from kagglekit.files import printable, unfinished, write_text
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
+from kagglekit.runs.record import amend, check_run, read_manifest, read_predicting
 
 SUFFIX = ".kkbundle"
 ATTACHED = "attached"  # files that techniques name
@@ -131,9 +131,9 @@ def _check_contents(path: Path, part: Path, target: Path) -> None:
         for name in (folders.RECIPE, folders.MANIFEST, folders.RESULT):
             if not (part / name).is_file():
                 raise DataError(f"{path}: has no {name}; it is no bundle of a run (`kk bundle RUN` makes one)")
-        records.check_run(part)
-        for member in records.predicting(part)["members"]:
-            inside(part, member["file"])
+        check_run(part)
+        for member in read_predicting(part).members:
+            inside(part, member.file)
         _point_at_attached(part, target)
     except (RunError, RecipeError) as error:
         said = printable(error).replace(f"{part}/", "")
@@ -159,19 +159,22 @@ def _point_at_attached(part: Path, target: Path) -> None:
         return
     from kagglekit.recipe import validate
 
-    manifest = records.manifest(part)
-    if "recipe" not in manifest:
+    manifest = read_manifest(part)
+    if not manifest.recipe:
         return
-    for spec in manifest["recipe"].get("techniques", []):
-        for key in spec.get("settings", {}):
-            if name := extra.get(f"{spec['name']}.{key}"):
-                spec["settings"][key] = str(target / ATTACHED / name)
+    techniques = [
+        {"name": one.name, "settings": one.settings | {
+            key: str(target / ATTACHED / extra[f"{one.name}.{key}"])
+            for key in one.settings if f"{one.name}.{key}" in extra
+        }}
+        for one in manifest.techniques
+    ]  # fmt: skip
+    tree = manifest.recipe | ({"techniques": techniques} if techniques else {})
     try:
-        recipe = validate(manifest["recipe"])
+        recipe = validate(tree)
     except RecipeError as error:
         raise RunError(f"{folders.MANIFEST}: damaged: {error}") from error
-    manifest["recipe_identity"] = recipe.identity()
-    folders.write_json(part / folders.MANIFEST, manifest)
+    amend(part / folders.MANIFEST, recipe=tree, recipe_identity=recipe.identity())
     write_text(part / folders.RECIPE, recipe.to_toml())
 
 

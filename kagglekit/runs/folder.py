@@ -110,7 +110,7 @@ def read_hashes(path: Path) -> dict[str, str]:
         raise RunError(f"{path.parent}: has no {path.name}; it was made by an older version") from None
     except ValueError as error:
         raise RunError(f"{path}: damaged: is no UTF-8 text: {error}; run it anew with --again") from error
-    found = {}
+    found: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
         content, gap, name = line.partition("  ")
         if line and not (gap and name and HASH.fullmatch(content)):

@@ -15,6 +15,7 @@ from typing import Any
 from kagglekit.plugin.registry import SPECS, Plugin
 from kagglekit.plugin.solution import Solution
 from kagglekit.recipe import digest
+from kagglekit.runs.record import Manifest
 from kagglekit.runs.source_code import CLEANERS, digest_of, evaluated_by, read_by, trained_by
 
 RECORDED = (
@@ -92,24 +93,24 @@ def _owners(solution: Solution, techniques: Iterable[Any]) -> list[Plugin]:
     return [solution.plugins[0], *(solution.registry.technique(one.name)[0] for one in techniques)]
 
 
-def manifest(solution: Solution, fingerprint: str, code: str, data: Path, command: str) -> dict[str, Any]:
-    """Everything about a run that is known before it starts, JSON-like."""
-    return {
-        "identity": identity(solution, fingerprint, code),
-        "competition": solution.competition.id,
-        "recipe_identity": solution.recipe.identity(),
-        "recipe": solution.recipe.model_dump(mode="json"),
-        "data_fingerprint": fingerprint,
-        "data": str(data),
-        "code": code,
-        "seed": solution.recipe.seed,
-        "plugins": {plugin.name: plugin.source for plugin in solution.plugins},
-        "versions": versions(),
-        "hardware": hardware(),
-        "git": git_revision(),
-        "command": command,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
+def manifest_of(solution: Solution, fingerprint: str, code: str, data: Path, command: str) -> Manifest:
+    """Everything about a run that is known before it starts."""
+    return Manifest(
+        identity=identity(solution, fingerprint, code),
+        competition=solution.competition.id,
+        recipe_identity=solution.recipe.identity(),
+        recipe=solution.recipe.model_dump(mode="json"),
+        data_fingerprint=fingerprint,
+        data=str(data),
+        code=code,
+        seed=solution.recipe.seed,
+        plugins={plugin.name: plugin.source for plugin in solution.plugins},
+        versions=versions(),
+        hardware=hardware(),
+        git=git_revision(),
+        command=command,
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
 
 
 def versions() -> dict[str, str]:

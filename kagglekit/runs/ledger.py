@@ -12,9 +12,9 @@ from typing import Any
 from kagglekit.errors import KagglekitError, RunError
 from kagglekit.files import write_database
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.kinds import Validated
-from kagglekit.runs.records import pass_over
+from kagglekit.runs.reading import pass_over
+from kagglekit.runs.record import read_manifest, read_result, read_validated
+from kagglekit.runs.record_parts import Score
 
 COLUMNS = (
     "run",
@@ -220,25 +220,30 @@ def _insert(connection: sqlite3.Connection, rows: list[dict[str, Any]]) -> None:
 
 def describe(folder: Path) -> dict[str, Any]:
     """The ledger row of a run folder; raises RunError for a folder that is no run."""
-    manifest = records.manifest(folder)
+    manifest = read_manifest(folder)
     row = dict.fromkeys(COLUMNS) | {
-        "run": f"{manifest['competition']}/{folder.name}",
-        "competition": manifest["competition"],
-        "identity": manifest["identity"],
-        "fidelity": manifest.get("fidelity"),
+        "run": f"{manifest.competition}/{folder.name}",
+        "competition": manifest.competition,
+        "identity": manifest.identity,
+        "fidelity": manifest.fidelity,
         "status": "running",
-        "started": manifest["started"],
+        "started": manifest.started,
         "path": f"{folder.parent.name}/{folder.name}",
     }
     done = folders.is_done(folder)
     if not done and not (folder / folders.VALIDATED).exists():
         return row
-    found = records.result(folder) if done else records.read(folder / folders.VALIDATED, Validated)
-    score = found["validation"] or {}
-    return row | {
-        "status": "done" if done else "trial",
-        **{name: score.get(key) for name, key in (("score", "value"), ("low", "low"), ("high", "high"))},
-        "metric": found["metric"],
-        "test_score": (found.get("test") or {}).get("value") if done else None,
-        "seconds": records.seconds_of(found),
-    }
+    if done:
+        result = read_result(folder)
+        test = result.test.value if result.test else None
+        return row | _scores(result.validation) | {
+            "status": "done", "metric": result.metric, "test_score": test, "seconds": result.seconds.spent
+        }  # fmt: skip
+    trial = read_validated(folder)
+    return row | _scores(trial.validation) | {
+        "status": "trial", "metric": trial.metric, "seconds": trial.seconds.spent
+    }  # fmt: skip
+
+
+def _scores(score: Score | None) -> dict[str, float | None]:
+    return {"score": score.value, "low": score.low, "high": score.high} if score else {}

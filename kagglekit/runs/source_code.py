@@ -76,7 +76,7 @@ def _training_parts(solution: Solution) -> tuple[str, ...]:
 
 
 def _engine(*parts: str) -> dict[str, Path]:
-    files = {}
+    files: dict[str, Path] = {}
     for part in parts:
         path = ENGINE / part
         found = sorted(path.rglob("*.py")) if path.is_dir() else [path]
@@ -85,12 +85,12 @@ def _engine(*parts: str) -> dict[str, Path]:
 
 
 def _plugin_sources(plugins: Iterable[Plugin]) -> dict[str, Path]:
-    files = {}
+    files: dict[str, Path] = {}
     for plugin in plugins:
-        origin = getattr(plugin.module, "__file__", None)
-        if origin is None:
+        file = getattr(plugin.module, "__file__", None)
+        if file is None:
             raise PluginError(f"{plugin}: its module has no file, so that its code cannot be part of a run's identity")
-        origin = Path(origin)
+        origin = Path(file)
         sources = origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin]
         files |= {f"{plugin.name}/{p.relative_to(origin.parent).as_posix()}": p for p in sources}
     return files

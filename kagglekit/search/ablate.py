@@ -9,6 +9,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
 from kagglekit.errors import UsageError
@@ -17,6 +19,8 @@ from kagglekit.protocols import Dataset, Metric
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import code_version, hardware
+from kagglekit.runs.record import stamped
+from kagglekit.runs.search_record import AblationAsked, AblationResult, read_ablation_plan
 from kagglekit.search.ablation_plan import AblationPlan, Axis, Study, runnable
 from kagglekit.search.effects import Comparison, Scores, interaction, left_out
 from kagglekit.search.storage import RESULT
@@ -62,7 +66,7 @@ def _fixed(plan: AblationPlan) -> dict[str, Any]:
     return {"recipe": plan.recipe.model_dump(mode="json"), "axes": [asdict(axis) for axis in plan.axes]}
 
 
-def ablate(ablation: Ablation, execute: Executor) -> dict[str, Any]:
+def ablate(ablation: Ablation, execute: Executor) -> AblationResult:
     """Run the ablation, or go on with it; returns its result. Raises KagglekitError."""
     started, folder, plan = time.time(), ablation.folder, ablation.plan
     code = code_version(ablation.solution)
@@ -93,15 +97,16 @@ def ablate(ablation: Ablation, execute: Executor) -> dict[str, Any]:
 def _claim(ablation: Ablation) -> None:
     """Write what the ablation is; UsageError where another one lies there."""
     path = ablation.folder / ABLATION
-    content = {"name": ablation.plan.name, "data": ablation.mark, **_fixed(ablation.plan)}
+    content = AblationAsked(name=ablation.plan.name, data=ablation.mark, **digestible(_fixed(ablation.plan)))
     if path.exists():
-        before = folders.read_json(path)
-        if other := [key for key in content if before.get(key) != digestible(content[key])]:
+        before = read_ablation_plan(path)
+        names = ("name", "data", "recipe", "axes")
+        if other := [name for name in names if getattr(before, name) != getattr(content, name)]:
             raise UsageError(
                 f"ablation {ablation.plan.name} exists and is another one, with other {' and '.join(other)}; "
                 "choose another --name"
             )
-    folders.write_json(path, content)
+    stamped(path, content)
 
 
 def digestible(value: Any) -> Any:
@@ -111,12 +116,12 @@ def digestible(value: Any) -> Any:
     return [digestible(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def conclude(ablation: Ablation, study: Study, seconds: float) -> dict[str, Any]:
+def conclude(ablation: Ablation, study: Study, seconds: float) -> AblationResult:
     """Write result and page; returns the result."""
     from kagglekit.report.ablation_page import write_ablation_page
 
     competition, folder = ablation.solution.competition, ablation.folder
-    result = {
+    found = {
         "name": study.plan.name,
         "competition": competition.id,
         "title": competition.title,
@@ -129,9 +134,9 @@ def conclude(ablation: Ablation, study: Study, seconds: float) -> dict[str, Any]
         "recipe": study.plan.recipe.model_dump(mode="json"),
         **summarize(study, competition.metric),
     }
+    result = msgspec.convert(found, AblationResult)
     write_ablation_page(folder, result)
-    folders.write_json(folder / RESULT, result)
-    return result
+    return stamped(folder / RESULT, result)
 
 
 def summarize(study: Study, metric: Metric) -> dict[str, Any]:

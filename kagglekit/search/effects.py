@@ -85,7 +85,8 @@ class Scores:
         seeds = self.of_seeds(comparison)
         count = min(len(one) for scores in self.drawn for one in scores.values())
         drawn = np.mean(
-            [sum(w * scores[name][:count] for name, w in comparison.items()) for scores in self.drawn], axis=0
+            [np.sum([w * scores[name][:count] for name, w in comparison.items()], axis=0) for scores in self.drawn],
+            axis=0,
         )
         if len(spread):
             rng = np.random.default_rng(1)

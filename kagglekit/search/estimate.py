@@ -139,7 +139,8 @@ def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probe
     recipe = plan.recipe
     top = plan.rungs[-1]
     views = len(solution.views())
-    rungs, total = [], probed.cleaning  # which all trials wait for
+    rungs: list[dict[str, Any]] = []
+    total = probed.cleaning  # which all trials wait for
     for rung, trials in zip(plan.rungs, counts(plan), strict=True):
         each = probed.seconds_at((rung.image_size / top.image_size) ** 2) / recipe.batch_size
         drawn, looks = windows(dataset, rung.image_size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -220,7 +220,7 @@ class Ladder:
 
     def _mean(self, outcomes: list[Outcome]) -> float:
         look = best_look(outcomes, self.sign)
-        return sum(seen_with(outcome, look).score for outcome in outcomes) / len(outcomes)
+        return sum(seen_with(outcome, look).score or 0.0 for outcome in outcomes) / len(outcomes)
 
     def _keys(self, rung: int, numbers) -> list[Key]:
         repeats = self.plan.repeats if self.plan.is_last(rung) else 1
@@ -257,7 +257,7 @@ class Ladder:
         self._enter([(0, c.number, 0) for c in new])
         return bool(new)
 
-    def _promotion(self, rung: int) -> dict[int, str]:
+    def _promotion(self, rung: int) -> Mapping[int, str]:
         candidates, seed = self._candidates(rung - 1), [self.plan.seed, rung]
         count, controls = self.plan.climbers[rung], self.plan.random_climbers(rung)
         if not self.plan.prior:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from kagglekit.errors import RunError
 from kagglekit.search.ladder import Task
 from kagglekit.search.trial_store import Key, Outcome
+from kagglekit.train.trained import Epoch
 
 if TYPE_CHECKING:
     from kagglekit.search.trial_runner import Place
 
-Objective = Callable[[Task, Callable[[dict[str, Any]], None]], Outcome]
+Report = Callable[[Epoch], None]
+Objective = Callable[[Task, Report], Outcome]
 
 
 class Schedule(Protocol):
@@ -37,7 +40,7 @@ class Watcher(Protocol):
     def began(self, task: Task) -> None:
         """A trial begins."""
 
-    def epoch(self, key: Key, row: dict[str, Any]) -> None:
+    def epoch(self, key: Key, row: Epoch) -> None:
         """A trial has done one more epoch."""
 
     def ended(self, key: Key, outcome: Outcome) -> None:
@@ -50,7 +53,7 @@ class Nobody:
     def began(self, task: Task) -> None:
         """Nothing."""
 
-    def epoch(self, key: Key, row: dict[str, Any]) -> None:
+    def epoch(self, key: Key, row: Epoch) -> None:
         """Nothing."""
 
     def ended(self, key: Key, outcome: Outcome) -> None:
@@ -62,7 +65,7 @@ def objective_at(place: Place) -> Objective:
     from kagglekit import progress
     from kagglekit.search.trial_runner import run_trial
 
-    def objective(task: Task, report: Callable[[dict[str, Any]], None]) -> Outcome:
+    def objective(task: Task, report: Report) -> Outcome:
         with progress.console(progress.Console(quiet=True)):
             outcome = run_trial(task, place, report)
         if outcome.full:
@@ -77,6 +80,6 @@ def climb(ladder: Schedule, objective: Objective, watcher: Watcher | None = None
     watcher = watcher or Nobody()
     while task := ladder.next():
         watcher.began(task)
-        outcome = objective(task, lambda row, key=task.key: watcher.epoch(key, row))
+        outcome = objective(task, partial(watcher.epoch, task.key))
         ladder.take(task.key, outcome)
         watcher.ended(task.key, outcome)

@@ -24,7 +24,9 @@ from kagglekit.search.ladder import Task
 from kagglekit.search.local import Nobody, Schedule, Watcher
 from kagglekit.search.trial_runner import Place
 from kagglekit.search.trial_store import Outcome
+from kagglekit.train.trained import Epoch
 
+ROW = "row"  # the epoch, as JSON, in what a worker reports to Tune
 RETRIES = 2  # times that a trial begins anew, from its last whole epoch, after its worker died
 PAUSE = (
     10.0  # seconds before the first of them, twice as many before the second: Ray learns late that a machine is gone
@@ -116,19 +118,19 @@ def train(config: dict[str, Any], place: dict[str, Any]) -> None:
     task = Task(**content | {"key": tuple(content["key"]), "bars": tuple(content["bars"])})
     where = Place(Path(place["data"]), place["command"])
 
-    def report(row: dict[str, Any]) -> None:
-        tune.report({"score": row["valid_score"] or 0.0, "row": json.dumps(row), "outcome": ""})
+    def report(epoch: Epoch) -> None:
+        tune.report({"score": epoch.valid_score or 0.0, ROW: json.dumps(epoch.as_dict()), "outcome": ""})
 
     with progress.console(progress.Console(quiet=True)):
         outcome = run_trial(task, where, report)
-    tune.report({"score": outcome.score or 0.0, "row": "", "outcome": json.dumps(asdict(outcome))})
+    tune.report({"score": outcome.score or 0.0, ROW: "", "outcome": json.dumps(asdict(outcome))})
 
 
 def make_feed(ladder: Schedule, watcher: Watcher):
     """A Tune searcher that asks the ladder. Made here because its base class takes seconds to import."""
     from ray.tune.search import Searcher
 
-    class Feed(forgetful(Searcher)):
+    class Feed(forgetful(Searcher)):  # type: ignore[misc]  # a base that is made when Ray is there
         """Suggests what the ladder has next, and tells it how trials end."""
 
         def __init__(self):
@@ -156,10 +158,10 @@ def make_feed(ladder: Schedule, watcher: Watcher):
                 return None
             return self.again.pop(0)[1]
 
-        def on_trial_result(self, trial_id: str, result: dict) -> None:
+        def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
             """One more epoch."""
-            if result.get("row"):
-                watcher.epoch(self.tasks[trial_id].key, json.loads(result["row"]))
+            if row := result.get(ROW):
+                watcher.epoch(self.tasks[trial_id].key, Epoch(**json.loads(row)))
 
         def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
             """The outcome, or what is known of a worker that died too often."""
@@ -194,7 +196,7 @@ def ended(said: str | None, elapsed: float) -> Outcome:
     """The outcome that a worker told, with what Ray added to its time; or that of a worker that told nothing."""
     if not said:
         return Outcome("failed", error=f"its worker died {RETRIES + 1} times, often for want of memory")
-    content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(said).items()}
+    content: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(said).items()}
     outcome = Outcome(**content)
     return replace(outcome, overhead=round(max(0.0, elapsed - outcome.wall), 3))
 

@@ -73,7 +73,7 @@ def best_look(outcomes: Iterable[Outcome], sign: int) -> str:
     names = [name for name in done[0].looks if all(name in one.looks for one in done)] if done else []
     means = {name: sum(sign * one.looks[name]["score"] for one in done) for name in names}
     best = max(means, key=means.__getitem__, default="")
-    return best if best and means[best] > sum(sign * one.score for one in done) else ""
+    return best if best and means[best] > sum(sign * (one.score or 0.0) for one in done) else ""
 
 
 def seen_with(outcome: Outcome, look: str) -> Outcome:

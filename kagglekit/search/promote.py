@@ -29,7 +29,8 @@ def promote(candidates: Sequence[Candidate], count: int, controls: int, seed: Se
     import numpy as np
 
     ordered = sorted(candidates, key=lambda c: (-c.merit, c.number))
-    place, kinds = {}, Counter()  # within the kind
+    place: dict[int, int] = {}  # within the kind
+    kinds: Counter[str] = Counter()
     for candidate in ordered:
         place[candidate.number] = kinds[candidate.kind]
         kinds[candidate.kind] += 1

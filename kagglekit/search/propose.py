@@ -19,7 +19,6 @@ from kagglekit.search.space import Params, Space, contains
 
 if TYPE_CHECKING:
     import numpy as np
-    from optuna.distributions import BaseDistribution
 
 Origin = Literal["recipe", "near recipe", "near best", "random"]
 CYCLE: tuple[Origin, ...] = ("near recipe", "random", "near best", "random")
@@ -96,8 +95,8 @@ def _modelled(space: Space, known: Sequence[Config], scores: dict[int, float]) -
 
 def _draw(space: Space, start: Params | None, studies: Studies, origin: Origin, rng: np.random.Generator) -> Params:
     if origin == "recipe":
-        return dict(start)
-    return near(space, start, rng) if origin == "near recipe" else studies.ask(origin)
+        return dict(start or {})
+    return near(space, start or {}, rng) if origin == "near recipe" else studies.ask(origin)
 
 
 class Studies:
@@ -122,6 +121,7 @@ class Studies:
         import optuna
 
         number = int(np.random.default_rng(list(seed)).integers(2**31))
+        sampler: optuna.samplers.BaseSampler
         if models:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -156,7 +156,7 @@ def near(space: Space, center: Params, rng: np.random.Generator) -> Params:
     return {key: _step(space[key], center.get(key), key in moved, rng) for key in keys}
 
 
-def _step(distribution: BaseDistribution, value: Any, moves: bool, rng: np.random.Generator) -> Any:
+def _step(distribution: Any, value: Any, moves: bool, rng: np.random.Generator) -> Any:
     import numpy as np
     from optuna.distributions import CategoricalDistribution, IntDistribution
 

@@ -44,14 +44,14 @@ class Watched(Recipe):
 def check(
     solution: Solution,
     params: Params,
-    seen: Mapping[str, Any],
+    observed: Mapping[str, Any],
     looked: set[str] | None = None,
     asked: set[str] | None = None,
 ) -> None:
     """Raise SettingLost, naming it, for a sampled setting that did not arrive.
 
-    `seen`: what live objects said of settings while training (`Job.seen`); `looked`: fields of the recipe that were
-    read; `asked`: techniques of which a hook was called. What is None is not known, of another process.
+    `observed`: what live objects said of settings while training (`Trained.observed`); `looked`: fields of the recipe
+    that were read; `asked`: techniques of which a hook was called. What is None is not known, of another process.
     """
     recipe, techniques = solution.recipe, {technique.name: technique for technique in solution.techniques}
     for key, value in params.items():
@@ -65,14 +65,15 @@ def check(
         "weight_decay": recipe.weight_decay,
         "fidelity.image_size": recipe.fidelity.image_size,
     }
-    if seen.get("draws", 0) >= recipe.batch_size:
+    if observed.get("draws", 0) >= recipe.batch_size:
         expected["batch_size"] = recipe.batch_size
     for key, value in expected.items():
-        if key in seen and not math.isclose(seen[key], value, rel_tol=1e-6):
+        if key in observed and not math.isclose(observed[key], value, rel_tol=1e-6):
             # A last lone picture joins the batch before it, which may be the first.
-            if key == "batch_size" and seen[key] == value + 1 == seen["draws"]:
+            if key == "batch_size" and observed[key] == value + 1 == observed["draws"]:
                 continue
-            raise SettingLost(f"{key}: the recipe says {value:g}, training has {seen[key]:g}; {_blame(solution, key)}")
+            said = f"{key}: the recipe says {value:g}, training has {observed[key]:g}"
+            raise SettingLost(f"{said}; {_blame(solution, key)}")
 
 
 def _check_technique(key: str, value: Any, techniques: Mapping[str, Any], asked: set[str] | None) -> None:
@@ -85,8 +86,8 @@ def _check_technique(key: str, value: Any, techniques: Mapping[str, Any], asked:
         if value and asked is not None and name not in asked:
             raise SettingLost(f"{key}: the technique is on, but none of its hooks was ever called")
     elif name in techniques:
-        there = getattr(techniques[name], setting[0])
-        there = dataclasses.asdict(there) if dataclasses.is_dataclass(there) else there
+        there: Any = getattr(techniques[name], setting[0])
+        there = dataclasses.asdict(there) if dataclasses.is_dataclass(there) and not isinstance(there, type) else there
         if there != value and not (isinstance(there, tuple) and list(there) == list(value)):
             raise SettingLost(f"{key}: sampled {value!r}, the technique holds {there!r}")
 

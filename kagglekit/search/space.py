@@ -121,8 +121,9 @@ def check_space(space: Space, recipe: Recipe, registry: Registry) -> None:
     for key, distribution in space.items():
         if key.partition(".")[0] in ("fidelity", "competition", "seed", "fold", "folds"):
             raise RecipeError(f"space: {key} is not searched: rungs, seeds and splits are the search's own")
+        limits: Any = distribution
         choices = isinstance(distribution, CategoricalDistribution)
-        for value in distribution.choices if choices else (distribution.low, distribution.high):
+        for value in limits.choices if choices else (limits.low, limits.high):
             try:
                 resolve(apply(recipe, {key: value}, strict=True), registry)
             except (RecipeError, UsageError, PluginError) as error:
@@ -136,7 +137,7 @@ def apply(recipe: Recipe, params: Params, strict: bool = False) -> Recipe:
     """
     tree = recipe.model_dump(mode="json")
     techniques = {spec["name"]: spec for spec in tree["techniques"]}
-    settings = {}
+    settings: dict[str, Any] = {}
     for key, value in params.items():
         head, _, rest = key.partition(".")
         if head == "techniques" and rest and "." not in rest:
@@ -182,13 +183,13 @@ def values_of(recipe: Recipe, space: Space) -> Params:
     return values
 
 
-def contains(distribution: BaseDistribution, value: Any) -> bool:
+def contains(distribution: Any, value: Any) -> bool:
     """Could the distribution have given this value?"""
     from optuna.distributions import CategoricalDistribution
 
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
-    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
+    return isinstance(value, int | float) and bool(distribution.low <= value <= distribution.high)
 
 
 def to_json(space: Space) -> dict[str, Any]:

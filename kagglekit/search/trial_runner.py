@@ -5,25 +5,28 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kagglekit import progress
 from kagglekit.errors import KagglekitError
-from kagglekit.pipeline.experiment import run
+from kagglekit.pipeline.experiment import validate
 from kagglekit.pipeline.request import Request
 from kagglekit.pipeline.reuse import taken_over
 from kagglekit.plugin.registry import discover
 from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import Recipe
 from kagglekit.runs import folder as folders
+from kagglekit.runs.record import WHOLE_VALIDATED, Validated, read_validated
+from kagglekit.runs.record_parts import known
 from kagglekit.search.ladder import Task
 from kagglekit.search.post_training import with_looks
 from kagglekit.search.readback import Watched, check
-from kagglekit.search.trial_store import Outcome
+from kagglekit.search.trial_store import Outcome, Status
 from kagglekit.search.variants import judge_variants, lost_weights
+from kagglekit.train.trained import Epoch
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,19 @@ class Stopped(Exception):
     """Raised inside a trial that is not worth going on with."""
 
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[Epoch], None]
+
+
+@dataclass
+class Course:
+    """How far a trial has come: the name of its run, and whether this process trained anything of it."""
+
+    run: str = ""
+    trained: bool = False
+
+    def begun(self, run: str) -> None:
+        """The run has a folder now."""
+        self.run = run
 
 
 def run_trial(task: Task, place: Place, report: Report) -> Outcome:
@@ -47,28 +62,30 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
     Never raises for what a trial can suffer: settings that do not arrive, a loss that is no number, too little memory
     (the batch is halved, the step keeps its size by accumulating), a fault of a plugin.
     """
-    started, notes, curve, recipe = time.perf_counter(), [], [], dict(task.recipe)
-    seen: dict[str, Any] = {}
+    started, recipe = time.perf_counter(), dict(task.recipe)
+    notes: list[str] = []
+    curve: list[float | None] = []
+    course = Course()
     if task.warm and Path(task.warm).exists():
         recipe["encoder_weights"] = task.warm
     elif task.warm:
         notes.append("the weights of the rung below are gone: began without them")
 
-    def ended(status: str, error: str = "") -> Outcome:
+    def ended(status: Status, error: str = "") -> Outcome:
         seconds = round(time.perf_counter() - started, 3)
         kept = tuple(score for score in curve if score is not None)
-        return Outcome(status, None, seconds, kept, seen.get("run", ""), error=error, notes=tuple(notes), wall=seconds)
+        return Outcome(status, None, seconds, kept, course.run, error=error, notes=tuple(notes), wall=seconds)
 
-    def row(history: dict[str, Any]) -> None:
-        curve.append(history["valid_score"])
-        seen["trained"] = True
-        report(history)
+    def row(epoch: Epoch) -> None:
+        curve.append(epoch.valid_score)
+        course.trained = True
+        report(epoch)
         if below(task, curve):
             raise Stopped
 
     while True:
         try:
-            folder, record, new = _attempt(task, recipe, place, row, seen)
+            folder, record, new = _attempt(task, recipe, place, row, course)
             break
         except Stopped:
             return ended("pruned")
@@ -94,7 +111,7 @@ def with_variants(task: Task, tree: dict[str, Any], place: Place, folder: Path, 
     started = time.perf_counter()
     solution = resolve(Recipe.model_validate(tree), discover())
     try:
-        record = folders.read_json(folder / folders.VALIDATED)
+        record = read_validated(folder, WHOLE_VALIDATED)
         variants = {name: variant | outcome.changes for name, variant in task.variants.items()}
         found = judge_variants(solution, place.data, folder, record, variants)
     except Exception as error:
@@ -118,7 +135,9 @@ def below(task: Task, curve: list[float | None]) -> bool:
     return len(curve) <= len(task.bars) and bool(reached) and max(reached) < task.bars[len(curve) - 1]
 
 
-def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict], None], seen: dict[str, Any]):
+def _attempt(
+    task: Task, tree: dict[str, Any], place: Place, row: Report, course: Course
+) -> tuple[Path, Validated, bool]:
     recipe = Watched.model_validate(tree)
     solution = resolve(recipe, discover())
     asked: set[str] = set()
@@ -128,23 +147,22 @@ def _attempt(task: Task, tree: dict[str, Any], place: Place, row: Callable[[dict
         asked.update(method.plugin_name for method in methods if method.plugin_name in held)
 
     solution.manager.add_hookcall_monitoring(before, lambda outcome, hook_name, methods, arguments: None)
-    solution.recipe.forget()
+    watched: Any = solution.recipe  # resolving copies the recipe; copies share the memory
+    watched.forget()
     params = _arrived(task, tree)
 
-    def approve() -> None:
+    def approve(observed: Mapping[str, float]) -> None:
         # Whoever goes on after the last epoch, or takes over a training, reads no setting of training any more.
-        trained = seen.get("trained")
-        check(solution, params, seen, solution.recipe.looked() if trained else None, asked if trained else None)
+        looked, called = (recipe.looked(), asked) if course.trained else (None, None)
+        check(solution, params, observed, looked, called)
 
-    request = Request(
-        solution, place.data, command=place.command, only_validation=True, report=row, approve=approve, seen=seen
-    )
-    folder, record, new = run(request)
+    request = Request(solution, place.data, command=place.command, begun=course.begun, report=row, approve=approve)
+    folder, record, new = validate(request)
     if task.variants and not new and lost_weights(folder, record):
         (folder / folders.VALIDATED).unlink()  # nothing is lost: the same training gives the same weights
-        folder, record, new = run(request)
+        folder, record, new = validate(request)
     if not new:  # perhaps by `kk run`, which samples nothing and so checks nothing
-        check(solution, params, record["seen"])
+        check(solution, params, record.observed)
     return folder, record, new
 
 
@@ -155,27 +173,27 @@ def _arrived(task: Task, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _outcome(
-    task: Task, folder: Path, record: dict, new: bool, notes: list[str], changes: dict[str, Any], seconds: float
+    task: Task, folder: Path, record: Validated, new: bool, notes: list[str], changes: dict[str, Any], seconds: float
 ) -> Outcome:
     from kagglekit.train.checkpoint import epoch_path
 
-    paid = ("predict",) if taken_over(folder) else ("train", "predict")  # another run has paid for its training
-    cost = sum(record["seconds"].get(part, 0.0) for part in paid)
-    history = record["history"]
-    last = epoch_path(folder / "checkpoints", history[-1]["epoch"]) if "fold" not in history[-1] else Path()
+    seconds_of, history = record.seconds, record.history
+    # Where a training is taken over, another run has paid for it.
+    cost = known(seconds_of.predict) + (0.0 if taken_over(folder) else known(seconds_of.train))
+    last = epoch_path(folder / "checkpoints", history[-1].epoch) if history[-1].fold is None else Path()
     return Outcome(
         status="done",
-        score=record["validation"]["value"],
+        score=record.validation.value,
         seconds=round(cost, 3),
-        curve=tuple(row["valid_score"] for row in history if row["valid_score"] is not None),
+        curve=tuple(row.valid_score for row in history if row.valid_score is not None),
         run=folder.name,
-        weights=tuple(record["members"]),
+        weights=record.members,
         checkpoint=str(last.absolute()) if last.is_file() else "",
-        pictures=tuple(record["scores"]) if task.last else (),
+        pictures=record.scores if task.last else (),
         notes=tuple(notes),
         changes=changes,
         shared=not new,
-        train=round(record["seconds"].get("train", 0.0), 3),
+        train=round(known(seconds_of.train), 3),
         wall=round(seconds, 3),
     )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from kagglekit import progress
 from kagglekit.data.fingerprint import fingerprint
@@ -18,9 +20,9 @@ from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.protocols import Dataset
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
 from kagglekit.runs.identity import code_version, hardware
-from kagglekit.runs.search_kinds import KnownSearch, SearchPlan
+from kagglekit.runs.record import amend, stamped
+from kagglekit.runs.search_record import SHOWN, SearchPlan, SearchResult, read_search, read_search_plan
 from kagglekit.search.estimate import windows
 from kagglekit.search.ladder import Ladder, Plan
 from kagglekit.search.post_training import after_training
@@ -89,7 +91,7 @@ def describe(plan: Plan) -> dict[str, Any]:
     }
 
 
-def tune(search: Search, execute: Executor) -> dict[str, Any]:
+def tune(search: Search, execute: Executor) -> SearchResult:
     """Run the search, or go on with it; returns its result. Raises KagglekitError."""
     started, folder, code = time.time(), search.folder, code_version(search.solution)
     with alone(folder):
@@ -98,7 +100,7 @@ def tune(search: Search, execute: Executor) -> dict[str, Any]:
             storage.fetch()
         before = claim(search, code)
         if before and search.limit is not None:  # what a budget suffices for is decided once, not by each probe
-            search = replace(search, plan=replace(search.plan, trials=before["trials"]))
+            search = replace(search, plan=replace(search.plan, trials=before.trials))
         plan = search.plan
         fixed = [code, search.mark, plan.recipe.identity(), [asdict(rung) for rung in plan.rungs], plan.seed, plan.warm]
         trials = Trials(folder, digest(fixed))
@@ -118,22 +120,26 @@ def tune(search: Search, execute: Executor) -> dict[str, Any]:
             runs = folders.home() / search.solution.competition.id
             drop_losers(ladder, runs)
             if storage:
-                storage.push_last(trials.connection, runs / result["winner"]["run"] if result["winner"] else None)
+                storage.push_last(trials.connection, runs / result.winner.run if result.winner else None)
         finally:
             trials.close()
     return result
 
 
-def known(search: Search) -> dict[str, Any] | None:
+def known(search: Search) -> SearchResult | None:
     """The result of the search if it was done before, by the same code; None if there is anything to do."""
     path = search.folder / SEARCH
     if not path.exists():
         return None
-    before, now = records.read(path, SearchPlan, ADVICE), contents(search, code_version(search.solution))
-    same = all(before[name] == now[name] for name in ("code", *FIXED, *LOOSE))
-    if not same or not before.get("done"):
+    before, now = read_search_plan(path, ADVICE), contents(search, code_version(search.solution))
+    if differ(before, now, ("code", *FIXED, *LOOSE)) or not before.done:
         return None
-    return records.read(search.folder / RESULT, KnownSearch, ADVICE)
+    return read_search(search.folder / RESULT, SHOWN, ADVICE)
+
+
+def differ(before: SearchPlan, now: SearchPlan, names: Iterable[str]) -> list[str]:
+    """Those of the names in which two plans differ."""
+    return [name for name in names if getattr(before, name) != getattr(now, name)]
 
 
 @contextmanager
@@ -155,71 +161,70 @@ def alone(folder: Path, record: str = SEARCH):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def contents(search: Search, code: str) -> dict[str, Any]:
+def contents(search: Search, code: str) -> SearchPlan:
     """What a search says of itself in its folder."""
-    return {
-        "name": search.plan.name,
+    return SearchPlan(
+        name=search.plan.name,
         **describe(search.plan),
-        "data": search.mark,
-        "code": code,
-        "folder": str(search.data),
-        "command": search.command,
-        "hardware": hardware(),
-        "metric": search.solution.competition.metric.name,
-    }
+        data=search.mark,
+        code=code,
+        folder=str(search.data),
+        command=search.command,
+        hardware=hardware(),
+        metric=search.solution.competition.metric.name,
+    )
 
 
-def claim(search: Search, code: str) -> dict[str, Any] | None:
+def claim(search: Search, code: str) -> SearchPlan | None:
     """Write what the search is, or compare it with what lies there, which is returned; UsageError where they differ."""
     content, path, name = contents(search, code), search.folder / SEARCH, search.plan.name
-    before = records.read(path, SearchPlan, ADVICE) if path.exists() else None
+    before = read_search_plan(path, ADVICE) if path.exists() else None
     if before is None:
         if search.resume:
             raise UsageError(f"--resume: there is no search {name}; leave --resume out to begin")
-        folders.write_json(path, content)
+        stamped(path, content)
         return None
-    other = [key for key in FIXED if before[key] != content[key]]
-    if other:
+    if other := differ(before, content, FIXED):
         raise UsageError(
             f"search {name} exists and is another one, with other {' and '.join(other)}; choose another --name"
         )
     if search.limit is not None:
-        content["trials"] = before["trials"]
-    loose = [said for key, said in LOOSE.items() if before[key] != content[key]]
+        content = msgspec.structs.replace(content, trials=before.trials)
+    loose = [LOOSE[name] for name in differ(before, content, LOOSE)]
     if loose and not search.resume:
         raise UsageError(
             f"search {name} exists with other {' and '.join(loose)}; --resume goes on with the new ones, "
             "or choose another --name"
         )
-    folders.write_json(path, {**content, "done": before.get("done", False) and not loose})
+    stamped(path, msgspec.structs.replace(content, done=before.done and not loose))
     return before
 
 
-def say_what_changed(before: dict[str, Any], plan: Plan, code: str, trials: Trials) -> None:
+def say_what_changed(before: SearchPlan, plan: Plan, code: str, trials: Trials) -> None:
     """Say what is no longer as it was when trials ran, and keep those out that it makes stale."""
     now = describe(plan)
-    if before["code"] != code:
+    if before.code != code:
         trials.forget_climbs()
         stale = trials.stale()
         progress.say(f"the code has changed since: {len(stale)} finished trial(s) are stale and run again"
                      + "".join(f"\n  rung {rung + 1}, trial {number}" for rung, number, _ in stale[:20]))  # fmt: skip
-    if before["space"] != now["space"]:
+    if before.space != now["space"]:
         outside = retire_outside(trials, plan.space, plan.prior)
         progress.say(f"the space has changed since: {len(outside)} trial(s) lie outside it and no longer count"
                      + "".join(f"\n  trial {number}" for number in outside[:20]))  # fmt: skip
-    if any(before[name] != now[name] for name in ("trials", "promote", "controls")):
+    if any(getattr(before, name) != now[name] for name in ("trials", "promote", "controls")):
         trials.forget_climbs()
         progress.say("the size of the search has changed since: promotions are decided anew")
     else:
         progress.say(f"search {trials.folder.name}: going on after {len(trials.light())} finished trial(s)")
 
 
-def conclude(ladder: Ladder, search: Search, seconds: float) -> dict[str, Any]:
+def conclude(ladder: Ladder, search: Search, seconds: float) -> SearchResult:
     """Write result, the winner's recipe and the page; returns the result."""
     from kagglekit.report.tune_page import write_tune_page
 
     folder, competition = search.folder, search.solution.competition
-    result = {
+    found = {
         "name": ladder.plan.name,
         "competition": competition.id,
         "title": competition.title,
@@ -233,12 +238,14 @@ def conclude(ladder: Ladder, search: Search, seconds: float) -> dict[str, Any]:
         "complete": ladder.finished,
         **summarize(ladder),
     }
-    if result["winner"]:
-        write_text(folder / WINNER, winning_recipe(ladder, result["winner"]["number"], search.solution))
-        result["winner"]["recipe"] = str(folder / WINNER)
+    result = msgspec.convert(found, SearchResult)
+    if result.winner:
+        write_text(folder / WINNER, winning_recipe(ladder, result.winner.number, search.solution))
+        winner = msgspec.structs.replace(result.winner, recipe=str(folder / WINNER))
+        result = msgspec.structs.replace(result, winner=winner)
     write_tune_page(folder, result)
-    folders.write_json(folder / RESULT, result)
-    folders.write_json(folder / SEARCH, {**folders.read_json(folder / SEARCH), "done": ladder.finished})
+    result = stamped(folder / RESULT, result)
+    amend(folder / SEARCH, done=ladder.finished)  # last: whoever finds it done reads the result
     return result
 
 

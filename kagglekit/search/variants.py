@@ -20,6 +20,7 @@ from kagglekit.pipeline.reuse import members_of
 from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.recipe import Recipe, digest
 from kagglekit.runs import folder as folders
+from kagglekit.runs.record import Validated
 from kagglekit.types import Member, View
 
 CACHE = "apart"  # below a run's folder
@@ -27,7 +28,7 @@ WAYS = "variants.json"
 
 
 def judge_variants(
-    solution: Solution, place: Path, folder: Path, record: Mapping[str, Any], recipes: Mapping[str, dict]
+    solution: Solution, place: Path, folder: Path, record: Validated, recipes: Mapping[str, dict]
 ) -> dict[str, dict]:
     """Name -> counts of the metric by picture, score and cost, of recipes that differ in what follows training.
 
@@ -35,7 +36,7 @@ def judge_variants(
     before is read from the run's folder. Raises RunError where the run's checkpoints are gone.
     """
     ways = {name: resolve(Recipe.model_validate(tree), solution.registry) for name, tree in recipes.items()}
-    keys = {name: digest([way.recipe.identity(), record["members"]]) for name, way in ways.items()}
+    keys = {name: digest([way.recipe.identity(), record.members]) for name, way in ways.items()}
     path = folder / WAYS
     known = folders.read_json(path) if path.exists() else {}
     missing = {name: way for name, way in ways.items() if keys[name] not in known}
@@ -44,7 +45,7 @@ def judge_variants(
         mark = fingerprint(place, dataset.files, folders.cache())
         data = prepare(solution, dataset, mark, test=False)
         try:
-            members = members_of(folder, record["history"], data.splits[0].fold)
+            members = members_of(folder, record.history, data.splits[0].fold)
         except FileNotFoundError as error:
             said = f"run {folder.name}: {error} is gone; remove {folder} and repeat the command"
             raise RunError(said) from error
@@ -55,10 +56,10 @@ def judge_variants(
     return {name: known[key] for name, key in keys.items()}
 
 
-def lost_weights(folder: Path, record: Mapping[str, Any]) -> bool:
+def lost_weights(folder: Path, record: Validated) -> bool:
     """Have checkpoints of a run been removed, as searches do with trials that won nothing?"""
     try:
-        members_of(folder, record["history"], 0)
+        members_of(folder, record.history, 0)
     except FileNotFoundError:
         return True
     return False
@@ -98,7 +99,7 @@ def _predict(solution: Solution, data: Data, members: Sequence[Member], views: S
     def make_model():
         return solution.empty_model(intake.channels)
 
-    def predictor_of(some: Chosen) -> Predictor:
+    def predictor_of(some: Sequence[tuple[Member, float]]) -> Predictor:
         return Predictor(recipe, competition.task, some, ensemble, views, make_model, intake, apart=True)
 
     probs = ValidationProbs(folder, {data.splits[0].fold: equal}, ensemble, data.store, data.splits)

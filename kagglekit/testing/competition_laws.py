@@ -258,6 +258,6 @@ def _boxes(size: tuple[int, int], rng: np.random.Generator) -> list[Box]:
     boxes = [Box(0, 0, 1, 1), Box(h - 1, w - 1, 1, 1), Box(h // 3, 0, max(1, h // 4), w)]
     for _ in range(3):
         height, width = rng.integers(1, h + 1), rng.integers(1, w + 1)
-        boxes.append(Box(*(int(v) for v in (rng.integers(0, h - height + 1), rng.integers(0, w - width + 1))),
-                         int(height), int(width)))  # fmt: skip
+        top, left = rng.integers(0, h - height + 1), rng.integers(0, w - width + 1)
+        boxes.append(Box(int(top), int(left), int(height), int(width)))
     return boxes

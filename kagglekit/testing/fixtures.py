@@ -18,7 +18,7 @@ from kagglekit.metrics import ClassIoU, MeanDice, MeanIoU
 from kagglekit.plugin.hookspecs import hookimpl
 from kagglekit.plugin.registry import Plugin, Registry
 from kagglekit.protocols import Dataset
-from kagglekit.types import Box, Sample, Size, Task, Tiling
+from kagglekit.types import Box, Depth, Sample, Size, Task, Tiling
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +50,7 @@ class Discs(Dataset):
     delay: float = 0.0
     damaged: tuple[str, ...] = ()
     channels: int = 3
-    task: str = "binary"
+    task: Task = "binary"
     reads: list[str] = field(default_factory=list)
     test: Sequence[Sample] = ()
     problems: Sequence[Any] = ()
@@ -59,10 +59,10 @@ class Discs(Dataset):
     tiling: Tiling | None = None
     answers: Any = field(default_factory=dict)
     classes: int = 2
-    depth: str = "uint8"
+    depth: Depth = "uint8"
 
     @property
-    def train(self) -> Sequence[Sample]:
+    def train(self) -> Sequence[Sample]:  # type: ignore[override]  # nobody sets it
         """All samples."""
         return self.samples
 
@@ -73,7 +73,8 @@ class Discs(Dataset):
         y, x = rng.uniform(0.3, 0.7, 2) * sample.size
         mask = disc(sample.size, y, x, min(h, w) * rng.uniform(0.15, 0.3))
         if self.task == "multilabel":
-            others = [disc(sample.size, *rng.uniform(0.2, 0.8, 2) * sample.size, h / 5) for _ in range(self.classes)]
+            places = [rng.uniform(0.2, 0.8, 2) * sample.size for _ in range(self.classes)]
+            others = [disc(sample.size, down, right, h / 5) for down, right in places]
             mask = np.stack([mask, 1 - mask, *others][: self.classes], -1)
         elif self.task == "multiclass":
             rows, columns = np.mgrid[:h, :w]
@@ -97,7 +98,7 @@ class Discs(Dataset):
 def samples(count: int, sizes: Sequence[Size] = ((48, 64),)) -> list[Sample]:
     """Samples s000, s001 ... whose sizes take turns."""
     return [
-        Sample(f"s{i:03d}", Path(f"/nowhere/s{i:03d}.png"), tuple(sizes[i % len(sizes)]), i, f"group{i // 2}", i % 3)
+        Sample(f"s{i:03d}", Path(f"/nowhere/s{i:03d}.png"), sizes[i % len(sizes)], i, f"group{i // 2}", i % 3)
         for i in range(count)
     ]
 
@@ -107,7 +108,7 @@ def discs(count: int, sizes: Sequence[Size] = ((48, 64),), **fields: Any) -> Dis
     return Discs(samples(count, sizes), **fields)
 
 
-def filled(cache: Path, dataset: Dataset, image_size: int = 32, classes: int = 1, task: Task | None = None) -> Store:
+def filled(cache: Path, dataset: Any, image_size: int = 32, classes: int = 1, task: Task | None = None) -> Store:
     """The store of a data set, with every sample decoded; raises DataError that names the first that cannot be."""
     store = open_store(cache, "fingerprint", dataset, image_size, task or dataset.task, classes)
     store.fill(dataset, dataset.train)
@@ -120,7 +121,8 @@ def tiny_network(channels: int = 3, classes: int = 1, norm: bool = True) -> nn.M
 
     middle = nn.BatchNorm2d(6) if norm else nn.Identity()
     body = nn.Sequential(nn.Conv2d(channels, 6, 3, padding=1), middle, nn.ReLU(), nn.Conv2d(6, classes, 3, padding=1))
-    body.normalisation = ((0.5,) * channels, (0.5,) * channels)
+    made: Any = body  # any module may carry it
+    made.normalisation = ((0.5,) * channels, (0.5,) * channels)
     return body
 
 
@@ -142,7 +144,7 @@ TASKS: Mapping[Task, Competition] = {
 def with_drawn(registry: Registry) -> Registry:
     """The same plugins and three competitions, one for each task, whose pictures are drawn in memory."""
     module = types.ModuleType(f"kagglekit.{DRAWN}")
-    module.kk_dataset = hookimpl(_answer_dataset)
+    vars(module)["kk_dataset"] = hookimpl(_answer_dataset)
     plugin = Plugin(DRAWN, "kagglekit", module)
     made = {competition.id: (plugin, competition) for competition in TASKS.values()}
     return replace(registry, competitions={**registry.competitions, **made})

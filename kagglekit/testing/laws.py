@@ -74,7 +74,8 @@ def require(condition: Any, message: str) -> None:
 def judge(law: Law, subject: Any) -> Verdict:
     """Ask whether `subject` keeps `law`; whatever the plugin raises is a verdict, never an error of the kit."""
     started = time.perf_counter()
-    status, reason = "pass", ""
+    status: Literal["pass", "fail", "skip"] = "pass"
+    reason = ""
     try:
         reason = (_over_hosts(law, subject) if law.kind == "stage" else law.check(subject)) or ""
     except NotApplicable as why:

@@ -27,12 +27,12 @@ def the_whole_path_ends_in_a_scored_submission(subject):
         folder, result, _ = run(Request(solution, data, "demo", "kk check"))
     # Of a busy machine a process gets a part; of several threads the clock on the wall counts.
     seconds = min(time.perf_counter() - started, time.process_time() - worked)
-    require(result["validation"]["count"] >= 1, "no picture was validated")
+    require((result.score.count or 0) >= 1, "no picture was validated")
     metric = solution.competition.metric.name
-    require(result["metric"] == metric, f"the score is called {result['metric']}, the metric {metric}")
-    faults = check_file(folder / result["submission"]["file"], dataset)
+    require(result.metric == metric, f"the score is called {result.metric}, the metric {metric}")
+    faults = check_file(folder / result.submission.file, dataset)
     require(not faults, f"the submission has a fault: {faults[0] if faults else ''}")
-    require(not dataset.answers or result["test"], "the answers are known, but the submission was not scored")
+    require(not dataset.answers or result.test, "the answers are known, but the submission was not scored")
     require(
         seconds <= LIMIT,
         f"it took {seconds:.0f} s, expected at most {LIMIT:.0f}; draw smaller pictures, or mend the recipe",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,8 @@ class Subject:
         self._made: dict[str, Any] = {}
         self.folder = Path(tempfile.mkdtemp(prefix="kagglekit-check-"))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    parts: Sequence[Subject] = ()  # what a plugin brings
 
     def raw(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once; its error each time again."""

@@ -22,7 +22,7 @@ NEED_MORE = {"kk_intake", "kk_sampler"}  # hooks that may be made for one of the
 class TechniqueSubject(Subject):
     """A technique, in the competitions of its own plugin or else in drawn ones of every task."""
 
-    def __init__(self, registry: Registry, plugin: Plugin, kind: type, settings: Mapping[str, Any] | None = None):
+    def __init__(self, registry: Registry, plugin: Plugin, kind: Any, settings: Mapping[str, Any] | None = None):
         super().__init__(registry)
         self.plugin, self.kind, self.settings = plugin, kind, dict(settings or {})
         self.hooks = {name for name in (*SPECS, "space") if hasattr(kind, name)}

@@ -11,14 +11,15 @@ from kagglekit.types import Member
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+
+    from kagglekit.train.network import Network
 
 MOST = 64  # batches that the statistics are made of
 
 
 def averaged(
     chosen: Sequence[tuple[Member, float]],
-    make_network: Callable[[], nn.Module],
+    make_network: Callable[[], Network],
     batches: Callable[[], Iterable[torch.Tensor]],
 ) -> Member:
     """A checkpoint beside the others with their weighted mean (stochastic weight averaging, Izmailov et al. 2018).
@@ -56,7 +57,7 @@ def mean_weights(chosen: Sequence[tuple[Member, float]]) -> tuple[dict[str, torc
     return {key: total[key].to(tensor.dtype) for key, tensor in tensors.items()}, metadata
 
 
-def renew_statistics(network: nn.Module, images: Iterable[torch.Tensor]) -> None:
+def renew_statistics(network: torch.nn.Module, images: Iterable[torch.Tensor]) -> None:
     """Mean and variance of every batch normalisation over at most `MOST` batches of pictures."""
     from itertools import islice
 

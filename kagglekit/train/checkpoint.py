@@ -121,9 +121,10 @@ def load_network(model: nn.Module, path: Path) -> None:
             "encoder, decoder and classes must be those of its run"
         )
     model.load_state_dict(weights)
+    told: Any = model  # any module may carry it
     if "normalisation" in metadata:
-        model.normalisation = tuple(tuple(values) for values in metadata["normalisation"])
-    model.loaded_weights = f"warm start: {path.parent.parent.name}/{path.name}"
+        told.normalisation = tuple(tuple(values) for values in metadata["normalisation"])
+    told.loaded_weights = f"warm start: {path.parent.parent.name}/{path.name}"
 
 
 def save_state(
@@ -159,8 +160,8 @@ def load_state(
     model.load_state_dict(parts["model"])
     slots: dict[int, dict] = {int(index): dict(values) for index, values in metadata.pop("optimizer").items()}
     for key, value in parts["optimizer"].items():
-        index, _, name = key.partition(".")
-        slots.setdefault(int(index), {})[name] = value
+        number, _, name = key.partition(".")
+        slots.setdefault(int(number), {})[name] = value
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for index, slot in slots.items():
         for name, value in slot.items():

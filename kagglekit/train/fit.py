@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,13 +23,11 @@ from kagglekit.protocols import Intake, Metric
 from kagglekit.train import checkpoint
 from kagglekit.train.distributed import Team
 from kagglekit.train.network import Network, autocast, full_precision, mask_logits, pick_dtype, prepare
+from kagglekit.train.trained import Epoch, Trained
 from kagglekit.types import Augment, Draw, Loss, Member, Sampler, Track, untracked
 
 if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
-
-
-HISTORY = ("epoch", "seconds", "lr", "train_loss", "valid_loss", "valid_score")
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,15 @@ class Job:
     track: Track = untracked
     say: Callable[[str], None] = lambda text: None
     make_optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None = None
-    report: Callable[[dict], None] = lambda row: None
+    report: Callable[[Epoch], None] = lambda row: None
     # The processes that train together; the first validates, writes and speaks.
     team: Team = field(default_factory=Team)
-    seen: dict[str, Any] = field(default_factory=dict)  # filled in: what live objects say of the recipe's settings
 
 
-def fit(job: Job) -> tuple[list[Member], list[dict], str]:
+def fit(job: Job) -> Trained:
     """Train until the recipe's last epoch, going on from the last whole epoch in `job.folder`.
 
-    Returns the checkpoints in order, the history (one dict per epoch; `report` gets each when its epoch is kept) and
-    what weights the encoder started from. Raises RunError when the loss is no longer a number.
+    `job.report` gets each epoch when it is kept. Raises RunError when the loss is no longer a number.
     """
     recipe, device = job.recipe, job.team.device()
     dtype = pick_dtype(recipe, device)
@@ -72,16 +68,18 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     optimizer = job.make_optimizer(body) if job.make_optimizer else make_optimizer(recipe, body)
     for group in optimizer.param_groups:
         group["peak"] = group["lr"]
-    job.seen["lr"] = max(group["peak"] for group in optimizer.param_groups)
-    job.seen["weight_decay"] = max(group["weight_decay"] for group in optimizer.param_groups)
+    observed: dict[str, float] = {
+        "lr": max(group["peak"] for group in optimizer.param_groups),
+        "weight_decay": max(group["weight_decay"] for group in optimizer.param_groups),
+    }
     scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
     average = {k: v.clone() for k, v in body.state_dict().items()} if recipe.ema else {}
-    history: list[dict] = []
+    history: list[Epoch] = []
 
     restored = checkpoint.load_state(job.folder, body, optimizer)
     if restored:
         average = {key: value.to(device) for key, value in restored[0].items()}
-        history, loaded = restored[1]["history"], restored[1]["loaded_weights"]
+        history, loaded = [Epoch(**row) for row in restored[1]["history"]], restored[1]["loaded_weights"]
         network.normalise_by(restored[1]["normalisation"])  # as begun, even if other weights are at hand by now
         if restored[1]["scaler"] and scaler.is_enabled():  # empty where training began without 16-bit floats
             scaler.load_state_dict(restored[1]["scaler"])
@@ -93,24 +91,26 @@ def fit(job: Job) -> tuple[list[Member], list[dict], str]:
     for epoch in range(len(history), recipe.fidelity.epochs):
         started = time.perf_counter()
         torch.manual_seed(job.team.seed(recipe.seed * 100_003 + epoch + 1))
-        train_loss, lr = train_epoch(job, network, optimizer, scaler, average, epoch, device, dtype)
+        train_loss, lr, told = train_epoch(job, network, optimizer, scaler, average, epoch, device, dtype)
+        observed |= told
         if not job.team.leads:  # the leader validates and writes meanwhile; its next batch is waited for
-            history.append({"epoch": epoch, "valid_score": None})
+            history.append(Epoch(epoch=epoch))
             continue
         with averaged(body, average):
             valid_loss, valid_score = validate(job, network, device, dtype)
-            values = epoch, round(time.perf_counter() - started, 3), lr, train_loss, valid_loss, valid_score
-            history.append(dict(zip(HISTORY, values, strict=True)))
-            kept = {**history[-1], "normalisation": network.normalisation}
+            seconds = round(time.perf_counter() - started, 3)
+            history.append(Epoch(epoch=epoch, seconds=seconds, lr=lr, train_loss=train_loss, valid_loss=valid_loss,
+                                 valid_score=valid_score))  # fmt: skip
+            kept = {**history[-1].as_dict(), "normalisation": network.normalisation}
             checkpoint.save_weights(checkpoint.epoch_path(job.folder, epoch), body.state_dict(), kept)
-        state = {"loaded_weights": loaded, "scaler": scaler.state_dict(), "normalisation": network.normalisation}
-        checkpoint.save_state(job.folder, body, optimizer, average, {"history": history, **state})
+        state = {"loaded_weights": loaded, "scaler": scaler.state_dict(), "normalisation": network.normalisation,
+                 "history": [row.as_dict() for row in history]}  # fmt: skip
+        checkpoint.save_state(job.folder, body, optimizer, average, state)
         job.say(describe(history[-1], recipe.fidelity.epochs, job.metric.name))
         job.report(history[-1])
 
-    paths = [checkpoint.epoch_path(job.folder, row["epoch"]) for row in history]
-    members = [Member(p, r["epoch"], job.fold, r["valid_score"]) for p, r in zip(paths, history, strict=True)]
-    return members, history, loaded
+    members = (Member(checkpoint.epoch_path(job.folder, r.epoch), r.epoch, job.fold, r.valid_score) for r in history)
+    return Trained(tuple(members), tuple(history), loaded, observed)
 
 
 @contextmanager
@@ -127,11 +127,12 @@ def averaged(body: torch.nn.Module, average: dict[str, torch.Tensor]) -> Iterato
 
 def train_epoch(
     job: Job, network: Network, optimizer, scaler, average: dict, epoch: int, device: str, dtype
-) -> tuple[float, float]:
-    """One pass over the epoch's draws; returns (mean loss, last learning rate)."""
+) -> tuple[float, float, dict[str, float]]:
+    """One pass over the epoch's draws; returns (mean loss, last learning rate, what its first batch showed)."""
     recipe = job.recipe
     draws = list(job.sampler(epoch))
     per_epoch = steps_of(len(draws), recipe.batch_size)
+    observed: dict[str, float] = {}
     total, seen = torch.zeros((), dtype=torch.float64, device=device if device != "mps" else "cpu"), 0
     network.train()
     stream = batches(job.store, draws, recipe.batch_size, job.augment, recipe.seed, epoch, device, job.team.share)
@@ -148,7 +149,7 @@ def train_epoch(
         loss = job.loss(logits, to_target(masks, job.task))
         if epoch == step == 0:
             side = min(images.shape[-2:])
-            job.seen.update({"batch_size": len(masks), "fidelity.image_size": side, "draws": len(draws)})
+            observed = {"batch_size": len(masks), "fidelity.image_size": side, "draws": len(draws)}
         group = min(
             recipe.accumulate, per_epoch - step // recipe.accumulate * recipe.accumulate
         )  # the last may be short
@@ -172,7 +173,7 @@ def train_epoch(
             f"lr={recipe.lr / 3:.1e}) "
             "or use -o precision=fp32"
         )
-    return mean, lr
+    return mean, lr, observed
 
 
 @torch.inference_mode()
@@ -186,7 +187,8 @@ def validate(job: Job, network: Network, device: str, dtype) -> tuple[float | No
     if not job.validation:
         return None, None
     network.eval()
-    total, counts = 0.0, {}
+    total = 0.0
+    counts: dict[str, np.ndarray | int] = {}
     draws = job.validation
     box = draws[0].box
     height, width = (box.height, box.width) if box else job.store.shape(draws[0].sample)
@@ -246,11 +248,7 @@ def steps_of(draws: int, batch_size: int, joined: bool = True) -> int:
     return steps - 1 if joined and steps > 1 and draws % batch_size == 1 else steps
 
 
-def describe(row: dict, epochs: int, metric: str) -> str:
+def describe(row: Epoch, epochs: int, metric: str) -> str:
     """One line on an epoch."""
-    score = (
-        ""
-        if row["valid_score"] is None
-        else f"  validation loss {row['valid_loss']:.4f}  {metric} {row['valid_score']:.4f}"
-    )
-    return f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train_loss']:.4f}{score}  {row['seconds']:.0f} s"
+    score = "" if row.valid_score is None else f"  validation loss {row.valid_loss:.4f}  {metric} {row.valid_score:.4f}"
+    return f"epoch {row.epoch + 1}/{epochs}  loss {row.train_loss:.4f}{score}  {row.seconds:.0f} s"

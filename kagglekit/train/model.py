@@ -19,7 +19,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 # What the library gives its decoders; five numbers from the deepest stage to the last.
 STAGES = {"decoder_channels": (256, 128, 64, 32, 16)}
-WIDE = {
+WIDE: dict[str, dict[str, Any]] = {
     "unet": STAGES,
     "unetplusplus": STAGES,
     "manet": STAGES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -25,6 +25,10 @@ class Network(nn.Module):
         super().__init__()
         self.body, self.intake = body, intake
         self.normalise_by(normalisation_of(body, intake.channels))
+
+    body: nn.Module
+    scale: torch.Tensor
+    shift: torch.Tensor
 
     def normalise_by(self, normalisation: tuple) -> None:
         """Set the (mean, std) of pictures in 0..1."""
@@ -101,9 +105,13 @@ class FullPrecision:
     def forward(self, values: torch.Tensor, *more, **named) -> torch.Tensor:
         """What the layer answers."""
         if not torch.is_grad_enabled():
-            return super().forward(values, *more, **named)
+            return self._layer().forward(values, *more, **named)
         with torch.autocast(values.device.type, enabled=False):
-            return super().forward(values.float(), *more, **named).to(values.dtype)
+            return self._layer().forward(values.float(), *more, **named).to(values.dtype)
+
+    def _layer(self) -> Any:
+        """The layer that this is mixed into."""
+        return super()
 
 
 @functools.cache
@@ -119,5 +127,7 @@ def prepare(body: nn.Module, intake: Intake, device: str) -> Network:
         for layer in body.modules():
             depthwise = isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
             if depthwise and not isinstance(layer, FullPrecision):
-                layer.__class__ = in_full_precision(type(layer))
-    return Network(body, intake).to(device, memory_format=torch.channels_last)
+                layer.__class__ = in_full_precision(cast(Any, type(layer)))
+    network: Any = Network(body, intake)  # torch's types know `to` without a format alone
+    placed: Network = network.to(device, memory_format=torch.channels_last)
+    return placed

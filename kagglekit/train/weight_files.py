@@ -38,7 +38,7 @@ def read(path: Path) -> tuple[State, str]:
         if type(error).__name__ == "UnpicklingError":  # whose own text is advice to run what the file holds
             told = "it is damaged, or holds whole Python objects; save the state_dict of the network"
         raise RecipeError(f"encoder weights {path}: not a file of plain weights: {told}") from error
-    where = []
+    where: list[str] = []
     while isinstance(found, Mapping):
         inner = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping) and found[key]), None)
         if inner is None:

@@ -215,16 +215,16 @@ def manifest() -> dict:
 
 def read_result(path: Path) -> str:
     """Both views of a result."""
-    from kagglekit.runs import records
+    from kagglekit.runs import record
 
-    return repr((records.result(path.parent), records.predicting(path.parent)))
+    return repr((record.read_result(path.parent), record.read_predicting(path.parent)))
 
 
 def read_manifest(path: Path) -> str:
     """The manifest."""
-    from kagglekit.runs import records
+    from kagglekit.runs import record
 
-    return repr(records.manifest(path.parent))
+    return repr(record.read_manifest(path.parent))
 
 
 def space() -> str:

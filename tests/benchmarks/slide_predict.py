@@ -97,7 +97,7 @@ def measure(run: str, images: Path, out: Path) -> None:
         return answer
 
     def counted(self, part):
-        decoded[part.index] = decoded.get(part.index, 0) + 1
+        decoded[part.number] = decoded.get(part.number, 0) + 1
         return decode(self, part)
 
     Predictor.__call__, Slide._decode = timed, counted

@@ -13,7 +13,9 @@ from kagglekit.pipeline.experiment import choose_folder, forget_refused, known_r
 from kagglekit.pipeline.prepare import refuse_damage
 from kagglekit.pipeline.request import Request
 from kagglekit.runs import folder as folders
-from tests.helpers import read_only
+from kagglekit.runs.record import plain
+from kagglekit.runs.record_parts import Score
+from tests.helpers import MANIFEST, read_only
 
 KNOWN = {
     "title": "Toy",
@@ -32,7 +34,7 @@ def made(base: Path, *states: str) -> list[Path]:
     for number, state in enumerate(states, 1):
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
         folder.mkdir(parents=True)
-        (folder / "manifest.json").write_text('{"recipe_identity": "r"}')
+        (folder / "manifest.json").write_text(json.dumps(MANIFEST | {"recipe_identity": "r"}))
         if state == "done":
             (folder / "result.json").write_text("{}")
         folders.append(folder)
@@ -99,17 +101,18 @@ def test_a_damaged_manifest_of_another_run_stops_nothing(base):
 
 
 def test_a_truth_that_came_later_is_used_to_score_the_submission_that_is_there(base, said, monkeypatch):
+    from kagglekit import types
     from kagglekit.predict import submission
-    from kagglekit.types import Score
 
     base.mkdir(parents=True)
     (base / "result.json").write_text(json.dumps(KNOWN))
-    asked = []
-    monkeypatch.setattr(submission, "score_file", lambda path, *rest: asked.append(path) or Score(0.5, 0.4, 0.6, 2))
+    asked, found = [], types.Score(0.5, 0.4, 0.6, 2)
+    monkeypatch.setattr(submission, "score_file", lambda path, *rest: asked.append(path) or found)
     dataset = SimpleNamespace(answers={"a": 1, "b": 2})
     first = known_result(request(), dataset, base)
-    assert first["test"] == {"value": 0.5, "low": 0.4, "high": 0.6, "count": 2}
-    assert known_result(request(), dataset, base) == first == json.loads((base / "result.json").read_text())
+    assert first.test == Score(value=0.5, low=0.4, high=0.6, count=2)
+    assert known_result(request(), dataset, base) == first
+    assert json.loads((base / "result.json").read_text()) == KNOWN | {"test": plain(first.test)}
     assert asked == [base / "s.json"]
 
 
@@ -142,7 +145,7 @@ def test_a_known_result_is_given_where_nothing_can_be_written(base, said, monkey
     with read_only(base.parent):
         with folders.held(base, said.append):
             found = known_result(request(), SimpleNamespace(answers={"a": 1}), base)
-        assert found["test"]["value"] == 0.5 and json.loads((base / "result.json").read_text())["test"] is None
+        assert found.test.value == 0.5 and json.loads((base / "result.json").read_text())["test"] is None
         with pytest.raises(OSError), folders.held(base.with_name("other"), said.append):
             pytest.fail("an experiment without a result has to be written")
 

@@ -60,12 +60,13 @@ def assert_same(one: dict, other: dict) -> None:
 
 def test_the_loss_falls_and_the_score_rises_on_discs(world, tmp_path):
     data, store = world
-    members, history, loaded = fit(job(tmp_path, store, data, recipe(fidelity={"epochs": 12})))
-    assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
-    assert history[-1]["valid_loss"] < 0.5 * history[0]["valid_loss"]
-    assert history[-1]["valid_score"] > 0.9
-    assert [m.epoch for m in members] == list(range(12)) == [row["epoch"] for row in history]
-    assert all(m.path.is_file() and m.score == row["valid_score"] for m, row in zip(members, history, strict=True))
+    found = fit(job(tmp_path, store, data, recipe(fidelity={"epochs": 12})))
+    members, history, loaded = found.members, found.history, found.weights
+    assert history[-1].train_loss < 0.5 * history[0].train_loss
+    assert history[-1].valid_loss < 0.5 * history[0].valid_loss
+    assert history[-1].valid_score > 0.9
+    assert [m.epoch for m in members] == list(range(12)) == [row.epoch for row in history]
+    assert all(m.path.is_file() and m.score == row.valid_score for m, row in zip(members, history, strict=True))
     assert loaded == "whatever the plugin's network brings"
 
 
@@ -169,7 +170,7 @@ def test_a_finished_training_is_not_done_again(world, tmp_path):
         raise AssertionError("trained again")
 
     again = fit(job(tmp_path, store, data, recipe(), augment=never))
-    assert again[0] == first[0]
+    assert again.members == first.members
     assert_same(outcome(tmp_path), before)
 
 
@@ -247,18 +248,17 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_try(world, tmp_
 def test_without_validation_samples_there_is_no_score(world, tmp_path):
     data, store = world
     lines = []
-    members, history, _ = fit(
-        job(tmp_path, store, data, recipe(fidelity={"epochs": 1}), validation=[], say=lines.append)
-    )
-    assert history[0]["valid_loss"] is history[0]["valid_score"] is members[0].score is None
-    assert lines[-1:] == [f"epoch 1/1  loss {history[0]['train_loss']:.4f}  {history[0]['seconds']:.0f} s"]
+    found = fit(job(tmp_path, store, data, recipe(fidelity={"epochs": 1}), validation=[], say=lines.append))
+    members, history = found.members, found.history
+    assert history[0].valid_loss is history[0].valid_score is members[0].score is None
+    assert lines[-1:] == [f"epoch 1/1  loss {history[0].train_loss:.4f}  {history[0].seconds:.0f} s"]
 
 
 def test_the_validation_score_is_the_metric_of_what_the_checkpoint_predicts(world, tmp_path):
     data, store = world
     task = job(tmp_path, store, data, recipe())
-    members, history, _ = fit(task)
-    for member, row in zip(members, history, strict=True):
+    found = fit(task)
+    for member, row in zip(found.members, found.history, strict=True):
         body = tiny_network()
         body.load_state_dict(read_weights(member.path)[0])
         network = prepare(body, Plain(3), "cpu").eval()
@@ -269,13 +269,13 @@ def test_the_validation_score_is_the_metric_of_what_the_checkpoint_predicts(worl
                 logits = network(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])[0, 0].numpy()
             guess = logits > 0
             scores.append((guess & (mask > 0)).sum() / (guess | (mask > 0)).sum())
-        assert row["valid_score"] == pytest.approx(np.mean(scores), abs=1e-6)
+        assert row.valid_score == pytest.approx(np.mean(scores), abs=1e-6)
 
 
 def test_averaged_weights_are_what_is_validated_and_kept_and_raw_weights_go_on(world, tmp_path):
     data, store = world
     task = job(tmp_path, store, data, recipe(ema=0.8, lr=0.05, fidelity={"epochs": 3}))
-    _, history, _ = fit(task)
+    history = fit(task).history
     kept, _ = read_weights(checkpoint.epoch_path(tmp_path, 2))
     state, _ = read_weights(tmp_path / checkpoint.STATE)
     average = {k.removeprefix("extra."): v for k, v in state.items() if k.startswith("extra.")}
@@ -287,7 +287,7 @@ def test_averaged_weights_are_what_is_validated_and_kept_and_raw_weights_go_on(w
         body = tiny_network()
         body.load_state_dict(weights)
         results[name] = validate(task, prepare(body, Plain(3), "cpu"), "cpu", torch.float32)
-    assert results["average"] == (history[-1]["valid_loss"], history[-1]["valid_score"])
+    assert results["average"] == (history[-1].valid_loss, history[-1].valid_score)
     assert results["raw"] != results["average"]
 
 
@@ -369,11 +369,11 @@ def test_the_learning_rate_of_each_step_is_the_schedule(world, tmp_path):
 
     module_lr, module.lr_at = module.lr_at, spy
     try:
-        _, history, _ = fit(job(tmp_path, store, data, recipe(batch_size=4)))
+        history = fit(job(tmp_path, store, data, recipe(batch_size=4))).history
     finally:
         module.lr_at = module_lr
     assert seen == [e + s / 4 for e in range(3) for s in range(4)]
-    assert [row["lr"] for row in history] == [real(recipe(batch_size=4), e + 0.75) for e in range(3)]
+    assert [row.lr for row in history] == [real(recipe(batch_size=4), e + 0.75) for e in range(3)]
 
 
 def test_the_learning_rate_warms_up_from_a_tenth_to_its_peak():
@@ -422,14 +422,14 @@ def test_other_tasks_train_too(tmp_path, task, classes):
     store = filled(tmp_path / "store", data, classes=classes)
     loss = {"bce": 1.0} if task == "multilabel" else {"ce": 1.0}
     settings = recipe(loss=loss, lr=0.05, fidelity={"epochs": 8})
-    _, history, _ = fit(
+    found = fit(
         job(
             tmp_path / "run", store, data, settings, holdout=2, metric=PerClass(),
             make_model=lambda: tiny_network(classes=classes),
         )
     )  # fmt: skip
-    assert history[-1]["train_loss"] < history[0]["train_loss"]
-    assert history[-1]["valid_score"] > 0.6
+    assert found.history[-1].train_loss < found.history[0].train_loss
+    assert found.history[-1].valid_score > 0.6
 
 
 def test_sixteen_bit_floats_train_as_well_as_thirty_two(world, tmp_path):
@@ -437,7 +437,7 @@ def test_sixteen_bit_floats_train_as_well_as_thirty_two(world, tmp_path):
     losses = {}
     for precision in ("fp32", "bf16"):
         settings = recipe(precision=precision, fidelity={"epochs": 6})
-        losses[precision] = fit(job(tmp_path / precision, store, data, settings))[1][-1]["train_loss"]
+        losses[precision] = fit(job(tmp_path / precision, store, data, settings)).history[-1].train_loss
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.25)
     weights, _ = read_weights(checkpoint.epoch_path(tmp_path / "bf16", 5))
     assert weights["0.weight"].dtype == torch.float32

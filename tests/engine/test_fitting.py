@@ -1,14 +1,16 @@
 """Weights fitted on validation: kept only if they help on pictures they were not fitted on; every run knows them."""
 
-import json
-
 import numpy as np
 import pytest
 
 from kagglekit.errors import PluginError
 from kagglekit.metrics import MeanDice, MeanIoU
+from kagglekit.pipeline.evaluate import postprocess_record
 from kagglekit.pipeline.fitting import fit_weights, record_of, words_of
+from kagglekit.predict.gate import Gated
+from kagglekit.predict.postprocess import Threshold
 from kagglekit.predict.views import Fitted, hflip, identity, reweighted
+from kagglekit.runs.record import plain
 
 METRIC = MeanIoU()
 GRID = [(round(a, 2), round(1 - a, 2)) for a in np.linspace(0, 1, 11)]
@@ -74,7 +76,7 @@ def test_weights_that_raise_the_mean_by_giving_up_a_class_are_not_kept():
     assert (found.before, found.after, found.nested) == pytest.approx((0.7, 0.75, 0.75))
     assert found.fell == (1,) and not found.kept and found.chosen == (0.5, 0.5)
     assert words_of(found, ("sky", "road")).endswith("not kept: road would get worse")
-    assert json.loads(json.dumps(record_of(found)))["fell"] == [1]
+    assert record_of(found).fell == (1,)
 
 
 def test_too_few_pictures_fit_nothing():
@@ -98,3 +100,17 @@ def test_views_are_reweighted_by_name_and_those_without_weight_go():
     assert len(views) == 2 and views.fit is grid_fit
     (alone,) = reweighted(views, {"identity": 1.0, "hflip": 0.0})
     assert alone.name == "identity" and alone.weight == 1.0
+
+
+def test_a_fitted_post_processing_that_makes_a_class_worse_is_recorded_and_said_with_its_name():
+    gate = Gated(Threshold(0.5), False, 0.7, 0.75, 0.75, (1,))
+    record = postprocess_record(gate.chosen, gate)
+    assert (record.name, record.kept, record.fell) == ("Threshold", False, (1,))
+    assert plain(record)["settings"]["threshold"] == 0.5
+    assert words_of(gate, ("sky", "road")).endswith("not kept: road would get worse")
+    assert words_of(gate, ("sky",)).endswith("not kept: class 1 would get worse"), "a metric may know more classes"
+    assert "fell" not in plain(postprocess_record(gate.chosen, None))
+
+
+def test_where_nothing_better_was_found_no_verdict_is_said():
+    assert words_of(Gated((0.5, 0.5), False, 0.7, 0.7, 0.7), ()) == "0.7000: nothing better was found"

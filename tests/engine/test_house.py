@@ -303,3 +303,62 @@ def test_tests_of_a_group_run_in_one_process(request):
         pytest.skip("tests are not shared out by groups")
     # The name is how a group is told; where that goes wrong, what tests share is made in every process, in silence.
     assert request.node.nodeid.endswith("@house")
+
+
+READERS = re.compile(r"read_(result|manifest|validated|predicting|taken_over|folds|history|search|ablation)\w*")
+RECORDS = {"result", "manifest", "validated", "record", "history", "epoch", "winner", "member", "trained"}
+
+
+def reads_of_records_by_key(tree: ast.Module) -> list[int]:
+    """Lines with `x["key"]` or `x.get("key")` of a record.
+
+    That is a name or an attribute called like one, whatever a reader returned, and what is taken out of these.
+    """
+    known = set(RECORDS)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and is_record(node.value, set()):
+            known |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and is_key(node.slice) and isinstance(node.ctx, ast.Load):
+            of = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            of = node.func.value if node.args and is_key(node.args[0]) else None
+        else:
+            continue
+        if of is not None and is_record(of, known):
+            found.append(node.lineno)
+    return found
+
+
+def is_key(node: ast.expr) -> bool:
+    """Is it a text that is written down?"""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def is_record(node: ast.expr, known: set[str]) -> bool:
+    """Does the expression give a record, or a part of one?"""
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        return READERS.fullmatch(name) is not None
+    if isinstance(node, ast.Subscript):
+        return is_record(node.value, known)
+    if isinstance(node, ast.Attribute):
+        return node.attr in RECORDS
+    return isinstance(node, ast.Name) and node.id in known
+
+
+def test_records_are_read_by_key_nowhere_but_in_their_own_room():
+    files = [path for path in ENGINE.rglob("*.py") if path.parent != ENGINE / "runs"]
+    found = [f"{name_of(path)}:{line}" for path in files for line in reads_of_records_by_key(parsed(path))]
+    assert found == [] and len(files) > 150
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['result["score"]', 'claim.manifest.get("recipe")', 'x = read_result(f)\nx["test"]', 'history[-1]["epoch"]',
+     'record.read_validated(f)["seen"]', 'one = read_manifest(f)\nprint(one.get("seed", 0))'],
+)  # fmt: skip
+def test_a_read_of_a_record_by_key_is_seen(code):
+    assert reads_of_records_by_key(ast.parse(code))
+    assert not reads_of_records_by_key(ast.parse('found["score"], result.score, rows[0], result.params[key]'))

@@ -19,11 +19,12 @@ from kagglekit.runs.identity import (
     code_version,
     hardware,
     identity,
-    manifest,
+    manifest_of,
     reader_version,
     training_identity,
     versions,
 )
+from kagglekit.runs.record import plain as to_plain
 from tests.helpers import bringing, build, solution, techniques_of
 
 SOURCE = "THING = 1\n"
@@ -287,12 +288,14 @@ def test_what_a_store_holds_depends_on_reading_code_and_settings_and_on_nothing_
 
 def test_a_manifest_says_what_is_known_before_the_run_and_is_json(tmp_path):
     plain = solved(tmp_path, seed=7)
-    record = manifest(plain, "data", "code", tmp_path, "kk run toy")
-    assert json.loads(json.dumps(record)) == record
-    assert record["identity"] == identity(plain, "data", "code")
-    assert record["plugins"] == {"toy": "dist-toy 1.0"}
-    assert (record["seed"], record["command"], record["competition"]) == (7, "kk run toy", "toy")
-    assert {"data_fingerprint", "recipe_identity", "code", "versions", "hardware", "git", "started"} <= set(record)
+    record = manifest_of(plain, "data", "code", tmp_path, "kk run toy")
+    assert json.loads(json.dumps(to_plain(record))) == to_plain(record)
+    assert record.identity == identity(plain, "data", "code")
+    assert record.plugins == {"toy": "dist-toy 1.0"}
+    assert (record.seed, record.command, record.competition) == (7, "kk run toy", "toy")
+    assert {"data_fingerprint", "recipe_identity", "code", "versions", "hardware", "git", "started"} <= set(
+        to_plain(record)
+    )
 
 
 def test_versions_leave_absent_packages_out(monkeypatch):

@@ -6,8 +6,8 @@ import pytest
 
 from kagglekit.errors import RunError
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.kinds import Manifest, WholeResult
+from kagglekit.runs import reading, record
+from kagglekit.runs.history import read_history
 from kagglekit.runs.ledger import describe
 from tests.helpers import MANIFEST, RESULT, run_folder
 
@@ -21,14 +21,14 @@ def run(tmp_path):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"{}", r"result\.json: damaged: object missing required field validation"),
+        (b"{}", r"result\.json: damaged: object missing required field metric"),
         (b"[]", r"result\.json: damaged: holds list, not an object"),
         (b"\xff\xfe", r"result\.json: damaged: 'utf-8' codec"),
         (b'{"validation": ', r"result\.json: damaged: Expecting value"),
         (b'{"a":' * 3000 + b"1" + b"}" * 3000, r"result\.json: damaged: is nested more than 64 levels deep"),
         (json.dumps(RESULT | {"metric": 5}).encode(), r"result\.json: damaged: metric: expected str, got int"),
-        (json.dumps(RESULT | {"seconds": {"total": "x"}}).encode(), r"seconds\[.*\]: expected float, got str"),
-        (json.dumps(RESULT | {"seconds": {}}).encode(), r"seconds: total is missing"),
+        (json.dumps(RESULT | {"seconds": {"total": "x"}}).encode(), r"seconds\.total: expected float, got str"),
+        (json.dumps(RESULT | {"seconds": {}}).encode(), r"seconds: object missing required field total"),
         (json.dumps(RESULT | {"validation": {"value": True}}).encode(), r"validation\.value: expected float, got bool"),
         (json.dumps(RESULT | {"validation": {"value": float("nan")}}).encode(), "NaN is no number of JSON"),
     ],
@@ -41,14 +41,19 @@ def test_each_fault_of_a_result_is_a_sentence_with_its_key(run, content, fault):
 
 def test_a_sentence_says_what_to_do(run):
     with pytest.raises(RunError, match=r"result\.json: damaged: .*; do this and that$"):
-        records.read(run / folders.RESULT, WholeResult, "do this and that")
-    with pytest.raises(RunError, match=r"result\.json: damaged: .*; remove the folder, or make it anew"):
-        records.read(run / folders.RESULT, WholeResult)
+        record.read_result(run, record.COMPARED, "do this and that")
+    with pytest.raises(RunError, match=r"result\.json: damaged: .*greater_is_better; run it again with --again$"):
+        record.read_result(run, record.COMPARED)
+    with pytest.raises(RunError, match=r"manifest\.json: damaged: .*; remove the folder, or make it anew"):
+        record.read_manifest(run, record.WHOLE_MANIFEST)
 
 
-def test_keys_that_nobody_reads_stay_as_they_are(run):
-    (run / folders.MANIFEST).write_text(json.dumps(MANIFEST | {"mine": {"more": [1]}}))
-    assert records.manifest(run)["mine"] == {"more": [1]}
+def test_keys_that_nobody_reads_stay_as_they_are_when_a_record_is_changed(run):
+    before = MANIFEST | {"mine": {"more": [1]}}
+    (run / folders.MANIFEST).write_text(json.dumps(before))
+    record.amend(run / folders.MANIFEST, recipe_identity="x")
+    assert folders.read_json(run / folders.MANIFEST) == before | {"recipe_identity": "x"}
+    assert record.read_manifest(run).recipe_identity == "x"
 
 
 def test_what_is_damaged_is_named_once_and_passed_over(tmp_path, capsys):
@@ -56,7 +61,8 @@ def test_what_is_damaged_is_named_once_and_passed_over(tmp_path, capsys):
     for path, text in ((good, json.dumps(MANIFEST)), (odd, '{"identity": []}')):
         path.parent.mkdir()
         path.write_text(text)
-    assert [path for path, _ in records.sound([odd, gone, good], Manifest)] == [good]
+    found = reading.sound([odd, gone, good], lambda path: reading.read(path, record.Manifest))
+    assert [path for path, _ in found] == [good]
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 and f"{odd}: damaged" in lines[0] and "gone: has no manifest.json" in lines[1]
     assert all(line.startswith("note: ") and line.endswith("(passed over)") for line in lines)
@@ -95,7 +101,7 @@ def test_lists_of_hashes_hold_names_of_any_bytes_on_a_line_each(tmp_path):
 def test_a_history_that_is_damaged_names_the_line(tmp_path, text, fault):
     (tmp_path / "history.csv").write_text(text)
     with pytest.raises(RunError, match=fault):
-        records.history(tmp_path)
+        read_history(tmp_path)
 
 
 def test_a_record_of_another_competition_than_its_recipe_is_of_two_runs(run):
@@ -106,11 +112,11 @@ def test_a_record_of_another_competition_than_its_recipe_is_of_two_runs(run):
         "postprocess": {"name": "x", "settings": {}},
     }
     folders.write_json(run / folders.RESULT, result)
-    records.check_run(run)
+    record.check_run(run)
     (run / folders.RECIPE).write_text('competition = "other"\n')
     with pytest.raises(RunError, match=r"manifest\.json: says competition toy, recipe\.toml beside it says other"):
-        records.check_run(run)
+        record.check_run(run)
     (run / folders.RECIPE).write_text('competition = "toy"\n')
     folders.write_json(run / folders.MANIFEST, MANIFEST | {"recipe": {"competition": "other"}})
     with pytest.raises(RunError, match="the files are of two runs"):
-        records.check_run(run)
+        record.check_run(run)

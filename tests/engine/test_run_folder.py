@@ -13,6 +13,7 @@ from kagglekit import DataError, RunError, hookimpl, progress
 from kagglekit.errors import UsageError
 from kagglekit.pipeline.sample_data import is_drawn, sample_folder, was_drawn
 from kagglekit.runs import folder as folders
+from kagglekit.runs.record import Manifest
 from tests.helpers import ROOT, environment, run_folder, toy
 
 HOLD = """
@@ -267,7 +268,7 @@ def test_sample_data_that_cannot_be_marked_are_used_all_the_same(tmp_path, monke
     ],
 )
 def test_a_run_was_made_of_drawn_data_if_it_noted_so_or_the_folder_is_named_so(manifest, drawn):
-    assert was_drawn({"competition": "toy"} | manifest) is drawn
+    assert was_drawn(Manifest(competition="toy", identity="0", started="", **manifest)) is drawn
 
 
 def test_sample_data_lie_beside_the_runs_where_nothing_else_is_said(tmp_path, monkeypatch):

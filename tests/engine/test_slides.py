@@ -80,7 +80,7 @@ def test_bands_from_top_to_bottom_decode_each_tile_once(tmp_path, monkeypatch, r
     path = write(tmp_path / "s.tiff", "interleaved", picture(), compression="zlib", tile=(64, 64))
     slide, decoded = Slide(path), []
     decode = Slide._decode
-    monkeypatch.setattr(Slide, "_decode", lambda self, part: decoded.append(part.index) or decode(self, part))
+    monkeypatch.setattr(Slide, "_decode", lambda self, part: decoded.append(part.number) or decode(self, part))
     bands = [slide.read(Box(top, 0, min(rows, HEIGHT - top), WIDTH)) for top in range(0, HEIGHT, rows)]
     assert np.array_equal(np.concatenate(bands), picture())
     assert sorted(decoded) == list(range(4 * 5))

@@ -1,10 +1,12 @@
 """The page of an ablation: every technique with its interval and its verdict, whatever is missing, without a fault."""
 
+import msgspec
 import pytest
 
 from kagglekit.cli.ablate import summary
 from kagglekit.metrics import FEW
 from kagglekit.report.ablation_page import cost_words, scale, write_ablation_page
+from kagglekit.runs.search_record import AblationResult, AxisRecord
 from tests.browser import look_at
 from tests.report.test_run_page import HOSTILE, Page
 
@@ -40,8 +42,16 @@ def make_result(**changes) -> dict:
     } | changes  # fmt: skip
 
 
+def typed(result: dict) -> AblationResult:
+    return msgspec.convert(result, AblationResult)
+
+
+def axis(effect: dict) -> AxisRecord:
+    return msgspec.convert(effect, AxisRecord)
+
+
 def page_of(tmp_path, **changes) -> Page:
-    return Page(write_ablation_page(tmp_path, make_result(**changes)).read_text())
+    return Page(write_ablation_page(tmp_path, typed(make_result(**changes))).read_text())
 
 
 def test_every_technique_is_there_with_difference_interval_and_verdict(tmp_path):
@@ -56,7 +66,7 @@ def test_it_says_when_a_technique_acts_and_what_it_costs(tmp_path):
     text = page_of(tmp_path).text
     assert "acts after training; +21 ms a predicted picture" in text
     assert "acts while training; +12 s a training, +21 ms a predicted picture" in text
-    assert cost_words(make_effect("x", 0.0) | {"cost": {"train": -3.2, "picture": -0.001}}) == (
+    assert cost_words(axis(make_effect("x", 0.0) | {"cost": {"train": -3.2, "picture": -0.001}})) == (
         "−3 s a training, −1 ms a predicted picture"
     )
 
@@ -83,7 +93,7 @@ def test_a_page_without_a_whole_seed_says_so(tmp_path):
 
 
 def test_all_differences_share_one_axis_that_holds_zero():
-    low, high, zero = scale([make_effect("a", 0.01), make_effect("b", -0.02)])
+    low, high, zero = scale([axis(make_effect("a", 0.01)), axis(make_effect("b", -0.02))])
     assert low < -0.024 * 1.4 and high > 0.014 and 0 < zero < 100
     assert low + (high - low) * zero / 100 == pytest.approx(0, abs=1e-5)
     assert scale([]) == (-5e-05, 5e-05, 50.0)
@@ -101,7 +111,7 @@ def test_the_page_opens_in_chromium_without_a_fault(tmp_path, browser, width, da
     long = "a" * 200
     result = make_result(title=HOSTILE, command=f"kk ablate {long}", effects=[make_effect(long, 0.1)])
     for one in (result, make_result()):
-        look = look_at(browser, write_ablation_page(tmp_path, one), width, dark)
+        look = look_at(browser, write_ablation_page(tmp_path, typed(one)), width, dark)
         assert look.console == () and look.overflow == 0 and look.outside == ()
 
 
@@ -109,5 +119,5 @@ def test_that_few_pictures_make_intervals_too_narrow_is_said(tmp_path):
     assert "2 pictures. Intervals that draw so few pictures anew are too narrow" in page_of(tmp_path, pictures=2).text
     assert "too narrow" not in page_of(tmp_path, pictures=FEW).text
     result = make_result(pictures=2, title="Toy", metric="mean IoU", interactions=[], failed=[])
-    assert "note        2 pictures: intervals that draw so few anew are too narrow" in summary(tmp_path, result)
-    assert "too narrow" not in summary(tmp_path, result | {"pictures": FEW})
+    assert "note        2 pictures: intervals that draw so few anew are too narrow" in summary(tmp_path, typed(result))
+    assert "too narrow" not in summary(tmp_path, typed(result | {"pictures": FEW}))

@@ -11,6 +11,8 @@ import pytest
 
 from kagglekit.report import run_page
 from kagglekit.report.run_page import Example, write_run_page
+from kagglekit.runs.record_parts import MemberRecord, Score, Seconds
+from kagglekit.train.trained import Epoch
 from tests.browser import look_at
 
 RESULT = {
@@ -18,7 +20,7 @@ RESULT = {
     "metric": "mean IoU", "greater_is_better": True, "fidelity": "demo",
     "validation": {"value": 0.9132, "low": 0.897, "high": 0.926, "count": 32},
     "test": {"value": 0.9011, "low": 0.88, "high": 0.92, "count": 80},
-    "members": [{"fold": 0, "epoch": epoch, "weight": 0.5, "score": 0.905} for epoch in (2, 3)],
+    "members": [{"fold": 0, "epoch": epoch, "weight": 0.5, "score": 0.905, "file": "e"} for epoch in (2, 3)],
     "views": [{"name": "identity", "weight": 0.75}, {"name": "hflip", "weight": 0.25}],
     "postprocess": {"name": "Threshold", "settings": {"threshold": 0.45}, "kept": True,
                     "before": 0.911, "after": 0.9132, "nested": 0.912},
@@ -29,6 +31,7 @@ RESULT = {
     "weights": "bundled: ImageNet weights", "command": "kk run hair-seg --data DIR --fidelity demo",
 }  # fmt: skip
 MANIFEST = {
+    "competition": "hair-seg",
     "versions": {"python": "3.11.7", "kagglekit": "0.1.0"}, "plugins": {"hair-seg": "kagglekit-hair-seg 0.1.0"},
     "data_fingerprint": "ab" * 32, "code": "cd" * 32, "identity": "ef" * 32, "seed": 0,
     "hardware": {"cpu": "EPYC", "cores": 2, "memory_gib": 23.5, "device": "cpu"}, "started": "2026-11-23T21:00:00Z",
@@ -39,6 +42,7 @@ techniques = [{ name = "ema", settings = { decay = 0.99 } }]
 """
 COLUMNS = "epoch,seconds,lr,train_loss,valid_loss,valid_score\n"
 HISTORY = COLUMNS + "1,30,0.001,0.6,0.5,0.80\n2,30,0.001,0.4,,0.88\n3,30,0.001,0.3,0.3,0.90\n"
+NOTHING = {"metric": "", "seconds": {}}  # of what each result has
 HOSTILE = "<script>alert(1)</script>\"onerror='alert(2)'&.jpg"
 
 
@@ -70,9 +74,11 @@ class Page(HTMLParser):
 
 
 def make_run(folder: Path, history: str = HISTORY, **changes) -> Path:
-    """Write the files of a run; a change of None removes the key from result.json."""
+    """Write the files of a run; a change of None removes the key from result.json, or leaves it without a value."""
     folder.mkdir(exist_ok=True)
-    result = {key: value for key, value in (RESULT | changes).items() if value is not None}
+    changes = {key: NOTHING.get(key) if value is None else value for key, value in changes.items()}
+    wanted = ("validation", "test")
+    result = {key: value for key, value in (RESULT | changes).items() if value is not None or key in wanted}
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "manifest.json").write_text(json.dumps(MANIFEST))
     (folder / "recipe.toml").write_text(RECIPE)
@@ -161,7 +167,7 @@ def test_a_run_without_its_optional_parts_still_has_a_page_and_no_invented_numbe
     gone = ("validation", "test", "members", "views", "postprocess", "submission", "skipped", "counts", "seconds",
             "weights", "metric", "greater_is_better", "fidelity", "title")  # fmt: skip
     page = written(tmp_path, history=COLUMNS, **dict.fromkeys(gone))
-    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "manifest.json").write_text(json.dumps(dict.fromkeys(("competition", "identity", "started"), "x")))
     write_run_page(tmp_path, [])
     assert "Not measured in this run" in page.text
     assert "No epoch was recorded" in page.text and "kept no example pictures" in page.text
@@ -169,11 +175,8 @@ def test_a_run_without_its_optional_parts_still_has_a_page_and_no_invented_numbe
     assert "None" not in page.text and "nan" not in page.text.split()
 
 
-def test_nulls_and_numbers_that_are_none_are_shown_as_absent(tmp_path):
-    make_run(tmp_path)
-    nothing = {"value": float("nan"), "low": None, "high": None, "count": 3}
-    result = RESULT | {"validation": nothing, "postprocess": None, "members": None}
-    (tmp_path / "result.json").write_text(json.dumps(result))
+def test_ends_of_an_interval_that_are_none_are_shown_as_absent(tmp_path):
+    make_run(tmp_path, validation={"value": 0.5, "low": None, "high": None, "count": 3}, test=None)
     page = write_run_page(tmp_path, []).read_text()
     assert "No interval" in page and not re.search(r"\bnan\b", page, re.IGNORECASE)
 
@@ -209,15 +212,15 @@ def test_maps_of_several_classes_get_a_legend_of_classes(tmp_path):
 
 
 def test_each_fold_has_its_own_line_and_only_its_own_ensembled_epochs_are_ringed():
-    rows = [{"fold": fold, "epoch": str(epoch), "valid_score": f"0.{fold}{epoch}"} for fold in "01" for epoch in (1, 2)]
+    rows = [Epoch(fold=fold, epoch=epoch, valid_score=fold / 10 + epoch / 100) for fold in (0, 1) for epoch in (1, 2)]
     (plain,) = run_page.history_charts(rows, [])
-    (ringed,) = run_page.history_charts(rows, [{"fold": 1, "epoch": 2}])
+    (ringed,) = run_page.history_charts(rows, [MemberRecord(fold=1, epoch=2, weight=1.0, file="e")])
     assert not plain["marked"] and ringed["marked"]
     assert ringed["svg"].count("<use") == plain["svg"].count("<use") + 1
 
 
 def test_an_epoch_without_a_value_is_left_out_and_not_drawn_as_zero():
-    rows = [{"epoch": "1", "valid_loss": "0.5", "train_loss": "nan"}, {"epoch": "2", "valid_loss": ""}]
+    rows = [Epoch(epoch=1, valid_loss=0.5, train_loss=float("nan")), Epoch(epoch=2)]
     (chart,) = run_page.history_charts(rows, [])
     assert chart["lines"] == ["validation"], "nor is it named in the legend"
     assert chart["svg"] == run_page.history_charts(rows[:1], [])[0]["svg"]
@@ -258,17 +261,17 @@ def test_durations_and_sizes_are_written_as_people_say_them():
 
 
 def test_the_rest_of_the_time_is_named_and_shares_add_up():
-    parts = run_page.time_shares({"data": 10.0, "train": 70.0, "total": 100.0})
+    parts = run_page.time_shares(Seconds(data=10.0, train=70.0, total=100.0))
     assert [(part["name"], part["seconds"]) for part in parts] == [("data", 10.0), ("train", 70.0), ("other", 20.0)]
     assert sum(part["share"] for part in parts) == pytest.approx(100.0)
-    assert run_page.time_shares({"total": 45.0}) == [], "a bar of one part would tell nothing"
+    assert run_page.time_shares(Seconds(total=45.0)) == [], "a bar of one part would tell nothing"
 
 
 @pytest.mark.parametrize(
     ("low", "value", "high"), [(0.897, 0.9132, 0.926), (-3.0, 1.0, 2.0), (12.0, 250.0, 900.0), (0.5, 0.50001, 0.50002)]
 )
 def test_the_scale_holds_the_interval_and_marks_it_with_true_numbers(low, value, high):
-    scale = run_page.score_scale([{"low": low, "value": value, "high": high}, None])
+    scale = run_page.score_scale([Score(low=low, value=value, high=high), None])
     assert 0 < scale["place"](low) <= scale["place"](value) <= scale["place"](high) < 100
     assert 2 <= len(scale["ticks"]) <= 6
     for text, percent in scale["ticks"]:

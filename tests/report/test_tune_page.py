@@ -6,10 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kagglekit.report import charts, tune_page
 from kagglekit.report.tune_page import write_tune_page
+from kagglekit.runs.search_record import EstimateRecord, SearchResult
 from tests.browser import look_at
 from tests.report.test_run_page import HOSTILE, Page
 
@@ -125,9 +127,18 @@ CASES = {
 }  # fmt: skip
 
 
+def typed(result: dict) -> SearchResult:
+    """The record of it; what is None counts as absent."""
+    return msgspec.convert({key: value for key, value in result.items() if value is not None}, SearchResult)
+
+
+def write_page(folder: Path, result: dict) -> Path:
+    return write_tune_page(folder, typed(result))
+
+
 def written(folder: Path, result: dict) -> Page:
     folder.mkdir(exist_ok=True, parents=True)
-    return Page(write_tune_page(folder, result).read_text(encoding="utf-8"))
+    return Page(write_page(folder, result).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -155,17 +166,17 @@ def test_the_numbers_on_the_page_are_those_of_the_result(tmp_path):
 
 
 def test_trials_are_sorted_by_how_far_they_climbed_and_show_only_what_they_changed():
-    rows = tune_page.trial_rows(make_result()["trials"], 3, 1, 4)
+    rows = tune_page.trial_rows(typed(make_result()).trials, 3, 1, 4)
     assert [row["number"] for row in rows] == [4, 3, 0, 5, 2, 7, 1, 6]
     assert rows[0]["params"] == {"lr": 0.005} and rows[2]["params"] == {}
     assert rows[-1]["scores"] == ["failed", "", ""] and rows[-1]["status"] == "failed"
-    lower = tune_page.trial_rows(make_result()["trials"], 3, -1, None)
+    lower = tune_page.trial_rows(typed(make_result()).trials, 3, -1, None)
     assert [row["number"] for row in lower][:3] == [0, 3, 4]
 
 
 def test_the_score_of_several_seeds_is_their_mean():
     trial = make_trial(0) | {"steps": [make_step(0, 2, repeat=r, score=0.8 + 0.1 * r) for r in range(2)]}
-    (row,) = tune_page.trial_rows([trial], 3, 1, None)
+    (row,) = tune_page.trial_rows(typed({"trials": [trial]}).trials, 3, 1, None)
     assert row["scores"][2] == pytest.approx(0.85)
 
 
@@ -193,14 +204,15 @@ def test_where_smaller_is_better_the_better_score_still_stands_higher():
 
 
 def test_an_interval_is_placed_where_its_numbers_say():
-    assert tune_page.span(estimate(0.5, 0.0, 1.0), -1, 1) == {"point": 75.0, "left": 50.0, "width": 50.0}
-    assert tune_page.span({"value": 2.0, "low": None, "high": None}, -1, 1) == {
+    half = EstimateRecord(value=0.5, low=0.0, high=1.0)
+    assert tune_page.span(half, -1, 1) == {"point": 75.0, "left": 50.0, "width": 50.0}
+    assert tune_page.span(EstimateRecord(value=2.0, low=None, high=None), -1, 1) == {
         "point": 100.0,
         "left": 100.0,
         "width": 0,
     }
-    assert tune_page.around(estimate(0.0, -1.0, 1.0))["point"] == 50.0
-    assert tune_page.around(None) is None and tune_page.around(estimate(0, 0, 0)) is None
+    assert tune_page.around(EstimateRecord(value=0.0, low=-1.0, high=1.0))["point"] == 50.0
+    assert tune_page.around(None) is None and tune_page.around(EstimateRecord(value=0, low=0, high=0)) is None
 
 
 def test_times_on_an_axis_are_round_and_neither_few_nor_many():
@@ -228,7 +240,7 @@ def test_hostile_text_is_text_and_nothing_else(tmp_path):
 
 
 def test_nothing_on_the_page_is_fetched_from_elsewhere(tmp_path):
-    text = write_tune_page(tmp_path, make_result()).read_text()
+    text = write_page(tmp_path, make_result()).read_text()
     assert "default-src 'none'" in text
     outside = set(re.findall(r"https?://[^\"'\s<>]+", text))
     assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}, "only names of XML namespaces"
@@ -238,7 +250,7 @@ def test_nothing_on_the_page_is_fetched_from_elsewhere(tmp_path):
 
 def test_two_hundred_trials_stay_under_two_megabytes(tmp_path):
     trials = [make_trial(number) for number in range(200)]
-    assert write_tune_page(tmp_path, make_result(trials=trials)).stat().st_size < 2_000_000
+    assert write_page(tmp_path, make_result(trials=trials)).stat().st_size < 2_000_000
 
 
 def test_numbers_that_are_none_are_shown_as_absent(tmp_path):
@@ -249,12 +261,12 @@ def test_numbers_that_are_none_are_shown_as_absent(tmp_path):
 def test_the_result_is_left_as_it_was_and_gives_the_same_bytes_again(tmp_path):
     result = make_result()
     before = copy.deepcopy(result)
-    first = write_tune_page(tmp_path, result).read_bytes()
-    assert write_tune_page(tmp_path, result).read_bytes() == first and result == before
+    first = write_page(tmp_path, result).read_bytes()
+    assert write_page(tmp_path, result).read_bytes() == first and result == before
 
 
 def test_a_failing_page_leaves_the_old_one_untouched(tmp_path, monkeypatch):
-    page = write_tune_page(tmp_path, make_result())
+    page = write_page(tmp_path, make_result())
     before = page.read_bytes()
 
     def full_disk(*_):
@@ -262,7 +274,7 @@ def test_a_failing_page_leaves_the_old_one_untouched(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write_tune_page(tmp_path, all_failed())
+        write_page(tmp_path, all_failed())
     assert page.read_bytes() == before
 
 
@@ -273,7 +285,7 @@ def test_a_failing_page_leaves_the_old_one_untouched(tmp_path, monkeypatch):
 def test_the_page_opens_in_chromium_without_a_fault(tmp_path, browser, case, width, dark):
     long = "a" * 300
     result = CASES[case][0]() | {"title": HOSTILE, "command": f"kk tune {long}", "warnings": [long + HOSTILE]}
-    look = look_at(browser, write_tune_page(tmp_path, result), width, dark)
+    look = look_at(browser, write_page(tmp_path, result), width, dark)
     assert look.console == () and look.overflow == 0 and look.outside == ()
     entries = browser.execute_script("return performance.getEntriesByType('resource').map((e) => e.name)")
     assert [name for name in entries if not name.startswith("data:")] == [], "no request left the page"
@@ -281,7 +293,7 @@ def test_the_page_opens_in_chromium_without_a_fault(tmp_path, browser, case, wid
 
 @pytest.mark.browser
 def test_the_copy_button_copies_or_selects_the_command_of_the_winner(tmp_path, browser):
-    look_at(browser, write_tune_page(tmp_path, make_result()), 1280)
+    look_at(browser, write_page(tmp_path, make_result()), 1280)
     browser.find_element("css selector", "button[data-copy=winner]").click()
     browser.implicitly_wait(3)
     browser.find_element("xpath", "//button[text()='Copied' or text()='Selected']")

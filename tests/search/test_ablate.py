@@ -13,6 +13,7 @@ from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import acts_after_training
+from kagglekit.runs.record import plain
 from kagglekit.search.ablate import ABLATION, ablate, ablation_of
 from kagglekit.search.ablation_plan import AblationPlan, Axis, Study, axes_of
 from kagglekit.search.local import climb, objective_at
@@ -151,26 +152,26 @@ def test_an_ablation_trains_what_it_must_and_finds_the_harm(toy):
     solution, trained = solved(*ALL, **{"fidelity.epochs": 3}), []
     result = run(planned(solution, seeds=2), solution, toy, trained)
     assert sorted(trained) == ["everything", "everything, seed 2", "without toy-blind", "without toy-blind, seed 2"]
-    effects = {one["axis"]: one for one in result["effects"]}
-    assert effects["toy-blind"]["left_out"]["verdict"] == "hurts" and not effects["toy-blind"]["after"]
-    assert effects["toy-tta"]["after"] and effects["toy-tta"]["cost"]["train"] == 0
-    passes = {one["name"]: one["passes"] for one in result["variants"]}
+    effects = {one.axis: one for one in result.effects}
+    assert effects["toy-blind"].left_out.verdict == "hurts" and not effects["toy-blind"].after
+    assert effects["toy-tta"].after and effects["toy-tta"].cost.train == 0
+    passes = {one.name: one.passes for one in result.variants}
     assert passes["everything"] == 4 and passes["nothing"] == 1 and passes["without toy-tta"] == 2
-    folder = folders.home() / "ablations" / result["name"]
-    assert json.loads((folder / "result.json").read_text()) == json.loads(json.dumps(result))
+    folder = folders.home() / "ablations" / result.name
+    assert json.loads((folder / "result.json").read_text()) == json.loads(json.dumps(plain(result)))
     assert "what each technique is worth" in (folder / "report.html").read_text()
-    assert json.loads((folder / ABLATION).read_text())["name"] == result["name"]
+    assert json.loads((folder / ABLATION).read_text())["name"] == result.name
     # A second call trains nothing; one seed more trains that seed alone.
     trained.clear()
     again = run(planned(solution, seeds=2), solution, toy, trained)
-    assert trained == [] and again["effects"] == result["effects"]
+    assert trained == [] and again.effects == result.effects
     run(planned(solution, seeds=3), solution, toy, trained)
     assert sorted(trained) == ["everything, seed 3", "without toy-blind, seed 3"]
 
 
 @pytest.mark.slow
 def test_a_variant_judged_without_training_scores_what_its_own_run_scores(toy):
-    from kagglekit.pipeline.experiment import run as run_experiment
+    from kagglekit.pipeline.experiment import validate
     from kagglekit.pipeline.request import Request
 
     solution = solved("toy-tta", "toy-epochs")
@@ -181,9 +182,9 @@ def test_a_variant_judged_without_training_scores_what_its_own_run_scores(toy):
         "without toy-epochs": ("toy-tta",),
     }.items():
         alone = solved(*techniques)
-        _, record, _ = run_experiment(Request(alone, toy, only_validation=True))
-        judged = next(one["score"] for one in result["variants"] if one["name"] == name)
-        assert judged == pytest.approx(record["validation"]["value"], abs=1e-3), name  # kept as float16
+        _, record, _ = validate(Request(alone, toy))
+        judged = next(one.score for one in result.variants if one.name == name)
+        assert judged == pytest.approx(record.validation.value, abs=1e-3), name  # kept as float16
 
 
 @pytest.mark.slow
@@ -198,7 +199,7 @@ def test_weights_that_a_search_removed_are_trained_again(toy):
             shutil.rmtree(run_folder / "checkpoints")
             (run_folder / "variants.json").unlink()
     again = run(planned(solution, name="a"), solution, toy)
-    assert [e["left_out"]["value"] for e in again["effects"]] == [e["left_out"]["value"] for e in first["effects"]]
+    assert [e.left_out.value for e in again.effects] == [e.left_out.value for e in first.effects]
 
 
 def test_another_ablation_of_the_same_name_is_refused(toy):
@@ -276,17 +277,17 @@ def test_fitted_weights_and_an_averaged_network_go_through_a_whole_run_and_an_ab
     toy = at_hand(tmp_path, monkeypatch, more=more + f"    return [ToyTTA, Epochs, Blind, {kinds}]\n")
     few = {"fidelity.epochs": 3, "folds": 3}
     folder, result, _ = run_experiment(Request(solved("toy-tta", "fit-views", "greedy-ensemble", **few), toy))
-    assert {"members of fold 0", "views"} <= set(result["fitted"])
-    for one in result["fitted"].values():
-        assert one["kept"] or one["nested"] <= one["before"] or one["after"] <= one["before"]
-    assert sum(m["weight"] for m in result["members"]) == pytest.approx(1)
-    assert sum(v["weight"] for v in result["views"]) == pytest.approx(1)
+    assert {"members of fold 0", "views"} <= set(result.fitted)
+    for one in result.fitted.values():
+        assert one.kept or one.nested <= one.before or one.after <= one.before
+    assert sum(m.weight for m in result.members) == pytest.approx(1)
+    assert sum(v.weight for v in result.views) == pytest.approx(1)
     solution = solved("toy-epochs", "weight-average", **few)
     folder, result, _ = run_experiment(Request(solution, toy))
-    (member,) = result["members"]
-    assert member["file"].startswith("checkpoints/average-") and (folder / member["file"]).is_file()
+    (member,) = result.members
+    assert member.file.startswith("checkpoints/average-") and (folder / member.file).is_file()
     told = run(planned(solution), solution, toy)
-    passes = {one["name"]: one["passes"] for one in told["variants"]}
+    passes = {one.name: one.passes for one in told.variants}
     assert passes == {"everything": 1, "without toy-epochs": 1, "without weight-average": 2, "nothing": 1}
 
 
@@ -297,8 +298,8 @@ def test_pairs_that_are_asked_for_later_are_compared_by_their_own_scores_and_tra
     first = len(trained)
     later = run(planned(solution, name="a", alone=False, pairs=True), solution, toy, trained)
     fresh = run(planned(solution, name="b", alone=False, pairs=True), solution, toy)
-    assert later["effects"] == fresh["effects"] and later["interactions"] == fresh["interactions"]
-    assert later["cost"]["shared"] == later["cost"]["trainings"] == first
+    assert later.effects == fresh.effects and later.interactions == fresh.interactions
+    assert later.cost.shared == later.cost.trainings == first
     assert not list((folders.home() / "discs").glob("*/apart")), "probabilities are not left lying about"
 
 

@@ -176,10 +176,10 @@ def test_what_a_search_found_runs_without_training_again(toy):
     assert search.plan.after == ("techniques.toy-tta",)
     layer = load(search.folder / "winner.toml")
     chosen = resolve(compose([("file", layer)])[0], registry)
-    assert ("toy-tta" in {t.name for t in chosen.techniques}) == result["winner"]["params"]["techniques.toy-tta"]
+    assert ("toy-tta" in {t.name for t in chosen.techniques}) == result.winner.params["techniques.toy-tta"]
     folder, ended, _ = run(Request(chosen, toy))
-    assert folder.name == result["winner"]["run"] or taken_over(folder).run == result["winner"]["run"]
-    assert ended["validation"]["value"] == pytest.approx(result["winner"]["score"], abs=1e-6)
+    assert folder.name == result.winner.run or taken_over(folder).run == result.winner.run
+    assert ended.validation.value == pytest.approx(result.winner.score, abs=1e-6)
 
 
 def test_a_look_that_fails_does_not_lose_the_network(toy, monkeypatch):

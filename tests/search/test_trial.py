@@ -17,6 +17,7 @@ from kagglekit.search.ladder import Task
 from kagglekit.search.local import objective_at
 from kagglekit.search.readback import Watched
 from kagglekit.search.trial_runner import Place, is_full_disk, is_out_of_memory, run_trial
+from kagglekit.train.trained import Epoch
 from tests.search.world import at_hand
 
 
@@ -39,10 +40,10 @@ def outcome_of(data: Path, chosen: Task, rows: list | None = None):
 
 
 def test_a_trial_is_trained_validated_and_reported_epoch_by_epoch(toy):
-    rows: list[dict] = []
+    rows: list[Epoch] = []
     outcome = outcome_of(toy, task(), rows)
     assert outcome.status == "done" and 0 < outcome.score <= 1 and outcome.seconds > 0 and not outcome.shared
-    assert [row["epoch"] for row in rows] == [0, 1] and outcome.curve == tuple(row["valid_score"] for row in rows)
+    assert [row.epoch for row in rows] == [0, 1] and outcome.curve == tuple(row.valid_score for row in rows)
     folder = folders.home() / "discs" / outcome.run
     assert not (folder / "result.json").exists() and not (folder / "submission.csv").exists()
     assert len(outcome.weights) == 1 and Path(outcome.checkpoint).is_file()
@@ -61,7 +62,7 @@ def test_a_run_goes_on_from_its_trial_and_a_trial_takes_the_result_of_a_run(toy)
     solution = resolve(Recipe.model_validate(chosen.recipe), discover())
     checkpoint = Path(trial.checkpoint).stat().st_mtime_ns
     folder, result, new = run(Request(solution, toy))
-    assert new and folder.name == trial.run and result["validation"]["value"] == trial.score
+    assert new and folder.name == trial.run and result.validation.value == trial.score
     assert Path(trial.checkpoint).stat().st_mtime_ns == checkpoint  # not trained again
     other = task(lr=0.01)
     run(Request(resolve(Recipe.model_validate(other.recipe), discover()), toy))

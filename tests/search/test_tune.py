@@ -61,23 +61,23 @@ def test_a_search_ends_with_a_recipe_a_page_and_a_result(toy):
     search = wanted(toy)
     result, folder = tune(search, planted), search.folder
     assert folder == folders.home() / "searches" / "mine" and (folder / "report.html").stat().st_size > 5000
-    assert json.loads((folder / "result.json").read_text())["winner"]["number"] == result["winner"]["number"]
+    assert json.loads((folder / "result.json").read_text())["winner"]["number"] == result.winner.number
     layer = load(folder / "winner.toml")
     recipe, _ = compose([("file", layer)])
-    assert resolve(recipe, discover()).recipe.lr == result["winner"]["params"]["lr"]
+    assert resolve(recipe, discover()).recipe.lr == result.winner.params["lr"]
     assert (recipe.fidelity.image_size, recipe.fidelity.epochs) == (64, 2)
 
 
 def test_the_same_search_is_not_run_twice(toy, said):
     first = tune(wanted(toy), planted)
 
-    assert known(wanted(toy)) == json.loads(json.dumps(first))
+    assert known(wanted(toy)) == first
     assert known(wanted(toy, trials=7)) is None and known(wanted(toy, name="another")) is None
 
     def nobody(ladder, place):
         climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
 
-    assert tune(wanted(toy), nobody)["trials"] == first["trials"]
+    assert tune(wanted(toy), nobody).trials == first.trials
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"done": ', "[" * 3000, '{"winner": 5}'])
@@ -145,7 +145,7 @@ def test_two_processes_cannot_be_at_one_search(toy):
 def test_a_search_grows_by_resume(toy, said):
     tune(wanted(toy), planted)
     result = tune(wanted(toy, resume=True, trials=10, promote=2), planted)
-    assert result["rungs"][0]["done"] == 10 and any("promotions are decided anew" in line for line in said)
+    assert result.rungs[0].done == 10 and any("promotions are decided anew" in line for line in said)
 
 
 def test_changed_code_is_said_stale_trials_are_listed_and_run_again(toy, said, monkeypatch):
@@ -153,9 +153,9 @@ def test_changed_code_is_said_stale_trials_are_listed_and_run_again(toy, said, m
     monkeypatch.setattr(tuning, "code_version", lambda solution: "another")
     result = tune(wanted(toy), planted)
     [line] = [line for line in said if "the code has changed" in line]
-    finished = sum(rung["done"] for rung in first["rungs"])
+    finished = sum(rung.done for rung in first.rungs)
     assert f"{finished} finished trial(s) are stale" in line and "rung 1, trial 0" in line
-    assert len(result["stale"]) == finished and result["rungs"][0]["done"] == 6
+    assert len(result.stale) == finished and result.rungs[0].done == 6
 
 
 def test_a_changed_space_is_said_and_keeps_what_still_lies_in_it(toy, said):
@@ -165,7 +165,7 @@ def test_a_changed_space_is_said_and_keeps_what_still_lies_in_it(toy, said):
     [line] = [line for line in said if "the space has changed" in line]
     outside = int(line.split(": ")[1].split()[0])
     assert 0 < outside < 12 and f"{outside} trial(s) lie outside it" in line
-    lrs = [t["params"]["lr"] for t in result["trials"]]
+    lrs = [t.params["lr"] for t in result.trials]
     assert len(lrs) == 12 and all(5e-3 <= lr <= 5e-2 for lr in lrs)
 
 
@@ -177,17 +177,17 @@ def test_weights_of_losers_are_removed_and_those_of_the_last_rung_kept(toy):
 
     result = tune(wanted(toy, trials=4, controls=0), really)
     kept = {f.parent.name for f in (folders.home() / "discs").glob("*/checkpoints")}
-    last = {s["run"] for t in result["trials"] for s in t["steps"] if s["rung"] == 1}
+    last = {s.run for t in result.trials for s in t.steps if s.rung == 1}
     assert kept == last and last
-    assert all((folders.home() / "discs" / s["run"] / "validated.json").exists()
-               for t in result["trials"] for s in t["steps"])  # fmt: skip
+    assert all((folders.home() / "discs" / s.run / "validated.json").exists()
+               for t in result.trials for s in t.steps)  # fmt: skip
 
 
 def test_a_storage_holds_enough_to_go_on_elsewhere(toy, tmp_path, monkeypatch):
     storage = tmp_path / "bucket"
     first = tune(wanted(toy, storage=str(storage)), planted)
     with sqlite3.connect(storage / "mine" / "trials.db") as copy:
-        assert copy.execute("select count(*) from trials").fetchone()[0] == sum(r["trials"] for r in first["rungs"])
+        assert copy.execute("select count(*) from trials").fetchone()[0] == sum(r.trials for r in first.rungs)
     assert (storage / "mine" / "winner.toml").exists()
     monkeypatch.setenv("KAGGLEKIT_RUNS", str(tmp_path / "another machine"))
 
@@ -195,7 +195,7 @@ def test_a_storage_holds_enough_to_go_on_elsewhere(toy, tmp_path, monkeypatch):
         climb(ladder, lambda task, report: pytest.fail("a trial ran again"))
 
     second = tune(wanted(toy, resume=True, storage=f"file://{storage}"), nobody)
-    assert second["winner"]["score"] == first["winner"]["score"]
+    assert second.winner.score == first.winner.score
 
 
 def test_a_storage_in_memory_works_as_any_url_does(toy):

@@ -180,7 +180,7 @@ def train(team: Team, place: Path, folder: Path, epochs: int = 3, names=tuple(SE
         store = filled(place.with_name(f"{place.name}-multi") if multi else place, data, classes=2 if multi else 1)
         settings = recipe(**SETTINGS[name], fidelity={"epochs": epochs})
         task = job(folder / name, store, data, settings, team=team, make_model=lambda n=1 + multi: steady_network(n))
-        histories[name] = fit(task)[1]
+        histories[name] = fit(task).history
     return histories
 
 
@@ -192,8 +192,9 @@ def test_a_team_trains_to_the_losses_scores_and_weights_of_one_worker(place, tmp
         assert len(found[name]) == 3
         for row, other in zip(expected[name], found[name], strict=True):
             for column in ("epoch", "lr", "train_loss", "valid_loss", "valid_score"):
-                assert other[column] == pytest.approx(row[column], rel=1e-3, abs=1e-5), f"{name}: {column}"
-        assert found[name][0]["train_loss"] == pytest.approx(expected[name][0]["train_loss"], rel=1e-5), name
+                value, wanted = getattr(other, column), getattr(row, column)
+                assert value == pytest.approx(wanted, rel=1e-3, abs=1e-5), f"{name}: {column}"
+        assert found[name][0].train_loss == pytest.approx(expected[name][0].train_loss, rel=1e-5), name
         files = [sorted(p.name for p in (tmp_path / who / name).iterdir()) for who in ("one", "team")]
         assert files[0] == files[1] and len(files[0]) == 4
         one, other = (read_weights(tmp_path / who / name / "epoch-002.safetensors")[0] for who in ("one", "team"))
@@ -239,13 +240,13 @@ def four_epochs(team: Team, place: Path, folder: Path, stops: tuple[int, ...] = 
         with pytest.raises(InterruptedError):
             fit(dataclasses.replace(task, sampler=sampler))
         torch.distributed.barrier()  # the first one has written its last file
-    return fit(task)[1]
+    return fit(task).history
 
 
 def test_a_team_that_was_interrupted_goes_on_from_the_last_whole_epoch_to_the_same_weights(place, tmp_path):
     expected = four_epochs(Team(), place, tmp_path / "one")
     found = run_team(2, four_epochs, place, tmp_path / "two", (1, 3))[0]
-    losses = [[row["train_loss"] for row in rows] for rows in (expected, found)]
+    losses = [[row.train_loss for row in rows] for rows in (expected, found)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     one, two = (read_weights(checkpoint.epoch_path(tmp_path / who, 3))[0] for who in ("one", "two"))
     assert all(torch.allclose(one[key], two[key], rtol=2e-3, atol=2e-3) for key in one)

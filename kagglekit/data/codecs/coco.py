@@ -118,7 +118,8 @@ def _read(path: Path, document: _Document) -> Coco:
     lost: set[Id] = set()
     images = _by_id(path, "images", _images(document.images, broken, lost))
     categories = _by_id(path, "categories", _categories(path, document.categories or ()))
-    annotations, faults = {id: [] for id in images}, []
+    annotations: dict[Any, list[Any]] = {id: [] for id in images}
+    faults: list[Fault] = []
     for index, raw in enumerate(document.annotations or ()):
         kept, found = _sifted(index, raw, images, categories, lost)
         faults += found
@@ -191,7 +192,8 @@ def _categories(path: Path, entries: Sequence[msgspec.Raw]) -> Iterator[tuple[in
 
 
 def _by_id(path: Path, name: str, entries: Iterable[tuple[int, Entry]]) -> dict[Id, Entry]:
-    found, places = {}, {}
+    found: dict[Any, Any] = {}
+    places: dict[Any, Any] = {}
     for index, entry in entries:
         if entry.id in found:
             raise DataError(f"{path}: {name}[{index}]: id {entry.id} is also that of {name}[{places[entry.id]}]")
@@ -255,8 +257,8 @@ def _drawable(
     ]
     if not good:
         return None, faults or [fault("no polygon", False)]
-    if told := nowhere(good, size):
-        return None, [*faults, fault(told, False)]
+    if outside := nowhere(good, size):
+        return None, [*faults, fault(outside, False)]
     return entry if good == entry.segmentation else msgspec.structs.replace(entry, segmentation=good), faults
 
 

@@ -133,26 +133,29 @@ def _polygon(index: int, part: Any) -> list[float]:
         raise ValueError(f"polygon {index}: {_shown(part)}; expected a list of numbers")
     if part and all(isinstance(point, list) and len(point) == 2 for point in part):
         part = [value for point in part for value in point]
-    numbers = [_number(value) for value in part]
-    if None in numbers:
-        at = numbers.index(None)
-        raise ValueError(f"polygon {index}: number {at} is {_shown(part[at])}")
-    return [float(number) for number in numbers]
+    numbers: list[float] = []
+    for at, value in enumerate(part):
+        if (number := _number(value)) is None:
+            raise ValueError(f"polygon {index}: number {at} is {_shown(value)}")
+        numbers.append(float(number))
+    return numbers
 
 
 def _runs(value: Mapping[str, Any]) -> Rle:
     size, counts = value.get("size"), value.get("counts")
-    if not isinstance(size, list) or len(size) != 2 or None in (sides := [_whole(side) for side in size]):
+    height, width = (_whole(side) for side in size) if isinstance(size, list) and len(size) == 2 else (None, None)
+    if height is None or width is None:
         raise ValueError(f"run lengths: size {_shown(size)}; expected height and width")
     if isinstance(counts, str):
-        return Rle((sides[0], sides[1]), counts)
+        return Rle((height, width), counts)
     if not isinstance(counts, list):
         raise ValueError(f"run lengths: counts {_shown(counts)}; expected numbers or text")
-    lengths = [_whole(count) for count in counts]
-    if None in lengths:
-        at = lengths.index(None)
-        raise ValueError(f"run lengths: number {at} is {_shown(counts[at])}")
-    return Rle((sides[0], sides[1]), lengths)
+    lengths: list[int] = []
+    for at, count in enumerate(counts):
+        if (length := _whole(count)) is None:
+            raise ValueError(f"run lengths: number {at} is {_shown(count)}")
+        lengths.append(length)
+    return Rle((height, width), lengths)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -99,8 +99,8 @@ def changes(mask: np.ndarray, before: bool = False) -> np.ndarray:
             row = at // width
             at = (at - row * width) * height + row
         found.append(at + top)
-    found = np.concatenate(found)
-    return np.sort(found) if width > 1 else found
+    changes = np.concatenate(found)
+    return np.sort(changes) if width > 1 else changes
 
 
 def fill(changes: np.ndarray, count: int) -> np.ndarray:
@@ -153,7 +153,7 @@ class Encoder:
         self.height = height
         self._columns = 0
         self._inside = False
-        self._changes = []
+        self._changes: list[np.ndarray] = []
 
     def add(self, stripe: np.ndarray) -> None:
         """Append a stripe `[H, w]`, whose foreground is all that is not zero; raises ValueError for another H."""

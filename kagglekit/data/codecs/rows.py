@@ -8,6 +8,7 @@ import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from kagglekit.errors import DataError, KagglekitError, SubmissionError, did_you_mean
 from kagglekit.files import write_with
@@ -24,7 +25,8 @@ def read_rows(path: Path, header: tuple[str, str], error: type[KagglekitError] =
     is not UTF-8, broken quoting, rows (also blank ones) that have not two columns, and an id that comes twice.
     """
     csv.field_size_limit(_LONGEST)
-    rows, lines = {}, {}
+    rows: dict[str, Any] = {}
+    lines: dict[str, int] = {}
     for line, cells in _records(Path(path), header, error):
         if len(cells) != 2:
             raise error(f"{path}: line {line}: {_count(cells)}; expected 2: {','.join(header)}")

@@ -45,7 +45,8 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     else:
         _refuse_wrong_checksum(path, data)
         image = _open(path, data)
-        if image.mode.startswith(_DEEP_MODES) or any(raw in str(tile) for tile in image.tile for raw in DEEP_RAW):
+        tiles = getattr(image, "tile", ())
+        if image.mode.startswith(_DEEP_MODES) or any(raw in str(tile) for tile in tiles for raw in DEEP_RAW):
             raise _too_deep(path, image.mode)
         array = _decoded(path, image, "RGB")
     if array.dtype != np.uint8:
@@ -89,7 +90,7 @@ def describe(path: Path) -> tuple[tuple[int, int], list[str]]:
         orientation = _orientation(image) if not png.is_png(data) or png.has_notes(data) else 1
         notes = [] if image.mode == "RGB" else [f"{image.mode} pixels, read as RGB"]
         if getattr(image, "n_frames", 1) > 1:
-            notes.append(f"{image.n_frames} frames, the first is read")
+            notes.append(f"{getattr(image, 'n_frames', 1)} frames, the first is read")
     if orientation != 1:
         notes.append(f"EXIF orientation {orientation}, applied")
     return orientations.turned_size(size, orientation), notes

@@ -75,7 +75,7 @@ def binary_picture(image: Image, who: str) -> np.ndarray:
     from PIL import ImageOps
 
     kind = image.format
-    deep = any(raw in str(tile) for tile in image.tile for raw in DEEP_RAW)
+    deep = any(raw in str(tile) for tile in getattr(image, "tile", ()) for raw in DEEP_RAW)
     if deep and not image.mode.startswith("I"):
         raise DataError(f"{who}: {image.mode} pixels of 16 bits are no mask; {_AGAIN}")
     try:
@@ -145,7 +145,7 @@ def _of_palette(image: Image, who: str) -> np.ndarray:
         return binary_values(table[indices, 0], 255, who)
     coloured = shown.any(1)
     if len(np.unique(shown[coloured], axis=0)) == 1 and (not coloured.all() or used[coloured].min() > 0):
-        return table.any(1).astype(np.uint8)[indices]
+        return np.asarray(table.any(1), np.uint8)[indices]
     raise DataError(f"{who}: a palette of {len(used)} colours, not of black and one more; {_AGAIN}")
 
 
@@ -172,4 +172,4 @@ def _of_rgb(colours: np.ndarray, who: str, lossless: bool) -> np.ndarray:
     some = colours.any(2)
     if not lossless or (colours[some] != colours[some][0]).any():
         raise DataError(f"{who}: several colours, not black and one more; {_AGAIN}")
-    return some.astype(np.uint8)
+    return np.asarray(some, np.uint8)

@@ -32,7 +32,7 @@ class Part(NamedTuple):
     """A tile or strip: its image, its number there, its place in the picture and the channel it holds (-1: all)."""
 
     page: int
-    index: int
+    number: int
     box: Box
     channel: int
 
@@ -117,7 +117,7 @@ class Slide:
         rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
 
         def mapped(page: TiffPage, shape: tuple) -> np.ndarray:
-            kind, start = np.dtype(page.parent.byteorder + page.dtype.char), page.dataoffsets[0]
+            kind, start = np.dtype(page.parent.byteorder + np.dtype(page.dtype).char), page.dataoffsets[0]
             if box == Box(0, 0, *self.picture.size):
                 return np.fromfile(self.path, kind, math.prod(shape), offset=start).reshape(shape)
             return np.memmap(self.path, kind, "r", start, shape)
@@ -151,10 +151,10 @@ class Slide:
         import numpy as np
 
         page = self.pages[part.page]
-        count = page.databytecounts[part.index]
+        count = page.databytecounts[part.number]
         try:
-            data = os.pread(self._file, count, page.dataoffsets[part.index]) if count else None
-            pixels, _, shape = page.decode(data, part.index, jpegtables=page.jpegtables)
+            data = os.pread(self._file, count, page.dataoffsets[part.number]) if count else None
+            pixels, _, shape = page.decode(data, part.number, jpegtables=page.jpegtables)
         except Exception as error:  # decoders raise whatever they like on damaged data
             raise DataError(f"{self.path}: damaged at {part.box}: {error}; fetch the file again") from error
         if pixels is None:  # a tile that was left out because it is empty
@@ -167,7 +167,7 @@ class Slide:
         end = self.path.stat().st_size
         for page in self.pages:
             height, width = _segment(page)
-            size = height * width * page.dtype.itemsize * (1 if self.planes else page.samplesperpixel)
+            size = height * width * _bytes_of(page) * (1 if self.planes else page.samplesperpixel)
             if size > MOST and not self._is_raw:
                 raise DataError(
                     f"{self.path}: stored as compressed pieces of {height}x{width} pixels, which cannot be read by "
@@ -183,13 +183,18 @@ class Slide:
                 )
             if self._is_raw:  # one piece, which is mapped as long as the header says it is
                 height, width = self.picture.size
-                counts = [max(counts[0], height * width * page.samplesperpixel * page.dtype.itemsize)]
+                counts = [max(counts[0], height * width * page.samplesperpixel * _bytes_of(page))]
             for offset, count in zip(page.dataoffsets, counts, strict=True):
                 if offset + count > end:
                     raise DataError(
                         f"{self.path}: truncated: pixels end at byte {offset + count:,}, the file at {end:,}; fetch "
                         "it again"
                     )
+
+
+def _bytes_of(page: TiffPage) -> int:
+    """Of a sample; 0 where the file does not say."""
+    return 0 if page.dtype is None else page.dtype.itemsize
 
 
 def _segment(page: TiffPage) -> Size:

@@ -64,7 +64,7 @@ class Picture:
         if page.photometric in (BLACK_IS_ZERO, RGB):
             return ""
         if page.photometric == WHITE_IS_ZERO:
-            return "" if page.dtype.kind in "ub" else f"{photometric} of {page.dtype} pixels"
+            return "" if page.dtype is not None and page.dtype.kind in "ub" else f"{photometric} of {page.dtype} pixels"
         if page.photometric != YCBCR or page.samplesperpixel != 3 or page.bitspersample != 8:
             return f"{photometric} pixels"
         if page.compression in MAKES_RGB or page.compression == APERIO_YCBCR:
@@ -126,7 +126,8 @@ def _refuse_endless(file: TiffFile) -> None:
     form = file.tiff
     handle = file.filehandle
     handle.seek(4 if form.version == CLASSIC else 8)
-    at, seen = int(struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]), set()
+    at = int(struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0])
+    seen: set[int] = set()
     while at:
         if at in seen or len(seen) >= MOST_IMAGES:
             raise ValueError(f"more than {MOST_IMAGES:,} images, or some of them twice")

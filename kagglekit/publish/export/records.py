@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.files import printable
@@ -16,11 +18,11 @@ from kagglekit.pipeline.sample_data import was_drawn
 from kagglekit.publish.reproduce import flat
 from kagglekit.recipe import digest
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.kinds import Validated
+from kagglekit.runs.history import read_history
 from kagglekit.runs.ledger import Ledger
-from kagglekit.runs.records import read
-from kagglekit.runs.search_kinds import SearchRuns
+from kagglekit.runs.record import Result, Validated, read_manifest, read_result, read_validated
+from kagglekit.runs.search_record import read_search
+from kagglekit.train.trained import Epoch
 
 SEARCHES = "searches"  # below the runs
 AXES = ("epoch", "fold")  # columns of a history that are no curves
@@ -78,10 +80,10 @@ def _of_search(search: Path) -> list[Path]:
     """The runs that a search's trials left, each once."""
     if not (search / folders.RESULT).is_file():
         raise RunError(f"search {search.name} has no result yet; go on with it by repeating its command")
-    result = read(search / folders.RESULT, SearchRuns)
-    folders.competition_of(result, search / folders.RESULT)
-    names = [step["run"] for trial in result["trials"] for step in trial["steps"] if step.get("run")]
-    below = folders.home() / result["competition"]
+    result = read_search(search / folders.RESULT, ("competition", "trials"))
+    folders.competition_of({"competition": result.competition}, search / folders.RESULT)
+    names = [step.run for trial in result.trials for step in trial.steps if step.run]
+    below = folders.home() / result.competition
     found = [below / name for name in dict.fromkeys(names) if (below / name / folders.VALIDATED).is_file()]
     if not found:
         raise RunError(f"search {search.name}: none of its trials has a run folder below {below}; nothing to export")
@@ -90,60 +92,61 @@ def _of_search(search: Path) -> list[Path]:
 
 def record_of(folder: Path) -> Record:
     """What a run's files say; raises RunError for one that is neither finished nor a finished trial."""
-    manifest = records.manifest(folder)
-    competition = manifest["competition"]
+    manifest = read_manifest(folder)
+    competition = manifest.competition
     done = folders.is_done(folder)
     if not done and not (folder / folders.VALIDATED).is_file():
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
-    result = records.result(folder) if done else read(folder / folders.VALIDATED, Validated)
+    result = read_result(folder) if done else read_validated(folder)
     try:
-        started = datetime.fromisoformat(manifest["started"].replace("Z", "+00:00")).timestamp()
+        started = datetime.fromisoformat(manifest.started.replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError) as error:
         raise RunError(f"{folder / folders.MANIFEST}: damaged: started: {error}; run it anew with --again") from error
-    seconds, total = result["seconds"], records.seconds_of(result)
-    final = _scores(result) | {f"seconds/{part}": float(value) for part, value in seconds.items()}
+    total = result.seconds.spent
+    final = _scores(result) | {f"seconds/{part}": value for part, value in result.seconds.parts().items()}
     final["seconds/total"] = float(total)
     if not all(map(math.isfinite, final.values())):
         raise RunError(f"run {folder.name}: damaged: its seconds are no numbers")
     tags = {
         "competition": competition,
         "run": folder.name,
-        "identity": manifest["identity"],
-        "metric": result["metric"],
-        "preset": manifest.get("fidelity") or "",
+        "identity": manifest.identity,
+        "metric": result.metric,
+        "preset": manifest.fidelity,
         "kind": "run" if done else "trial",
-        "data": manifest.get("data") or "",
-        "data_fingerprint": manifest.get("data_fingerprint") or "",
-        "drawn_data": "true" if was_drawn(manifest) else str(manifest.get("drawn", "not recorded")).lower(),
-        "code": manifest.get("code") or "",
-        "command": manifest.get("command") or "",
+        "data": manifest.data,
+        "data_fingerprint": manifest.data_fingerprint,
+        "drawn_data": "true" if was_drawn(manifest) else "not recorded" if manifest.drawn is None else "false",
+        "code": manifest.code,
+        "command": manifest.command,
     }
     tags = {key: printable(value) for key, value in tags.items()}
-    params = {k: printable(v) if isinstance(v, str) else v for k, v in flat(manifest.get("recipe") or {}).items()}
-    curves = _curves(records.history(folder), started)
+    params = {k: printable(v) if isinstance(v, str) else v for k, v in flat(manifest.recipe).items()}
+    curves = _curves(read_history(folder), started)
     return Record(folder, f"{competition}/{folder.name}", params, curves, final, tags, started, started + total)
 
 
-def _scores(result: Mapping[str, Any]) -> dict[str, float]:
+def _scores(result: Result | Validated) -> dict[str, float]:
     """`validation`, `validation/low` ... of the scores that there are."""
     found = {}
-    for part in ("validation", "test"):
-        for key, value in (result.get(part) or {}).items():
+    test = result.test if isinstance(result, Result) else None
+    for part, score in (("validation", result.validation), ("test", test)):
+        for key, value in structs.asdict(score).items() if score else ():
             if value is not None and math.isfinite(value):
                 found[part if key == "value" else f"{part}/{key}"] = float(value)
     return found
 
 
-def _curves(history: list[dict[str, float]], started: float) -> dict[str, list[tuple[int, float, float]]]:
+def _curves(history: list[Epoch], started: float) -> dict[str, list[tuple[int, float, float]]]:
     """The columns of a history by name; with several folds, which are trained one after another, `fold-N/name`."""
     curves: dict[str, list[tuple[int, float, float]]] = {}
     clock = started
     for row in history:
-        clock += row.get("seconds", 0.0)
-        prefix = f"{name_of(row['fold'])}/" if "fold" in row else ""
-        for name, value in row.items():
-            if name not in AXES and math.isfinite(value):
-                curves.setdefault(prefix + name, []).append((row["epoch"], value, clock))
+        clock += row.seconds or 0.0
+        prefix = "" if row.fold is None else f"{name_of(row.fold)}/"
+        for name, value in row.as_dict().items():
+            if name not in AXES and value is not None and math.isfinite(value):
+                curves.setdefault(prefix + name, []).append((row.epoch, value, clock))
     return curves
 
 

@@ -98,7 +98,10 @@ def _workplace(out: Path) -> Path:
 def _fill(make_writer, record: Record, folder: Path) -> None:
     """Write the log of a run into a folder; raises OSError, also for what the writer's thread meets."""
     faults: list[BaseException] = []
-    shown, threading.excepthook = threading.excepthook, lambda fault: faults.append(fault.exc_value)
+    shown, threading.excepthook = (
+        threading.excepthook,
+        lambda fault: faults.extend([fault.exc_value] if fault.exc_value else []),
+    )
     try:
         _log(make_writer, record, folder)
     except OSError as error:

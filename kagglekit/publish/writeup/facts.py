@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from msgspec import to_builtins
 
 from kagglekit.plugin.registry import Registry
 from kagglekit.publish.reproduce import SEEDS, Claim, band_of, claim_of, seed_scores
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.kinds import WrittenResult
-from kagglekit.runs.search_kinds import AblationPlan, AblationResult, SearchResult
+from kagglekit.runs.reading import sound
+from kagglekit.runs.record import WRITTEN, Manifest, read_result
+from kagglekit.runs.record_parts import LeftOut
+from kagglekit.runs.search_record import AblationResult, read_ablation, read_ablation_plan, read_search
 
 ABLATIONS, SEARCHES = "ablations", "searches"
 SHOWN = ("cpu", "cores", "memory_gib", "device", "gpus", "platform")
@@ -21,39 +24,39 @@ SHOWN = ("cpu", "cores", "memory_gib", "device", "gpus", "platform")
 def gather(registry: Registry, folder: Path) -> dict[str, Any]:
     """JSON-like facts of a finished run; each number beside the id of the record that it is from. Raises RunError."""
     claim = claim_of(folder)
-    manifest, result = claim.manifest, records.read(folder / folders.RESULT, WrittenResult)
-    _, competition = registry.competition(manifest["competition"])
+    manifest, result = claim.manifest, read_result(folder, WRITTEN)
+    _, competition = registry.competition(manifest.competition)
     return {
         "run": folder.name,
         "competition": {
             "id": competition.id, "title": competition.title, "summary": competition.summary,
             "task": competition.task, "classes": list(competition.classes), "references": list(competition.references),
         },
-        "metric": {"name": result["metric"], "greater_is_better": result["greater_is_better"]},
-        "scores": {part: result[part] for part in ("validation", "test")},
-        "also": result.get("also", {}),
+        "metric": {"name": result.metric, "greater_is_better": claim.greater_is_better},
+        "scores": to_builtins({"validation": result.validation, "test": result.test}),
+        "also": to_builtins(result.also),
         "seeds": _seeds(claim),
         "data": {
-            "fingerprint": manifest["data_fingerprint"], "counts": result["counts"],
-            "skipped": result["skipped"], "rules": _rules(result["skipped"]),
-            "replaced": _rules(result.get("relabelled", [])),
+            "fingerprint": manifest.data_fingerprint, "counts": to_builtins(result.counts),
+            "skipped": to_builtins(result.skipped), "rules": _rules(result.skipped),
+            "replaced": _rules(result.relabelled),
         },
-        "recipe": {"values": _flat(manifest["recipe"]), "identity": manifest["recipe_identity"]},
-        "postprocess": result["postprocess"],
-        "fitted": result.get("fitted", {}),
-        "members": [{k: m[k] for k in ("fold", "epoch", "weight")} for m in result["members"]],
-        "views": result["views"],
-        "warnings": (result.get("self_check") or {}).get("warnings", []),
+        "recipe": {"values": _flat(manifest), "identity": manifest.recipe_identity},
+        "postprocess": to_builtins(result.postprocess),
+        "fitted": to_builtins(result.fitted),
+        "members": [{"fold": m.fold, "epoch": m.epoch, "weight": m.weight} for m in result.members],
+        "views": to_builtins(result.views),
+        "warnings": list(result.warnings),
         "ablation": _ablation(claim),
         "search": _search(claim),
-        "cost": {"seconds": result["seconds"], "workers": result["workers"]},
+        "cost": {"seconds": to_builtins(result.seconds), "workers": result.workers},
         "commands": _commands(claim),
         "environment": {
-            "versions": manifest["versions"], "git": manifest["git"], "code": manifest["code"],
-            "plugins": manifest["plugins"], "weights": result["weights"],
-            "hardware": {k: manifest["hardware"][k] for k in SHOWN if k in manifest["hardware"]},
+            "versions": manifest.versions, "git": manifest.git, "code": manifest.code,
+            "plugins": manifest.plugins, "weights": result.weights,
+            "hardware": {k: manifest.hardware[k] for k in SHOWN if k in manifest.hardware},
         },
-        "weights": claim.validated["members"],
+        "weights": list(claim.validated.members),
     }  # fmt: skip
 
 
@@ -66,47 +69,49 @@ def _seeds(claim: Claim) -> dict[str, Any] | None:
     return {"scores": {str(seed): score for seed, score in scores.items()}, "band": list(band)}
 
 
-def _rules(skipped: list[Mapping[str, str]]) -> dict[str, int]:
+def _rules(skipped: Sequence[LeftOut]) -> dict[str, int]:
     """Why samples were left out or relabelled, and how many for each reason, the most first."""
     counts: dict[str, int] = {}
     for one in skipped:
-        rule = one["reason"].partition(":")[0]
+        rule = one.reason.partition(":")[0]
         counts[rule] = counts.get(rule, 0) + 1
     return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
 
-def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(manifest: Manifest) -> dict[str, Any]:
     """The recipe as lines: fields, then a line for each technique."""
-    lines = {k: v for k, v in recipe.items() if k not in ("fidelity", "settings", "techniques", "loss")}
-    for group in ("fidelity", "loss", "settings"):
-        lines |= {f"{group}.{key}": value for key, value in recipe.get(group, {}).items()}
-    for spec in recipe.get("techniques", []):
-        lines[f"techniques.{spec['name']}"] = ", ".join(f"{k}={v}" for k, v in spec.get("settings", {}).items()) or "on"
+    groups = ("fidelity", "loss", "settings")
+    lines = {k: v for k, v in manifest.recipe.items() if k not in (*groups, "techniques")}
+    for group in groups:
+        lines |= {f"{group}.{key}": value for key, value in manifest.recipe.get(group, {}).items()}
+    for one in manifest.techniques:
+        lines[f"techniques.{one.name}"] = ", ".join(f"{k}={v}" for k, v in one.settings.items()) or "on"
     return lines
 
 
 def _ablation(claim: Claim) -> dict[str, Any] | None:
     """The ablation with most seeds on the same data and competition; None if there is none."""
-    found = []
+    found: list[AblationResult] = []
     plans = sorted((folders.home() / ABLATIONS).glob("*/ablation.json"))
     ended = (path for path in plans if (path.parent / folders.RESULT).exists())
-    for path, asked in records.sound(ended, AblationPlan):
-        if asked["data"] != claim.manifest["data_fingerprint"]:
+    for path, asked in sound(ended, read_ablation_plan):
+        if asked.data != claim.manifest.data_fingerprint:
             continue
-        for _, result in records.sound([path.with_name(folders.RESULT)], AblationResult):
-            found += [(result["seeds"], result)] if result["effects"] else []
+        for _, result in sound([path.with_name(folders.RESULT)], read_ablation):
+            found += [result] if result.effects else []
     if not found:
         return None
-    _, best = max(found, key=lambda pair: pair[0])
-    fidelity = best["recipe"]["fidelity"]
+    best = max(found, key=lambda one: one.seeds)
+    at = best.fidelity
     return {
-        "id": best["name"],
-        "fidelity": f"{fidelity['image_size']} px, {100 * fidelity['fraction']:g}%, {fidelity['epochs']} epochs",
-        "same_recipe": best["recipe"] == claim.manifest["recipe"],
-        "seeds": best["seeds"],
-        "command": best["command"],
+        "id": best.name,
+        "fidelity": f"{at.image_size} px, {100 * (at.fraction or 1):g}%, {at.epochs} epochs",
+        "same_recipe": best.recipe == claim.manifest.recipe,
+        "seeds": best.seeds,
+        "command": best.command,
         "effects": [
-            {"axis": e["axis"], **{way: e[way] for way in ("left_out", "alone") if e.get(way)}} for e in best["effects"]
+            {"axis": e.axis, "left_out": to_builtins(e.left_out)} | ({"alone": to_builtins(e.alone)} if e.alone else {})
+            for e in best.effects
         ],
     }
 
@@ -114,20 +119,20 @@ def _ablation(claim: Claim) -> dict[str, Any] | None:
 def _search(claim: Claim) -> dict[str, Any] | None:
     """The search that this run won; None if it won none."""
     ended = sorted((folders.home() / SEARCHES).glob(f"*/{folders.RESULT}"))
-    for _, result in records.sound(ended, SearchResult):
-        winner = result["winner"]
-        if winner and winner["run"].split("-")[0] == claim.folder.name.split("-")[0]:
+    for _, result in sound(ended, read_search):
+        winner = result.winner
+        if winner and winner.run.split("-")[0] == claim.folder.name.split("-")[0]:
             return {
-                "id": result["name"], "command": result["command"], "cost": result["cost"],
-                "changes": winner["changes"], "runner_up": result["runner_up"],
-                "trials": len(result["trials"]), "warnings": result["warnings"],
+                "id": result.name, "command": result.command, "cost": to_builtins(result.cost),
+                "changes": to_builtins(winner.changes), "runner_up": to_builtins(result.runner_up),
+                "trials": len(result.trials), "warnings": list(result.warnings),
             }  # fmt: skip
     return None
 
 
 def _commands(claim: Claim) -> list[str]:
     """What a reader types: the run itself, and the check."""
-    command = claim.result.get("command") or f"kk run {claim.manifest['competition']}"
+    command = claim.result.command or f"kk run {claim.manifest.competition}"
     return [command, f"kk reproduce {claim.folder.name} --data {shlex.quote('DIR')}"]
 
 

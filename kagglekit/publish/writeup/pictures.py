@@ -20,7 +20,7 @@ class Picture(NamedTuple):
 
 
 class _Finder(HTMLParser):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.found: list[Picture] = []
 

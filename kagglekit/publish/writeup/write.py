@@ -18,8 +18,8 @@ from kagglekit.publish.writeup.pictures import Picture, pictures_of
 from kagglekit.publish.writeup.words import WORDS
 from kagglekit.report.run_page import duration_text, page_environment, score_text, setting_text
 from kagglekit.runs import folder as folders
-from kagglekit.runs import records
-from kagglekit.runs.kinds import Writeup
+from kagglekit.runs.reading import read, text_of
+from kagglekit.runs.record import Writeup
 
 NOTES, FACTS = "notes.md", "writeup.json"  # the author's own text, and what the write-up says, below a run's folder
 TRIPLE = 3  # pictures of one example: the photo, its truth, the prediction
@@ -49,7 +49,7 @@ def write_up(registry: Registry, folder: Path, lang: str = "en", out: Path | Non
     out = out or folder / "writeup"
     facts = gather(registry, folder)
     pictures = pictures_of(folder / "report.html")
-    notes = records.text_of(folder / NOTES) if (folder / NOTES).is_file() else ""
+    notes = text_of(folder / NOTES) if (folder / NOTES).is_file() else ""
     found = list(sections(facts, WORDS[lang], pictures))
     title = WORDS[lang]["solution"].format(**_headline(facts))
     out.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def check(registry: Registry, folder: Path) -> list[str]:
     if not (folder / FACTS).is_file():
         raise RunError(f"run {folder.name} has no write-up; kk writeup {folder.name} makes one")
     again = f"`kk writeup {folder.name}` makes it anew"
-    saved = records.read(folder / FACTS, Writeup, again)["facts"]
+    saved = read(folder / FACTS, Writeup, again).facts
     return stale(saved, json.loads(json.dumps(gather(registry, folder))))
 
 
@@ -114,9 +114,9 @@ def sections(facts: Mapping[str, Any], w: Mapping[str, str], pictures: Sequence[
     if contest["references"]:
         yield Section("sources", w["sources"], items=tuple(contest["references"]))
     seconds, hardware = facts["cost"]["seconds"], facts["environment"]["hardware"]
-    said = ", ".join(f"{k.replace('_', ' ')} {setting_text(v)}" for k, v in hardware.items())
+    machine = ", ".join(f"{k.replace('_', ' ')} {setting_text(v)}" for k, v in hardware.items())
     cost = w["cost_text"].format(
-        total=duration_text(seconds["total"]), train=duration_text(seconds["train"]), hardware=said
+        total=duration_text(seconds["total"]), train=duration_text(seconds["train"]), hardware=machine
     )
     yield Section("cost", w["cost"], (cost,))
     hashes = w["weights"].format(hashes=", ".join(facts["weights"]))
@@ -234,7 +234,7 @@ def notebook(title: str, w: Mapping[str, str], facts: Mapping[str, Any]) -> str:
     )
 
     def cell(kind: str, text: str) -> dict[str, Any]:
-        code = {"outputs": [], "execution_count": None} if kind == "code" else {}
+        code: dict[str, Any] = {"outputs": [], "execution_count": None} if kind == "code" else {}
         return {"cell_type": kind, "metadata": {}, "source": text.splitlines(keepends=True), **code}
 
     cells = [cell("markdown", f"# {_plain(title)}\n\n{w['made'].format(run=facts['run'])}"),
