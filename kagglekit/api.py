@@ -72,11 +72,13 @@ if TYPE_CHECKING:
     from kagglekit.protocols import Dataset, Ensemble, Intake, Metric, Postprocess, SubmissionFormat
     from kagglekit.recipe import Fidelity, Recipe, compose
     from kagglekit.runs.folder import cache as cache_folder
+    from kagglekit.runs.record import Result
     from kagglekit.testing import Law, Verdict, conformance, examine
     from kagglekit.train.fit import fit, lr_at
     from kagglekit.train.model import build as build_model
     from kagglekit.train.network import Network, autocast, mask_logits, pick_device, pick_dtype
     from kagglekit.train.network import prepare as place_network
+    from kagglekit.train.trained import Trained
     from kagglekit.types import (
         Augment,
         Box,
@@ -132,6 +134,7 @@ __all__ = [
     "RecipeError",
     "Registry",
     "Request",
+    "Result",
     "RunError",
     "Sample",
     "Sampler",
@@ -147,6 +150,7 @@ __all__ = [
     "Threshold",
     "Tiling",
     "Track",
+    "Trained",
     "UsageError",
     "Verdict",
     "View",
@@ -303,11 +307,13 @@ GROUPS: dict[str, dict[str, str]] = {
         "kagglekit.pipeline.sample_data": "draw_sample_data=draw",
         "kagglekit.pipeline.request": "Request",
         "kagglekit.pipeline.experiment": "run",
+        "kagglekit.runs.record": "Result",
         "kagglekit.pipeline.predict_folder": "predict_folder",
         "kagglekit.predict.submission": "score_file check_file",
         "kagglekit.pipeline.prepare": "prepare_data=prepare",
         "kagglekit.pipeline.job": "training_job=job_of",
         "kagglekit.train.fit": "fit",
+        "kagglekit.train.trained": "Trained",
         "kagglekit.predict.infer": "Predictor to_batch",
     },
     "Test a plugin": {

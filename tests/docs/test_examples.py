@@ -112,6 +112,29 @@ def test_the_python_example_trains_predicts_and_scores(places, capsys):
 
 
 @pytest.mark.slow
+def test_the_python_of_the_readme_draws_trains_and_prints_both_scores_and_is_the_same_in_both(places, capsys):
+    [block], [other] = (
+        re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.S)
+        for name in ("README.md", "README.ko.md")
+    )
+    assert block == other and len(block.splitlines()) <= 12
+    small = {
+        "fidelity.image_size": 64,
+        "fidelity.epochs": 1,
+        "decoder": "unet/4",
+        "encoder_weights": "none",
+        "folds": 4,
+    }
+    quick = block.replace('competition.presets["demo"]', repr(small)).replace("count=64", "count=16")
+    assert quick.count(repr(small)) == 1 and "count=16" in quick
+    for _ in range(2):  # the second time data and result are at hand
+        exec(quick, {})  # noqa: S102  (a page of our own)
+        folder, validation, test = capsys.readouterr().out.split()
+        assert 0 <= float(validation) <= 1 and 0 <= float(test) <= 1
+        assert list(places.glob("runs/hair-seg/*/result.json")) == [places / folder / "result.json"]
+
+
+@pytest.mark.slow
 def test_every_cell_of_the_notebook_runs_and_it_was_saved_without_output(places):
     notebook = json.loads((EXAMPLES / "quickstart.ipynb").read_text(encoding="utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
