@@ -1,17 +1,43 @@
-"""Writes docs/api.md, cli.md, hooks.md, techniques.md and laws.md from the code; a test fails when a file differs.
+"""Writes docs/cli.md, hooks.md, api.md, techniques.md and laws.md from the code; a test fails when a file differs.
 
 Run it after changing an option, a hook, a technique or a law: `python docs/generate.py`.
 """
 
+import ast
 import dataclasses
+import functools
 import inspect
+import itertools
+import re
+import sys
+import textwrap
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+import kagglekit
+from kagglekit import api
 from kagglekit.plugin import defaults
 from kagglekit.plugin.registry import SPECS, discover
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def refuse_strangers() -> None:
+    """Raises SystemExit where kagglekit or one of the plugins beside it is loaded from elsewhere, or not at all."""
+    loaded = {plugin.module.__name__: plugin.module for plugin in discover().plugins.values()}
+    for package in (ROOT / "kagglekit", *sorted((ROOT / "plugins").glob("*/kagglekit_*/"))):
+        module = kagglekit if package.name == "kagglekit" else loaded.get(package.name)
+        found = module and Path(inspect.getfile(module)).resolve().parent
+        if found != package:
+            where = f"is loaded from {found}" if found else "is not loaded as a plugin"
+            raise SystemExit(
+                f"docs/generate.py: {package.name} {where}; the pages tell of the code in {ROOT}: run `make install` "
+                "there, and this with its Python"
+            )
+
 
 HEAD = """# Hooks
 
@@ -38,41 +64,78 @@ def hooks_page() -> str:
 
 API_HEAD = """# What plugins and programs may use
 
-`from kagglekit.api import NAME`. These names, and those of `kagglekit` itself, are promised under `API = {version}`:
-they change only together with that number, and a plugin may say which one it was written for. Everything else may move
-between versions. Made from `kagglekit/api.py` by `docs/generate.py`.
+`from kagglekit.api import NAME`. These names are promised under `API = {version}`: they change only together with that
+number, and a plugin may say which one it was written for. Everything else may move between versions. Made from
+`kagglekit/api.py` by `docs/generate.py`.
+
+Functions of a module are called as `rle.encode(mask)`. The package itself offers, as the same objects, what most need:
+
+{own}.
 """
-# Names without a docstring of their own: values, and aliases of types.
-VALUES = {
-    "API": "The number of this interface.",
-    "Augment": "Type: `augment(image=, mask=)` gives both, distorted, as albumentations does.",
-    "Loss": "Type: `loss(logits, target)` gives a scalar tensor.",
-    "Sampler": "Type: `sampler(epoch)` yields the `Draw`s of an epoch.",
-    "Size": "Type: (height, width) in pixels.",
-    "Task": 'Type: "binary", "multilabel" or "multiclass".',
-    "Track": "Type: `track(iterable, total, description)` yields the same items and shows progress.",
-    "hookimpl": "Marks a function as the answer of a hook: `@hookimpl`; `@hookimpl(wrapper=True)` in techniques.",
-}
 
 
 def api_page() -> str:
     """The text of docs/api.md."""
-    from kagglekit import api
-
-    parts = [API_HEAD.format(version=api.API)]
-    for group, modules in api.GROUPS.items():
-        names = sorted(entry.partition("=")[0] for entries in modules.values() for entry in entries.split())
-        rows = [f"| `{name}` | {sentence_of(name, getattr(api, name))} |" for name in names]
-        parts.append("\n".join([f"## {group}\n", "| name | what it is |", "|---|---|", *rows, ""]))
+    own = textwrap.fill(", ".join(f"`{name}`" for name in kagglekit.__all__), 120)
+    parts = [API_HEAD.format(version=api.API, own=own)]
+    for title, modules in api.GROUPS.items():
+        names = [entry.partition("=")[0] for entries in modules.values() for entry in entries.split()]
+        lines = [line for name in names for line in entries_of(name)]
+        parts.append("\n".join([f"## {title}\n", *lines]) + "\n")
     return "\n".join(parts)
 
 
-def sentence_of(name: str, thing: object) -> str:
-    """The first paragraph of a docstring."""
-    if name in VALUES:
-        return VALUES[name]
-    text = " ".join(inspect.getdoc(thing).split("\n\n")[0].split()).replace("|", "\\|")
-    return f"Module: {text}" if inspect.ismodule(thing) else text
+def entries_of(name: str) -> Iterator[str]:
+    """The line of a public name; of a module also those of what it holds."""
+    value = getattr(api, name)
+    yield f"- `{name}{arguments(value)}`: {sentence(said_of(*api.WHERE[name], value))}"
+    if isinstance(value, types.ModuleType):
+        for part in held_by(value):
+            one = getattr(value, part)
+            yield f"    - `{name}.{part}{arguments(one)}`: {sentence(said_of(value.__name__, part, one))}"
+
+
+def held_by(module: types.ModuleType) -> list[str]:
+    """The public names of a module: those that it lists, or that it defines and describes."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    own = {n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__}
+    return sorted(name for name in own | described(module.__name__).keys() if not name.startswith("_"))
+
+
+def arguments(value: object) -> str:
+    """The names of a function's arguments in brackets."""
+    return f"({', '.join(inspect.signature(value).parameters)})" if inspect.isfunction(value) else ""
+
+
+def said_of(module: str, name: str, value: object) -> str:
+    """The docstring of a function, class or module; of anything else the text below its definition."""
+    if inspect.isfunction(value) or inspect.isclass(value) or inspect.ismodule(value):
+        return inspect.getdoc(value) or ""
+    # It may have been imported into its module; where it was made, the text stands.
+    for maker in dict.fromkeys([module, *(one for one in sys.modules if one.startswith("kagglekit."))]):
+        if name in described(maker) and getattr(sys.modules[maker], name) is value:
+            return described(maker)[name]
+    return ""
+
+
+@functools.cache
+def described(module: str) -> dict[str, str]:
+    """Name -> text below its definition, for the constants and types of a module that have one."""
+    body = ast.parse(inspect.getsource(sys.modules[module])).body
+    return {
+        first.targets[0].id: inspect.cleandoc(second.value.value)
+        for first, second in itertools.pairwise(body)
+        if isinstance(first, ast.Assign) and isinstance(first.targets[0], ast.Name)
+        if isinstance(second, ast.Expr) and isinstance(second.value, ast.Constant)
+    }
+
+
+def sentence(text: str) -> str:
+    """The first sentence of a docstring."""
+    paragraph = " ".join(text.partition("\n\n")[0].split())
+    found = re.match(r".*?[.!?](?= |$)", paragraph)
+    return found[0] if found else paragraph
 
 
 TECHNIQUES_HEAD = """# Techniques
@@ -102,12 +165,9 @@ IMAGES = Path(__file__).parent / "images" / "techniques"
 
 def techniques_page() -> str:
     """The text of docs/techniques.md: the techniques that plugins of this project bring."""
-    ours = Path(__file__).parents[1] / "plugins"
-    kinds = [k for p, k in discover().techniques.values() if ours in Path(inspect.getfile(p.module)).parents]
-    if not kinds:
-        raise SystemExit(
-            f"no technique of {ours} is installed: the plugins come from another checkout; make install here"
-        )
+    refuse_strangers()
+    ours = ROOT / "plugins"
+    kinds = [k for p, k in discover().techniques.values() if ours in Path(inspect.getfile(p.module)).resolve().parents]
     order = ["kk_clean", "kk_dataset", "kk_sampler", *STAGES]
     kinds = sorted(kinds, key=lambda kind: (order.index(hooks_of(kind)[0]), kind.name))
     rows = [f"| [`{k.name}`](#{k.name}) | {stage_of(k)} | {inspect.getdoc(k).splitlines()[0]} |" for k in kinds]
@@ -235,13 +295,14 @@ def option_line(option: click.Option, ctx: click.Context) -> str:
 
 
 PAGES = {
-    "api.md": api_page,
     "cli.md": commands_page,
     "hooks.md": hooks_page,
+    "api.md": api_page,
     "techniques.md": techniques_page,
     "laws.md": laws_page,
 }
 
 if __name__ == "__main__":
+    refuse_strangers()
     for name, page in PAGES.items():
         Path(__file__).with_name(name).write_text(page(), encoding="utf-8")

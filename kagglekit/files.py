@@ -210,5 +210,5 @@ def spreadsheet_safe(cell: object) -> object:
 
 
 def from_spreadsheet(cell: str) -> str:
-    """The text that `spreadsheet_safe` made a cell of."""
+    """The text of a cell that was written so that no spreadsheet takes it for a formula (`spreadsheet_safe`)."""
     return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell

@@ -97,10 +97,10 @@ def logged(path: Path) -> Iterator[None]:
 
 
 def track(items: Iterable[Any], total: int | None = None, description: str = "") -> Iterable[Any]:
-    """`Console.track` of the current console."""
+    """Yield the same items, showing on stderr how far along they are."""
     return _current.track(items, total, description)
 
 
 def say(text: str) -> None:
-    """`Console.say` of the current console."""
+    """Tell one line of news, on stderr and in the log of the run."""
     _current.say(text)

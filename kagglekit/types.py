@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import torch
 
 Size = tuple[int, int]
+"""(height, width) in pixels."""
 UNSTATED: Size = (0, 0)
 Task = Literal["binary", "multilabel", "multiclass"]
+"""What masks are: one of 0 and 1, one for each of several classes that may overlap, or the class of each pixel."""
 Depth = Literal["uint8", "uint16", "int16"]
 
 
@@ -182,9 +184,11 @@ class ModelOutput:
 
 
 Sampler = Callable[[int], Iterator[Draw]]
+"""`sampler(epoch)` yields what an epoch draws, the same for the same epoch."""
 Augment = Callable[..., Any]
+"""An albumentations transform, or `augment(image, mask) -> (image, mask)`."""
 Loss = Callable[[Any, Any], Any]
-
+"""`loss(logits, target) -> scalar`, of what the network returns and masks as `to_target` gives them."""
 
 Item = TypeVar("Item", covariant=True)
 

@@ -19,11 +19,13 @@ Agree = Callable[["np.ndarray", "np.ndarray"], "np.ndarray"]
 SIDE = 32  # of the gray picture that is transformed
 KEPT = 8  # lowest frequencies of each direction: 64 signs
 PARTS, BITS = 4, 16
-MOST = 15  # bits; two unrelated hashes differ in 32 on average, and more probes than this needs would be slow
+MOST = 15
+"""Bits by which hashes of a group may differ; unrelated ones differ in 32 on average, and more would be slow."""
 BLOCK = 1 << 22  # candidate pairs that are compared at once
 FOREST = 1 << 23  # near pairs that are held before they are reduced to a spanning forest
 THUMB = 16  # pixels of the thumbnails whose correlation has the last word
-READ = (64, 64)  # the size that pictures are brought to before they are hashed
+READ = (64, 64)
+"""The size that images are brought to before they are hashed."""
 
 
 def perceptual_hash(image: np.ndarray) -> int:

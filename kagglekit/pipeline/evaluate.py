@@ -78,7 +78,7 @@ class Judged:
 
 def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> Judged:
     """Ensemble, views and post-processing on the validation part."""
-    from functools import cache, partial
+    from functools import partial
 
     from kagglekit.pipeline.fitting import words_of
     from kagglekit.pipeline.stages import choose_settings, score_validation
@@ -91,9 +91,8 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
     by_fold = choose_members(solution, data, members)
     apart = hasattr(views, "fit")
 
-    @cache  # predictors copy it
     def make_model() -> nn.Module:
-        return solution.model(data.intake.channels, pretrained=False)
+        return solution.empty_model(data.intake.channels)
 
     def predictor_of(some: Chosen, apart: bool = False) -> Predictor:
         return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.intake, apart)
@@ -121,6 +120,8 @@ def choose_members(solution: Solution, data: Data, members: Sequence[Member]) ->
     from functools import partial
     from itertools import islice
 
+    import torch
+
     from kagglekit.data.loader import batches
     from kagglekit.train.average import MOST, averaged
     from kagglekit.train.network import pick_device, prepare
@@ -139,7 +140,8 @@ def choose_members(solution: Solution, data: Data, members: Sequence[Member]) ->
             yield images
 
     def network() -> Network:
-        return prepare(solution.model(data.intake.channels, pretrained=False), data.intake, device)
+        torch.manual_seed(recipe.seed)  # the passes that follow may drop out, and must not depend on what was before
+        return prepare(solution.empty_model(data.intake.channels), data.intake, device)
 
     return {fold: [(averaged(some, network, partial(pictures, fold)), 1.0)] for fold, some in by_fold.items()}
 

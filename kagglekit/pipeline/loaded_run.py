@@ -51,7 +51,7 @@ def load(registry: Registry, folder: Path) -> Loaded:
     intake = solution.intake(channels, depth)
 
     def make_model():
-        return solution.model(intake.channels, pretrained=False)
+        return solution.empty_model(intake.channels)
 
     weights = {view.name: view.weight for view in result.views}  # they may have been fitted
     task, views = solution.competition.task, reweighted(solution.views(), weights)

@@ -1,7 +1,8 @@
 """Every question that the engine asks a plugin, with its full contract.
 
 A hook is `kk_` + the noun that comes back. An answer of None means "not mine": the next plugin is asked, at last the
-engine's own `defaults`. Hooks build objects once per run; nothing per picture or per batch goes through them.
+engine's own `defaults`. Hooks build objects once per run, or once for each network that it trains where they say so;
+nothing per picture or per batch goes through them.
 Implement a hook with `@kagglekit.hookimpl`; a technique wraps one with `@kagglekit.hookimpl(wrapper=True)`. Arguments
 are passed by name: take those you need, never with a default value.
 """
@@ -11,6 +12,7 @@ import pluggy
 PROJECT = "kagglekit"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function as the implementation of a hook; with `wrapper=True` as one that wraps it."""
 
 
 @hookspec
@@ -64,8 +66,9 @@ def kk_sampler(dataset, samples, recipe, store):
     """What is drawn in an epoch? Returns a reproducible `sampler(epoch) -> Iterator[Draw]`.
 
     `store` holds the samples decoded: `store.shape(sample)`, `store.read(sample, box) -> (picture, mask)`; boxes are in
-    its pixels. Boxes of one epoch have one size. Default: a shuffle of whole samples, or of all windows that show
-    tissue where the data set is tiled.
+    its pixels. Boxes of one epoch have one size. Asked once for each network that is trained, and once more for each
+    whose weights are averaged (`merges` of `kk_ensemble`). Default: a shuffle of whole samples, or of all windows that
+    show tissue where the data set is tiled.
     """
 
 
@@ -74,7 +77,8 @@ def kk_augment(dataset, samples, recipe, competition, store):
     """How do you distort? Returns an albumentations transform, or any callable `(image, mask) -> (image, mask)`.
 
     Inputs are a picture `[H, W, C]` of the data set's depth and its mask; they must not be changed in place. `samples`
-    are those that are learnt from, and `store` holds them decoded, as for `kk_sampler`. Default: horizontal flip.
+    are those that are learnt from, and `store` holds them decoded, as for `kk_sampler`; it is asked as often. Default:
+    horizontal flip.
     """
 
 
@@ -92,7 +96,10 @@ def kk_model(recipe, competition, channels):
     """Which network? Returns an `nn.Module`: float `[B, C, H, W]` -> logits `[B, K, H, W]`, or a `ModelOutput`.
 
     It may carry `normalisation = (mean, std)` (each C floats, for pictures in 0..1; default: ImageNet's) and
-    `loaded_weights`, a sentence on the weights that were really loaded. Default: segmentation-models-pytorch by names.
+    `loaded_weights`, a sentence on the weights that were really loaded. `copy.deepcopy` must be able to copy it:
+    checkpoints are loaded into copies. Asked once for each network that is trained; and once before a run begins where
+    `encoder_weights` is `imagenet`, because no weights are fetched before all names are known to be right. Default:
+    segmentation-models-pytorch by names.
     """
 
 
@@ -101,7 +108,8 @@ def kk_loss(recipe, competition):
     """What do you minimise? Returns a callable `(logits, target) -> scalar`.
 
     `logits` is what the network returns, a tensor or a `ModelOutput`; `target` is float `[B, K, H, W]` (binary,
-    multilabel) or int64 `[B, H, W]` (multiclass). Default: the weighted sum of the recipe's `loss`.
+    multilabel) or int64 `[B, H, W]` (multiclass). One answer serves all networks of a run. Default: the weighted sum of
+    the recipe's `loss`.
     """
 
 
@@ -110,7 +118,7 @@ def kk_optimizer(recipe, model):
     """Which optimizer steps? Returns a `torch.optim.Optimizer` over the parameters of `model`.
 
     Learning rates in it are peaks, `recipe.lr` the highest of them; parts of a network may have lower ones, and the
-    schedule scales all alike. Default: the recipe's `optimizer` over all parameters.
+    schedule scales all alike. Asked once for each network. Default: the recipe's `optimizer` over all parameters.
     """
 
 

@@ -22,7 +22,8 @@ from kagglekit.plugin.entry_points import entry_points
 from kagglekit.plugin.guards import interrupts, printing_to_stderr
 
 GROUP = "kagglekit"
-API = 1  # of the hooks, their arguments and the objects they exchange; rises when a plugin must change to go on working
+API = 1
+"""The version of hooks, their arguments and `kagglekit.api`; it rises when a plugin must change to go on working."""
 MOST_CLASSES = 256  # values of a uint8
 MARK = f"{hookspecs.PROJECT}_impl"
 SPECS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("kk_")}

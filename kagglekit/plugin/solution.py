@@ -10,8 +10,8 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,10 @@ SMALL = (64, 96)  # pixels of the picture that a network is tried on
 
 @dataclass(frozen=True)
 class Solution:
-    """Everything that a recipe names, ready to answer; each method asks one hook."""
+    """Everything that a recipe names, ready to answer; each method asks one hook.
+
+    What serves a whole run (intake, loss, views, ensemble, post-processing) is asked for once and kept.
+    """
 
     recipe: Recipe
     competition: Competition
@@ -45,6 +48,7 @@ class Solution:
     plugins: tuple[Plugin, ...]
     techniques: tuple[Any, ...]
     manager: pluggy.PluginManager
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def sample(self, root: Path, count: int, seed: int, track) -> Path:
         """Write sample data of the competition below `root`."""
@@ -77,15 +81,19 @@ class Solution:
 
     def intake(self, channels: int, depth: Depth) -> Intake:
         """What the network sees of pictures that are stored with `channels` of `depth`."""
-        return self._ask("kk_intake", recipe=self.recipe, channels=channels, depth=depth)
+        known = {"recipe": self.recipe, "channels": channels, "depth": depth}
+        return self._once(("kk_intake", channels, depth), lambda: self._ask("kk_intake", **known))
 
     def model(self, channels: int, pretrained: bool = True) -> nn.Module:
         """A fresh network, its logits checked on a small picture; not pretrained where a checkpoint will follow.
 
         `channels` are those of the intake. Where `encoder_weights` is a checkpoint of a run, the whole network has it.
+        The first pretrained one is that which `check` has built, if it has.
         """
         from kagglekit.train.checkpoint import is_checkpoint, load_network
 
+        if pretrained and (built := self._kept.pop(("checked", channels), None)) is not None:
+            return built
         warm = Path(self.recipe.encoder_weights) if is_checkpoint(self.recipe.encoder_weights) else None
         bare = warm or not pretrained
         recipe = self.recipe.model_copy(update={"encoder_weights": "none"}) if bare else self.recipe
@@ -93,11 +101,25 @@ class Solution:
         if warm and pretrained:
             load_network(model, warm)
         self._check_logits(model, channels)
+        self._kept["frame", channels] = self._frame_of(model)
         return model
+
+    def empty_model(self, channels: int) -> nn.Module:
+        """A network like those that `model` gave, with whatever is in memory for weights: a checkpoint must follow.
+
+        The hook is asked only where `model` was not called before.
+        """
+        from kagglekit.train.frame import filled
+
+        self._kept.pop(("checked", channels), None)  # whoever loads checkpoints trains no more
+        if ("frame", channels) not in self._kept:
+            self.model(channels, pretrained=False)
+        return filled(self._kept["frame", channels])
 
     def loss(self) -> Loss:
         """What training minimises."""
-        return self._ask("kk_loss", recipe=self.recipe, competition=self.competition)
+        known = {"recipe": self.recipe, "competition": self.competition}
+        return self._once("kk_loss", lambda: self._ask("kk_loss", **known))
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Who steps, at its peak learning rates."""
@@ -105,6 +127,9 @@ class Solution:
 
     def views(self) -> tuple[View, ...]:
         """The views of test-time augmentation, identity first, weights summing to 1."""
+        return self._once("kk_tta", self._views)
+
+    def _views(self) -> tuple[View, ...]:
         views = self._ask("kk_tta", recipe=self.recipe)
         views = views if isinstance(views, tuple) else tuple(views)  # a tuple may know how to fit its weights
         total = sum(view.weight for view in views)
@@ -117,17 +142,21 @@ class Solution:
 
     def ensemble(self) -> Ensemble:
         """Which checkpoints predict, and with which weights."""
-        return self._ask("kk_ensemble", recipe=self.recipe)
+        return self._once("kk_ensemble", lambda: self._ask("kk_ensemble", recipe=self.recipe))
 
     def postprocess(self) -> Postprocess:
         """How probabilities become masks."""
-        return self._ask("kk_postprocess", recipe=self.recipe, competition=self.competition)
+        known = {"recipe": self.recipe, "competition": self.competition}
+        return self._once("kk_postprocess", lambda: self._ask("kk_postprocess", **known))
 
     def check(self, dataset: Dataset) -> None:
         """Ask every stage that needs no pictures, so that a bad name stops a run before it reads a gigabyte.
 
         And every technique that has something to say of the data: `check(dataset, competition)` may raise RecipeError.
+        The network that is built here is the first one to be trained, unless its weights would have to be fetched.
         """
+        import torch
+
         for technique in self.techniques:
             if hasattr(technique, "check"):
                 with blaming(self.plugins, f"{technique.name}: check() failed with "):
@@ -135,7 +164,11 @@ class Solution:
         for stage in (self.loss, self.views, self.ensemble, self.postprocess):
             stage()
         channels = self.intake(dataset.channels, dataset.depth).channels
-        self.model(channels, pretrained=self.recipe.encoder_weights != "imagenet")  # all others are at hand
+        at_hand = self.recipe.encoder_weights != "imagenet"
+        torch.manual_seed(self.recipe.seed)  # as training does before it asks for a network
+        model = self.model(channels, pretrained=at_hand)
+        if at_hand:
+            self._kept["checked", channels] = model
 
     def who_answers(self, hook: str) -> list[str]:
         """Names of those who have a say in `hook`, the one that is called first at the end."""
@@ -147,6 +180,24 @@ class Solution:
         if answer is None:
             raise PluginError(f"{self.plugins[0]}: does not answer {hook}(), and the engine has no answer of its own")
         return answer
+
+    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made when it is first wanted."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def _frame_of(self, model: nn.Module) -> nn.Module:
+        from kagglekit.train.frame import frame_of
+
+        try:
+            return frame_of(model)
+        except Exception as error:
+            raise PluginError(
+                f"kk_model() (answered by {', '.join(self.who_answers('kk_model'))}): the network cannot be copied "
+                f"({type(error).__name__}: {error}); each checkpoint is loaded into a copy, so keep in it only what "
+                "copy.deepcopy can copy"
+            ) from error
 
     def _refuse_twins(self, part: str, samples: Iterable[Sample]) -> None:
         seen: set[str] = set()

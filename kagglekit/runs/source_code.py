@@ -111,7 +111,7 @@ def digest_of(hashes: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _hash_of(source: bytes) -> str:
-    """Hash of the syntax tree without docstrings; of the bytes where they are no Python."""
+    """Hash of the syntax tree without docstrings of any kind; of the bytes where they are no Python."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # never imported, or it would not run
@@ -126,8 +126,8 @@ def _write(node: Any, parts: list[str]) -> None:
     if isinstance(node, ast.AST):
         parts.append(type(node).__name__)
         for name, value in ast.iter_fields(node):
-            if name == "body" and _has_docstring(node):
-                value = value[1:]
+            if isinstance(value, list):
+                value = [one for one in value if not _is_text(one)]
             if value is not None and value != []:
                 parts.append(name)
                 _write(value, parts)
@@ -139,9 +139,6 @@ def _write(node: Any, parts: list[str]) -> None:
         parts.append(repr(node))
 
 
-def _has_docstring(node: ast.AST) -> bool:
-    """Does a module, class or function begin with a text that nothing computes with?"""
-    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not node.body:
-        return False
-    first = node.body[0]
-    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+def _is_text(node: Any) -> bool:
+    """Is it a text that nothing computes with: a docstring, or what is said below a name of what it stands for?"""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -97,7 +97,7 @@ def _predict(solution: Solution, data: Data, members: Sequence[Member], views: S
     equal: Chosen = [(member, 1 / len(members)) for member in members]
 
     def make_model():
-        return solution.model(intake.channels, pretrained=False)
+        return solution.empty_model(intake.channels)
 
     def predictor_of(some: Sequence[tuple[Member, float]]) -> Predictor:
         return Predictor(recipe, competition.task, some, ensemble, views, make_model, intake, apart=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from kagglekit import cli
+from kagglekit import api, cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -34,15 +34,32 @@ def test_the_hook_reference_is_what_the_specifications_say():
     assert (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8") == generate.hooks_page()
 
 
-def test_the_page_of_the_public_surface_is_what_the_code_says():
+def test_the_page_of_the_public_surface_is_what_docstrings_say_and_each_name_has_one():
     generate = module_at(ROOT / "docs" / "generate.py")
-    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == generate.api_page(), "run: python docs/generate.py"
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert text == generate.api_page(), "run: python docs/generate.py"
+    lines = re.findall(r"^ *- `([\w.]+)(?:\(.*?\))?`: ?(.*)$", text, re.M)
+    assert {name for name, _ in lines if "." not in name} == set(api.__all__)
+    assert [name for name, said in lines if len(said) < 10 or said[-1] not in ".!?"] == []
+    assert len(lines) >= 170 and ("rle.encode" in dict(lines)) and dict(lines)["Size"] == "(height, width) in pixels."
 
 
-def test_a_page_of_techniques_of_another_checkout_is_refused_rather_than_emptied(monkeypatch, tmp_path):
+@pytest.mark.parametrize("package", ["kagglekit", "kagglekit_clouds"])
+def test_pages_are_not_made_of_code_from_elsewhere(monkeypatch, tmp_path, package):
     generate = module_at(ROOT / "docs" / "generate.py")
-    monkeypatch.setattr(generate, "__file__", str(tmp_path / "docs" / "generate.py"))
-    with pytest.raises(SystemExit, match="another checkout"):
+    generate.refuse_strangers()
+    where = tmp_path / package
+    where.mkdir()
+    (where / "__init__.py").write_text("")
+    monkeypatch.setattr(sys.modules[package], "__file__", str(where / "__init__.py"))
+    with pytest.raises(SystemExit, match=rf"{package} is loaded from .*{package}; .* run `make install` there"):
+        generate.techniques_page()
+
+
+def test_pages_are_not_made_where_a_plugin_of_this_checkout_is_not_installed(monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_PLUGINS", "hair-seg")
+    generate = module_at(ROOT / "docs" / "generate.py")
+    with pytest.raises(SystemExit, match=r"docs/generate.py: kagglekit_clouds is not loaded as a plugin; the pages"):
         generate.techniques_page()
 
 

@@ -259,6 +259,7 @@ def test_comments_docstrings_and_layout_are_free_wherever_they_stand(engine, cos
         tree = ast.parse(path.read_bytes())
         if ast.get_docstring(tree):
             tree.body[0].value.value = "Another docstring."
+        tree.body.append(ast.parse("'What the last name stands for.'").body[0])
         path.write_text(f"# A comment.\n\n{ast.unparse(tree)}\n\n\n# Another one.\n", encoding="utf-8")
         swept += 1
     assert cost() == NOTHING and swept >= 150

@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 UNREADABLE = "unreadable annotation"
+"""The rule of a `Fault` whose annotation could not be read."""
 _EXPECTED = "an object with lists images, annotations, categories"
 
 

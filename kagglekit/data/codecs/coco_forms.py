@@ -16,7 +16,9 @@ import msgspec
 from kagglekit.data.codecs.coco_runs import Rle
 
 Id = int | str
+"""The id of an image, an annotation or a category."""
 Segmentation = list[list[float]] | Rle
+"""Polygons, each `[x, y, x, y, ...]`, or run lengths."""
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 _POINTS = 3  # that a polygon has at least
 _SHOWN = 40  # characters of a value that an error repeats
