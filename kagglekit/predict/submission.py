@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kagglekit.errors import SubmissionError
 from kagglekit.metrics import score_with_interval
 from kagglekit.predict.stripes import stripe_width
@@ -14,7 +16,7 @@ from kagglekit.protocols import Dataset, Metric, SubmissionFormat
 from kagglekit.types import Box, Sample, Score, Track, untracked
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 
 @dataclass(frozen=True)
