@@ -16,6 +16,7 @@ from kagglekit.plugin.registry import SPECS, discover
 from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose
 from kagglekit.train.checkpoint import hash_weights
+from kagglekit.train.trained import Epoch
 from tests.helpers import Folder, answer, toy
 
 ONCE = Counter(set(SPECS) - {"kk_competition", "kk_techniques", "kk_sample"})  # those are for listings and samples
@@ -77,7 +78,7 @@ def test_an_average_of_weights_does_not_depend_on_what_was_drawn_before(drawn):
     before = hash_weights(average)
     average.unlink()
     data = prepare(solution, solution.dataset(drawn), "mark")
-    members = members_of(folder, [{"epoch": epoch, "valid_score": 0.0} for epoch in range(2)], data.splits[0].fold)
+    members = members_of(folder, [Epoch(epoch=0), Epoch(epoch=1)], data.splits[0].fold)
     torch.rand(7)
     [[(again, _)]] = choose_members(solution, data, members).values()
     assert again.path == average and hash_weights(again.path) == before

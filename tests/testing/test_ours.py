@@ -29,7 +29,7 @@ NEED_FILES = {"decisions", "pseudo-labels", "weighted-draws"}
 def test_a_plugin_of_ours_keeps_every_law(name):
     verdicts = list(examine(name, SETTINGS.get(name)))
     assert [v for v in verdicts if v.status == "fail"] == []
-    assert len(verdicts) >= 53
+    assert len(verdicts) >= (15 if name == "dense-crf" else 53)  # which brings one technique and no competition
     asking = {v.subject.removeprefix("technique ") for v in verdicts if "asks for settings" in v.reason}
     assert asking <= NEED_FILES
     if name not in ("techniques", "dense-crf"):
