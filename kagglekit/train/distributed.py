@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ class Team:
     def _bounds(self, total: int) -> list[tuple[int, int]]:
         return [(total * rank // self.size, total * (rank + 1) // self.size) for rank in range(self.size)]
 
-    def batch_statistics(self, total: int):
+    def batch_statistics(self, total: int) -> AbstractContextManager[object]:
         """The context in which the network sees a batch of `total` pictures."""
         return BatchStatistics(self.size) if self.splits(total) else contextlib.nullcontext()
 
@@ -125,7 +126,7 @@ class Team:
             whole = tensor.detach().contiguous()
             dist.broadcast(whole, 0)
             tensor.copy_(whole)
-        return heard[1]
+        return str(heard[1])
 
 
 class BatchStatistics(TorchFunctionMode):
@@ -138,7 +139,13 @@ class BatchStatistics(TorchFunctionMode):
         super().__init__()
         self.size = size
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Called by torch in place of each of its functions."""
         if function is torch.nn.functional.batch_norm:
             given = SIGNATURE.bind(*args, **(kwargs or {}))
@@ -151,7 +158,17 @@ class BatchStatistics(TorchFunctionMode):
 SIGNATURE = inspect.signature(torch.nn.functional.batch_norm)
 
 
-def _batch_norm(size, input, running_mean, running_var, weight, bias, training, momentum, eps):
+def _batch_norm(
+    size: int,
+    input: torch.Tensor,
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Any:
     if input.is_cuda:
         from torch.nn.modules._functions import SyncBatchNorm  # the kernels of torch.nn.SyncBatchNorm
 
@@ -160,7 +177,7 @@ def _batch_norm(size, input, running_mean, running_var, weight, bias, training, 
     kind = torch.promote_types(input.dtype, torch.float32)
     with torch.no_grad():
         mean, var, count = _statistics(input.to(kind))
-        if running_mean is not None:
+        if running_mean is not None and running_var is not None:
             running_mean.lerp_(mean.to(running_mean), momentum)
             running_var.lerp_((var * (count / max(1, count - 1))).to(running_var), momentum)
     return _Normalise.apply(input, weight, bias, mean.to(kind), var.to(kind), count, eps)
@@ -185,14 +202,23 @@ class _Normalise(torch.autograd.Function):
     """Batch norm by statistics that were made from the input on all processes; torch's own does not know that."""
 
     @staticmethod
-    def forward(ctx, values, weight, bias, mean, var, count, eps):
+    def forward(
+        ctx: Any,
+        values: torch.Tensor,
+        weight: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        mean: torch.Tensor,
+        var: torch.Tensor,
+        count: float,
+        eps: float,
+    ) -> torch.Tensor:
         ctx.save_for_backward(values, weight, mean, (var + eps).rsqrt())
         ctx.count, ctx.biased = count, bias is not None
         return torch.nn.functional.batch_norm(values, mean, var, weight, bias, False, 0.0, eps)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         values, weight, mean, scale = ctx.saved_tensors
         shape = [1, -1] + [1] * (values.dim() - 2)
         slope, centred = gradient.to(mean.dtype), values.to(mean.dtype) - mean.view(shape)

@@ -126,7 +126,14 @@ def averaged(body: torch.nn.Module, average: dict[str, torch.Tensor]) -> Iterato
 
 
 def train_epoch(
-    job: Job, network: Network, optimizer, scaler, average: dict, epoch: int, device: str, dtype
+    job: Job,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    average: dict[str, torch.Tensor],
+    epoch: int,
+    device: str,
+    dtype: torch.dtype,
 ) -> tuple[float, float, dict[str, float]]:
     """One pass over the epoch's draws; returns (mean loss, last learning rate, what its first batch showed)."""
     recipe = job.recipe
@@ -150,10 +157,9 @@ def train_epoch(
         if epoch == step == 0:
             side = min(images.shape[-2:])
             observed = {"batch_size": len(masks), "fidelity.image_size": side, "draws": len(draws)}
-        group = min(
-            recipe.accumulate, per_epoch - step // recipe.accumulate * recipe.accumulate
-        )  # the last may be short
-        scaler.scale(loss * job.team.weight(pictures) / group).backward()
+        # The last group of steps may be short.
+        accumulated = min(recipe.accumulate, per_epoch - step // recipe.accumulate * recipe.accumulate)
+        scaler.scale(loss * job.team.weight(pictures) / accumulated).backward()
         total += loss.detach().to(total) * len(masks)
         seen += len(masks)
         if (step + 1) % recipe.accumulate == 0 or step + 1 == per_epoch:
@@ -177,7 +183,7 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def validate(job: Job, network: Network, device: str, dtype) -> tuple[float | None, float | None]:
+def validate(job: Job, network: Network, device: str, dtype: torch.dtype) -> tuple[float | None, float | None]:
     """(loss, score) on the validation draws at the store's size, threshold 0.5; None without any.
 
     The counts of windows of one picture are added up.
@@ -229,7 +235,7 @@ def lr_at(recipe: Recipe, epoch: float) -> float:
     if recipe.schedule == "cosine":
         return recipe.lr * (0.001 + 0.999 * (1 + math.cos(math.pi * share)) / 2)
     if recipe.schedule == "poly":
-        return recipe.lr * (1 - share) ** 0.9
+        return recipe.lr * float((1 - share) ** 0.9)
     return recipe.lr
 
 

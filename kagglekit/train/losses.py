@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import RecipeError, did_you_mean
 from kagglekit.types import Loss, Task
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from kagglekit.recipe import Recipe
+    from kagglekit.train.network import Output
 
 KNOWN = ("bce", "ce", "dice", "batch_dice", "jaccard", "lovasz", "focal")
 
@@ -32,7 +34,7 @@ def build(recipe: Recipe, task: Task) -> Loss:
     if not terms:
         raise RecipeError("recipe: loss: every weight is 0; give one loss a positive weight, for example -o loss.bce=1")
 
-    def loss(output, target):
+    def loss(output: Output, target: torch.Tensor) -> Any:
         logits = mask_logits(output)
         return sum(weight * term(logits, target) for weight, term in terms)
 
@@ -70,10 +72,11 @@ def _one(name: str, task: Task) -> Loss:
             raise RecipeError(f"recipe: loss.ce does not fit a {task} task; use loss.bce")
         return nn.CrossEntropyLoss()
     losses = smp.losses
-    return {
+    made: dict[str, Callable[[], Loss]] = {
         "dice": lambda: losses.DiceLoss(task, smooth=1.0),
         "batch_dice": lambda: partial(batch_dice, task=task),
         "jaccard": lambda: losses.JaccardLoss(task, smooth=1.0),
         "lovasz": lambda: losses.LovaszLoss(task),
         "focal": lambda: losses.FocalLoss(task),
-    }[name]()
+    }
+    return made[name]()

@@ -65,7 +65,8 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
     model.loaded_weights, model.normalisation = load_encoder(
         model.encoder, recipe.encoder, recipe.encoder_weights, channels
     )
-    return model
+    made: nn.Module = model
+    return made
 
 
 def _insists_on_a_size(encoder: nn.Module) -> bool:

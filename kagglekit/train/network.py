@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -16,6 +17,10 @@ from kagglekit.types import ModelOutput
 
 if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
+
+
+Output = torch.Tensor | ModelOutput
+"""What a network returns: logits `[B, K, H, W]`, alone or with heads beside them."""
 
 
 class Network(nn.Module):
@@ -48,9 +53,10 @@ class Network(nn.Module):
             taken, scale = self.intake(images, self.training), self.scale
         return torch.addcmul(self.shift, taken, scale).contiguous(memory_format=torch.channels_last)
 
-    def forward(self, images: torch.Tensor):
+    def forward(self, images: torch.Tensor) -> Output:
         """Logits of pictures as stored."""
-        return self.body(self.take_in(images))
+        found: Output = self.body(self.take_in(images))
+        return found
 
 
 def normalisation_of(body: nn.Module, channels: int) -> tuple:
@@ -78,12 +84,12 @@ def pick_dtype(recipe: Recipe, device: str) -> torch.dtype:
     return torch.float32
 
 
-def mask_logits(output) -> torch.Tensor:
+def mask_logits(output: Output) -> torch.Tensor:
     """The logits `[B, K, H, W]` of whatever a network returns."""
     return output.masks if isinstance(output, ModelOutput) else output
 
 
-def full_precision(output):
+def full_precision(output: Output) -> Output:
     """Logits as float32: sums over a batch of pixels, as Dice takes them, lose their last digits in 16 bits."""
     if not isinstance(output, ModelOutput):
         return output.float()
@@ -91,7 +97,7 @@ def full_precision(output):
     return ModelOutput(output.masks.float(), classes, tuple(deep.float() for deep in output.deep))
 
 
-def autocast(device: str, dtype: torch.dtype):
+def autocast(device: str, dtype: torch.dtype) -> AbstractContextManager[object]:
     """The context in which the network runs."""
     if dtype == torch.float32:
         return contextlib.nullcontext()
@@ -102,12 +108,14 @@ class FullPrecision:
     """Mixed into a layer: where gradients are wanted it computes in 32 bits whatever the autocast, and answers in its
     input's dtype."""
 
-    def forward(self, values: torch.Tensor, *more, **named) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, *more: Any, **named: Any) -> torch.Tensor:
         """What the layer answers."""
         if not torch.is_grad_enabled():
-            return self._layer().forward(values, *more, **named)
+            found: torch.Tensor = self._layer().forward(values, *more, **named)
+            return found
         with torch.autocast(values.device.type, enabled=False):
-            return self._layer().forward(values.float(), *more, **named).to(values.dtype)
+            found = self._layer().forward(values.float(), *more, **named)
+            return found.to(values.dtype)
 
     def _layer(self) -> Any:
         """The layer that this is mixed into."""
