@@ -44,7 +44,7 @@ def test_an_ablation_ends_with_a_table_and_a_page_and_is_known_the_next_time(kk,
     assert {one["axis"] for one in result["effects"]} == {"toy-tta", "toy-epochs", "toy-blind"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ray_comes_to_the_same_differences_as_one_process(kk):
     words = [word for word in SMALL if word != "--local"]
     alone, ray = (

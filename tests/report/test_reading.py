@@ -41,7 +41,9 @@ def of_board(folder: Path) -> Path:
 
 def of_ablation(folder: Path) -> Path:
     effects = [ablation.make_effect(LONG, 0.1), *ablation.make_result()["effects"]]
-    return write_ablation_page(folder, ablation.make_result(command=f"kk ablate {LONG}", effects=effects))
+    return write_ablation_page(
+        folder, ablation.typed(ablation.make_result(command=f"kk ablate {LONG}", effects=effects))
+    )
 
 
 def of_cleaning(folder: Path) -> Path:

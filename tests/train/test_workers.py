@@ -275,7 +275,7 @@ def data(tmp_path_factory) -> Path:
     return hair_folder(tmp_path_factory.mktemp("data") / "hair", train=20)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_workers_of_ray_train_as_one_and_the_run_says_how_many_they_were(tmp_path, data):
     # Plain SGD: Adam makes whole steps even of gradients that are nothing but rounding.
     words = ["--data", str(data), "-o", "fidelity.epochs=2", "-o", "optimizer=sgd", "-o", "lr=1e-3", "--json"]
