@@ -141,7 +141,7 @@ def sentence(text: str) -> str:
 TECHNIQUES_HEAD = """# Techniques
 
 What a recipe may list under `techniques`; each wraps what those before it made. Made from the classes by
-`docs/generate.py`, the pictures by `docs/pictures.py` from drawn sample data.
+`docs/generate.py`, the images by `docs/pictures.py` from drawn sample data.
 
 `kk run ID --with NAME` adds one at the end, `--without NAME` takes one away, `-o techniques.NAME.SETTING=VALUE` changes
 a setting. A technique that does not fit a competition says so before training begins.
@@ -151,7 +151,7 @@ STAGES = {
     "kk_clean": "cleaning",
     "kk_dataset": "data set",
     "kk_augment": "augment",
-    "kk_intake": "intake",
+    "kk_intake": "input transform",
     "kk_model": "model",
     "kk_loss": "loss",
     "kk_optimizer": "optimizer",
@@ -197,9 +197,9 @@ def section(kind: type) -> str:
     if fields:
         rows = [f"| `{field.name}` | `{type_of(field)}` | `{field.default!r}` |" for field in fields]
         parts.append("\n".join(["| setting | type | default |", "|---|---|---|", *rows]))
-    picture = IMAGES / f"{kind.name}.jpg"
-    if picture.exists():
-        parts.append(f"![before and after {kind.name}](images/techniques/{picture.name})")
+    image = IMAGES / f"{kind.name}.jpg"
+    if image.exists():
+        parts.append(f"![before and after {kind.name}](images/techniques/{image.name})")
     return "\n\n".join(parts) + "\n"
 
 

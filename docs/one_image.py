@@ -32,23 +32,23 @@ def computed() -> dict[str, Any]:
 
 
 def shown(image: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """A picture at the size of a panel, its mask outlined; pixels of small ones stay visible."""
+    """An image at the size of a panel, its mask outlined; pixels of small ones stay visible."""
     enlarge = cv2.INTER_NEAREST if image.shape[0] < SIDE else cv2.INTER_AREA
-    picture = cv2.resize(image, (SIDE, SIDE), interpolation=enlarge)
+    resized = cv2.resize(image, (SIDE, SIDE), interpolation=enlarge)
     if mask is None:
-        return picture
+        return resized
     plane = cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(plane, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(picture.copy(), contours, -1, COLOUR, 1, cv2.LINE_AA)
+    return cv2.drawContours(resized.copy(), contours, -1, COLOUR, 1, cv2.LINE_AA)
 
 
 def grey(plane: np.ndarray) -> np.ndarray:
-    """Values 0..1 as a grey picture."""
+    """Values 0..1 as a grey image."""
     return shown(np.repeat((255 * plane).astype(np.uint8)[..., None], 3, -1))
 
 
 def outline(image: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """The polygon of a row, bridges included, on a pale picture."""
+    """The polygon of a row, bridges included, on a pale image."""
     pale = cv2.addWeighted(image, 0.4, np.full_like(image, 255), 0.6, 0)
     drawn = cv2.polylines(pale, [row.reshape(-1, 1, 2).astype(np.int32)], True, COLOUR, 2, cv2.LINE_AA)
     return cv2.resize(drawn, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
@@ -65,12 +65,12 @@ def write(name: str, panels: list[np.ndarray]) -> None:
 
 
 def draw(names: dict[str, Any]) -> None:
-    """Both pictures of the page."""
+    """Both images of the page."""
     image, mask = names["image"], names["mask"]
     kept = shown(np.array(names["kept_image"]), np.array(names["kept_mask"]))
     write("train", [shown(image, mask), kept, *(shown(*pair) for pair in names["distorted"])])
     predicted = grey(names["predicted"].astype(float))
-    looks = [grey(names["looks"][-1, 0, 0]), grey(names["probs"][0])]
+    looks = [grey(names["by_view"][-1, 0, 0]), grey(names["probs"][0])]
     write("predict", [*looks, predicted, outline(image, names["row"]), shown(image, names["truth"])])
 
 

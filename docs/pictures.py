@@ -1,6 +1,6 @@
 """Draws docs/images/techniques/: what distortions and post-processing do, before and after, on drawn sample data.
 
-Every picture is made by the technique itself, out of a competition's own sample data; predictions are the truth,
+Every image is made by the technique itself, out of a competition's own sample data; predictions are the truth,
 blurred, with doubts added, because no network is trained here. Run it after changing a technique:
 `python docs/pictures.py`.
 """
@@ -48,7 +48,7 @@ class World:
         return cls(id, dataset, store)
 
     def pairs(self) -> list[Pair]:
-        """(picture, mask) of all training samples."""
+        """(image, mask) of all training samples."""
         return [self.store.read(sample) for sample in self.dataset.train]
 
 
@@ -65,7 +65,7 @@ def still(image: np.ndarray, mask: np.ndarray) -> Pair:
 
 
 def distortion(world: World, name: str, wanted: Callable[[Pair, Pair], float], **settings) -> tuple[Pair, Pair]:
-    """The picture before and after a distortion: of some tries the one of which `wanted` is largest."""
+    """The image before and after a distortion: of some tries the one of which `wanted` is largest."""
     augment = solution_of(world.id, name, **settings).augment(world.dataset, world.dataset.train, world.store)
     if hasattr(augment, "inner"):
         augment = replace(augment, inner=still)
@@ -114,7 +114,7 @@ def by_names(world: World, before: list[str], name: str, doubt: float, **setting
 
 
 def joined(world: World) -> tuple[Pair, Pair]:
-    """What is submitted without and with bridges, of the picture that gains most by them."""
+    """What is submitted without and with bridges, of the image that gains most by them."""
     form = replace(world.dataset.submission, min_area=75)
 
     def submitted(process: Process) -> Process:
@@ -125,20 +125,20 @@ def joined(world: World) -> tuple[Pair, Pair]:
 
 
 def panel(image: np.ndarray, mask: np.ndarray, first: int) -> np.ndarray:
-    """The picture, each class of its mask outlined and tinted."""
+    """The image, each class of its mask outlined and tinted."""
     height = min(HEIGHT, 220 if image.shape[1] > image.shape[0] else HEIGHT)
     size = height, round(image.shape[1] * height / image.shape[0])
-    picture, drawn = resize_image(image, size), []
+    resized, drawn = resize_image(image, size), []
     labels = mask if mask.ndim == 3 else np.stack([mask == k for k in range(first, 1 + max(first, mask.max()))], -1)
     for k in range(labels.shape[-1]):
         plane = cv2.resize(labels[..., k].astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
         shown, colour = plane > 0, np.array(COLOURS[k % len(COLOURS)])
-        picture = np.where(shown[..., None], 0.72 * picture + 0.28 * colour, picture).astype(np.uint8)
+        resized = np.where(shown[..., None], 0.72 * resized + 0.28 * colour, resized).astype(np.uint8)
         contours, _ = cv2.findContours(plane, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         drawn.append((contours, colour.tolist()))
     for contours, colour in drawn:
-        cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
-    return picture
+        cv2.drawContours(resized, contours, -1, colour, 1, cv2.LINE_AA)
+    return resized
 
 
 def write(name: str, before: Pair, after: Pair) -> None:
@@ -163,12 +163,12 @@ def middling(before: Pair, after: Pair) -> float:
 
 
 def brighter(before: Pair, after: Pair) -> float:
-    """How much brighter a picture became."""
+    """How much brighter an image became."""
     return after[0].astype(float).mean() - before[0].mean()
 
 
 def draw(folder: Path) -> None:
-    """All pictures."""
+    """All images."""
     hair = World.drawn("hair-seg", folder, 16)
     trash = World.drawn("recycling", folder, 24)
     clouds = World.drawn("clouds", folder, 12)

@@ -29,8 +29,8 @@ def main(folder: Path, id: str = "contrast", count: int = 24) -> float:
     print(f"lr {recipe.lr} comes from {came_from.get('lr', 'the engine')}; validation {result.score.value:.3f}")
 
     dataset = solution.dataset(folder / "data")
-    pictures = dataset.test[0].image.parent
-    print(predict_folder(plugins, str(run_folder), pictures, folder / "masks"))
+    images = dataset.test[0].image.parent
+    print(predict_folder(plugins, str(run_folder), images, folder / "masks"))
 
     score = score_file(run_folder / result.submission.file, dataset, competition.metric)
     print(f"{competition.metric.name} of the submission: {score.value:.3f} ({score.low:.3f} .. {score.high:.3f})")

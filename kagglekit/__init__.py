@@ -7,7 +7,7 @@ from kagglekit.competition import Competition, Published
 from kagglekit.errors import DataError, KagglekitError, PluginError, RecipeError, RunError, SubmissionError
 from kagglekit.plugin.guards import loading as _loading
 from kagglekit.plugin.hookspecs import hookimpl
-from kagglekit.protocols import Dataset, Ensemble, Intake, Metric, Postprocess, SubmissionFormat
+from kagglekit.protocols import Dataset, Ensemble, InputTransform, Metric, Postprocess, SubmissionFormat
 from kagglekit.types import Box, Draw, Finding, Member, ModelOutput, Prediction, Problem, Sample, Score, Tiling, View
 
 _loading()
@@ -20,7 +20,7 @@ __all__ = [
     "Draw",
     "Ensemble",
     "Finding",
-    "Intake",
+    "InputTransform",
     "KagglekitError",
     "Member",
     "Metric",
@@ -48,4 +48,6 @@ def __getattr__(name: str) -> object:
         from kagglekit.recipe import Recipe
 
         return Recipe
+    if name == "Intake":  # its name in plugins written before `kagglekit.api`
+        return InputTransform
     raise AttributeError(f"module 'kagglekit' has no attribute {name!r}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kagglekit.data.codecs.rows import read_rows, read_table, require_ids, whole_number, write_rows
     from kagglekit.data.fingerprint import fingerprint, hash_file
     from kagglekit.data.folds import assign as assign_folds
-    from kagglekit.data.input_transform import Plain as PlainIntake
+    from kagglekit.data.input_transform import Plain as PlainTransform
     from kagglekit.data.loader import applied as apply_augment
     from kagglekit.data.loader import batches, distort, to_target
     from kagglekit.data.loader import seed_all as seed_augment
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from kagglekit.data.names import lookup as lookup_by_name
     from kagglekit.data.names import paired as pair_files
     from kagglekit.data.readers.images import describe as describe_image
-    from kagglekit.data.readers.images import list_pictures as list_images
-    from kagglekit.data.readers.images import read_picture as read_image
+    from kagglekit.data.readers.images import list_images as list_images
+    from kagglekit.data.readers.images import read_image as read_image
     from kagglekit.data.readers.images import read_rgb
     from kagglekit.data.readers.mask_files import read_binary as read_binary_mask
     from kagglekit.data.readers.slides import Slide
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from kagglekit.data.thumbs import as_bytes as to_uint8
     from kagglekit.data.thumbs import each as each_sample
     from kagglekit.data.thumbs import small_image, small_mask
-    from kagglekit.data.windows import seen_windows as windows_with_tissue
     from kagglekit.data.windows import starts as window_starts
     from kagglekit.data.windows import tissue as tissue_mask
+    from kagglekit.data.windows import windows_with_tissue as windows_with_tissue
     from kagglekit.errors import (
         DataError,
         KagglekitError,
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from kagglekit.predict.postprocess import Argmax, Threshold
     from kagglekit.predict.submission import check_file, score_file
     from kagglekit.progress import say, track
-    from kagglekit.protocols import Dataset, Ensemble, Intake, Metric, Postprocess, SubmissionFormat
+    from kagglekit.protocols import Dataset, Ensemble, InputTransform, Metric, Postprocess, SubmissionFormat
     from kagglekit.recipe import Fidelity, Recipe, compose
     from kagglekit.runs.folder import cache as cache_folder
     from kagglekit.runs.record import Result
@@ -113,7 +113,7 @@ __all__ = [
     "Ensemble",
     "Fidelity",
     "Finding",
-    "Intake",
+    "InputTransform",
     "KagglekitError",
     "Law",
     "Loss",
@@ -123,7 +123,7 @@ __all__ = [
     "Metric",
     "ModelOutput",
     "Network",
-    "PlainIntake",
+    "PlainTransform",
     "PluginError",
     "Postprocess",
     "Prediction",
@@ -244,9 +244,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "kagglekit.metrics": "MeanDice MeanIoU ClassIoU",
     },
     "Find and read files": {
-        "kagglekit.data.readers.images": (
-            "list_images=list_pictures read_image=read_picture read_rgb describe_image=describe"
-        ),
+        "kagglekit.data.readers.images": ("list_images read_image read_rgb describe_image=describe"),
         "kagglekit.data.readers.mask_files": "read_binary_mask=read_binary",
         "kagglekit.data.readers.slides": "Slide",
         "kagglekit.data.names": (
@@ -271,10 +269,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "kagglekit.types": "Draw Sampler Augment",
         "kagglekit.data.sampling": "Shuffle albumentations",
         "kagglekit.data.store": "Store open_store",
-        "kagglekit.data.windows": "window_starts=starts windows_with_tissue=seen_windows tissue_mask=tissue",
+        "kagglekit.data.windows": "window_starts=starts windows_with_tissue tissue_mask=tissue",
         "kagglekit.data.loader": "apply_augment=applied seed_augment=seed_all distort batches to_target",
-        "kagglekit.protocols": "Intake",
-        "kagglekit.data.input_transform": "PlainIntake=Plain",
+        "kagglekit.protocols": "InputTransform",
+        "kagglekit.data.input_transform": "PlainTransform=Plain",
         "kagglekit.data.resize": "input_size resize_image resize_mask resize_probs",
     },
     "Models and losses": {

@@ -38,7 +38,7 @@ class Competition:
     named fidelity ("demo", "trial", "full") changes on top. `settings` is a frozen dataclass of the competition's own
     settings, or None. `space` returns the search space: dotted key -> optuna distribution. `also` are further scores
     to report, which reduce the counts of `metric`. `published` are others' solutions, `labelled` is the number of
-    pictures that the host gave a truth for, 0 where it is not known.
+    images that the host gave a truth for, 0 where it is not known.
     """
 
     id: str

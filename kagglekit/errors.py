@@ -25,7 +25,7 @@ class RecipeError(KagglekitError):
 
 
 class DataError(KagglekitError):
-    """A data folder, a picture or a label cannot be used as it is."""
+    """A data folder, an image or a label cannot be used as it is."""
 
 
 class SubmissionError(KagglekitError):

@@ -142,16 +142,16 @@ def new_folder(root: Path) -> Iterator[Path]:
         part.rename(root)
 
 
-def tidy(place: Path, folders: str | bool) -> None:
+def tidy(folder: Path, folders: str | bool) -> None:
     """Remove what processes that were killed left unfinished in `place` itself; once in the life of a process.
 
     Of `folders` those that were to become one of that name, or all of them, or none.
     """
-    if fcntl is None or str(place) in _tidied:
+    if fcntl is None or str(folder) in _tidied:
         return
-    _tidied.add(str(place))
+    _tidied.add(str(folder))
     with suppress(OSError):  # what cannot be listed is not ours to tidy
-        for path in place.iterdir():
+        for path in folder.iterdir():
             wanted = folders is True or path.name[1:-14] == folders or not path.is_dir()
             if PART.fullmatch(path.name) and wanted:
                 _remove_abandoned(path)

@@ -11,12 +11,12 @@ from kagglekit.types import Score
 if TYPE_CHECKING:
     import numpy as np
 
-FEW = 8  # pictures below which an interval that draws them anew is too narrow to be trusted
+FEW = 8  # images below which an interval that draws them anew is too narrow to be trusted
 
 
 @dataclass(frozen=True)
 class MeanIoU:
-    """Mean over pictures of the intersection over union of one binary mask; both empty counts as `both_empty`."""
+    """Mean over images of the intersection over union of one binary mask; both empty counts as `both_empty`."""
 
     name: str = "mean IoU"
     greater_is_better: bool = True
@@ -34,7 +34,7 @@ class MeanIoU:
 
 @dataclass(frozen=True)
 class MeanDice:
-    """Mean over pictures, and over the classes of a multilabel mask, of the Dice coefficient 2|X∩Y| / (|X| + |Y|).
+    """Mean over images, and over the classes of a multilabel mask, of the Dice coefficient 2|X∩Y| / (|X| + |Y|).
 
     A pair of which both are empty counts as `both_empty`; one empty and one not is 0.
     """
@@ -57,7 +57,7 @@ class MeanDice:
         return float(self._dice(statistics).mean())
 
     def per_class(self, statistics: np.ndarray) -> np.ndarray:
-        """float64 `[K]` of `[N, K, 2]`: the mean over pictures of every class; `[1]` of `[N, 2]`."""
+        """float64 `[K]` of `[N, K, 2]`: the mean over images of every class; `[1]` of `[N, 2]`."""
         scores: np.ndarray = self._dice(statistics).reshape(len(statistics), -1).mean(0)
         return scores
 
@@ -69,18 +69,18 @@ class MeanDice:
 class ClassIoU:
     """Mean over the classes of label maps of the IoU, background included.
 
-    `over` says of what: of the pixels of all pictures together ("dataset"), or of each picture, averaged over the
-    pictures ("picture"). Classes in neither truth nor prediction are left out.
+    `over` says of what: of the pixels of all images together ("dataset"), or of each image, averaged over the
+    images ("image"). Classes in neither truth nor prediction are left out.
     """
 
     classes: int
-    over: Literal["dataset", "picture"] = "dataset"
+    over: Literal["dataset", "image", "picture"] = "dataset"
     greater_is_better: bool = True
 
     @property
     def name(self) -> str:
         """What the score is called."""
-        return "mIoU over the data set" if self.over == "dataset" else "mIoU per picture"
+        return "mIoU over the data set" if self.over == "dataset" else "mIoU per image"
 
     def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """int64 `[K, K]`: pixels by true class (row) and predicted class (column) of two `[H, W]` label maps."""
@@ -97,7 +97,7 @@ class ClassIoU:
         return float(np.nanmean(self._ious(statistics), axis=-1).mean())
 
     def per_class(self, statistics: np.ndarray) -> np.ndarray:
-        """float64 `[K]` of `[N, K, K]`: the IoU of every class, NaN where no picture shows or predicts it."""
+        """float64 `[K]` of `[N, K, K]`: the IoU of every class, NaN where no image shows or predicts it."""
         import numpy as np
 
         ious = self._ious(statistics)
@@ -105,7 +105,7 @@ class ClassIoU:
         return np.where(shown.any(0), np.where(shown, ious, 0).sum(0) / np.maximum(shown.sum(0), 1), np.nan)
 
     def _ious(self, statistics: np.ndarray) -> np.ndarray:
-        """float64 `[1 or N, K]`: the IoU of every class, of all pictures together or of each; NaN where in neither."""
+        """float64 `[1 or N, K]`: the IoU of every class, of all images together or of each; NaN where in neither."""
         import numpy as np
 
         if self.over == "dataset":
@@ -116,7 +116,7 @@ class ClassIoU:
 
 @dataclass(frozen=True)
 class Pooled:
-    """The score that `metric` gives all pictures as if they were one: for parts of pictures."""
+    """The score that `metric` gives all images as if they were one: for parts of images."""
 
     metric: Metric
 
@@ -185,7 +185,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray, empty: float) -> np.ndarray:
 
 
 def score_with_interval(metric: Metric, statistics: np.ndarray, seed: int = 0, resamples: int = 1000) -> Score:
-    """The score of `[N, ...]` statistics with its 95% percentile-bootstrap interval over pictures."""
+    """The score of `[N, ...]` statistics with its 95% percentile-bootstrap interval over images."""
     import numpy as np
 
     n = len(statistics)

@@ -32,7 +32,7 @@ class SubmissionFormat(Protocol):
 
     def encode_stripes(self, stripes: Iterable[np.ndarray], size: Size) -> Any:
         """The row of a large mask that comes as stripes of whole columns, left to right; nothing may be lost."""
-        raise PluginError(f"{type(self).__name__} cannot encode masks by stripe, as large pictures need it")
+        raise PluginError(f"{type(self).__name__} cannot encode masks by stripe, as large images need it")
 
     def decode_stripes(self, row: Any, size: Size, width: int) -> Iterator[np.ndarray]:
         """The mask of `row` as stripes of `width` columns."""
@@ -55,8 +55,8 @@ class Dataset(Protocol):
     """A data folder of a competition. Reading is thread-safe; nothing is decoded before it is read. Derive from it.
 
     Test samples have no label. Where their truth is known, `answers` holds it by sample id, in the form of a label; it
-    serves to score the written submission and reaches no hook through a sample. Pictures have `channels` of `depth`.
-    Where there is a `tiling`, pictures are only ever read by box.
+    serves to score the written submission and reaches no hook through a sample. Images have `channels` of `depth`.
+    Where there is a `tiling`, images are only ever read by box.
     """
 
     train: Sequence[Sample]
@@ -73,19 +73,19 @@ class Dataset(Protocol):
         """`[H, W, channels]` of `depth`; raises DataError for a damaged file."""
 
     def read_mask(self, sample: Sample, box: Box | None = None) -> np.ndarray:
-        """The mask of a sample with a label, at the size of its picture; raises DataError."""
+        """The mask of a sample with a label, at the size of its image; raises DataError."""
 
     def read_truth(self, sample: Sample, box: Box | None = None) -> np.ndarray:
         """The mask that a submission is compared with, at `sample.truth_size`; raises DataError."""
         return self.read_mask(sample, box)
 
     def regions(self, sample: Sample, size: Size) -> Mapping[str, np.ndarray]:
-        """Named parts of a large picture (anatomy), as bool masks of the picture shrunk to `size`."""
+        """Named parts of a large image (anatomy), as bool masks of the image shrunk to `size`."""
         return {}
 
 
 class Metric(Protocol):
-    """A competition's score, in two steps so that it can be streamed and bootstrapped over pictures.
+    """A competition's score, in two steps so that it can be streamed and bootstrapped over images.
 
     It may also have `per_class(statistics) -> float64 [K]`, the score of each class from `[N, ...]` counts, NaN where
     they say nothing of it; then settings chosen on validation are kept only if no class falls.
@@ -100,14 +100,14 @@ class Metric(Protocol):
         """Is a higher score the better one?"""
 
     def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Counts of one picture, of a shape that is the same for all; counts of its parts add up to its own."""
+        """Counts of one image, of a shape that is the same for all; counts of its parts add up to its own."""
 
     def reduce(self, statistics: np.ndarray) -> float:
-        """The score from the stacked counts `[N, ...]` of N >= 1 pictures."""
+        """The score from the stacked counts `[N, ...]` of N >= 1 images."""
 
 
-class Intake(Protocol):
-    """What a network sees of the pictures as they are stored; applied to whole batches on the device."""
+class InputTransform(Protocol):
+    """What a network sees of the images as they are stored; applied to whole batches on the device."""
 
     @property
     def channels(self) -> int:
@@ -134,7 +134,7 @@ class Ensemble(Protocol):
 class Postprocess(Protocol):
     """Turns probabilities into a mask. May also have `fit(predictions, truths, metric)`, see `predict.postprocess`.
 
-    Of large pictures it is called with one part after the other; what has to see the whole belongs into an optional
+    Of large images it is called with one part after the other; what has to see the whole belongs into an optional
     `prepare(prediction) -> Prediction`, which is called once before.
     """
 

@@ -1,6 +1,6 @@
 """The nouns that the engine and its plugins exchange: frozen, typed, free of heavy imports.
 
-Arrays: pictures are `[H, W, C]`, uint8 or of the depth that their data set states; masks are uint8 `[H, W]` (binary
+Arrays: images are `[H, W, C]`, uint8 or of the depth that their data set states; masks are uint8 `[H, W]` (binary
 0/1, or the class index of a label map) or `[H, W, K]` (multilabel); probabilities are float32 `[K, H, W]` in 0..1.
 Sizes are always (height, width) in pixels.
 """
@@ -26,7 +26,7 @@ Depth = Literal["uint8", "uint16", "int16"]
 
 @dataclass(frozen=True)
 class Box:
-    """A window of a picture, in pixels of that picture."""
+    """A window of an image, in pixels of that image."""
 
     top: int
     left: int
@@ -36,12 +36,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture of a competition and what is known of it.
+    """One image of a competition and what is known of it.
 
     `label` is whatever the plugin's `read_mask` understands, None where no truth is known. Samples of one `group`
     (a person, a patient) never stand on both sides of a split. Folds and subsets keep `stratum`, a small bin, and each
-    of the `classes` that the picture shows, in proportion. `truth_size` is the size at which masks are submitted and
-    scored, the picture's own unless stated. An `extra` one is learned from and never held out: its label is no truth.
+    of the `classes` that the image shows, in proportion. `truth_size` is the size at which masks are submitted and
+    scored, the image's own unless stated. An `extra` one is learned from and never held out: its label is no truth.
     """
 
     id: str
@@ -61,11 +61,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How pictures too large for a network are looked at: through windows of the fidelity's `image_size` pixels.
+    """How images too large for a network are looked at: through windows of the fidelity's `image_size` pixels.
 
-    Pixels are those of the picture shrunk by the whole number `reduce`. At inference neighbouring windows are `step` of
+    Pixels are those of the image shrunk by the whole number `reduce`. At inference neighbouring windows are `step` of
     a window apart, the last ones flush with the edge; a `border` (part of the window on each side) serves as context
-    only, unless the picture ends there. Windows in which fewer than `min_tissue` of the pixels have an HSV saturation
+    only, unless the image ends there. Windows in which fewer than `min_tissue` of the pixels have an HSV saturation
     above `min_saturation` (0..255) are taken for blank and never reach the network; 0 switches that off.
     """
 
@@ -96,7 +96,7 @@ class Finding:
     """A label that a rule of `kk_clean` distrusts; `score` grows with suspicion.
 
     `action`: "drop" leaves the sample out of training, "relabel" trains on `mask` instead, "keep" only shows it. `mask`
-    is a mask of the picture's size as `mask_png.to_text` writes it. `detail` says to a person what was
+    is a mask of the image's size as `mask_png.to_text` writes it. `detail` says to a person what was
     found, `related` names other samples that it has to do with (its duplicates).
     """
 
@@ -111,7 +111,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What a sampler draws: a sample, whole or a window of it (in pixels of the stored picture)."""
+    """What a sampler draws: a sample, whole or a window of it (in pixels of the stored image)."""
 
     sample: Sample
     box: Box | None = None
@@ -119,7 +119,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Score:
-    """A score with its 95% interval (bootstrap over pictures)."""
+    """A score with its 95% interval (bootstrap over images)."""
 
     value: float
     low: float
@@ -129,10 +129,10 @@ class Score:
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a picture at test time: `undo(do(x)) == x` for every `[B, C, H, W]`, also non-square.
+    """One way to look at an image at test time: `undo(do(x)) == x` for every `[B, C, H, W]`, also non-square.
 
-    A view may also change the size: probabilities that come back in another one are resized to that of the picture.
-    And it may show parts: n of them of each picture as `[n * B, C, H, W]`, all first parts before all second ones.
+    A view may also change the size: probabilities that come back in another one are resized to that of the image.
+    And it may show parts: n of them of each image as `[n * B, C, H, W]`, all first parts before all second ones.
     """
 
     name: str
@@ -157,10 +157,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Probabilities `[K, h, w]` of one picture at network size, and the (height, width) its mask is wanted at.
+    """Probabilities `[K, h, w]` of one image at network size, and the (height, width) its mask is wanted at.
 
-    `classes` are the probabilities `[K]` that the picture shows a class at all, where the network has a head for them;
-    `image` is the picture `[h, w, C]` at network size.
+    `classes` are the probabilities `[K]` that the image shows a class at all, where the network has a head for them;
+    `image` is the image `[h, w, C]` at network size.
     """
 
     probs: np.ndarray

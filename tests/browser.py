@@ -21,7 +21,7 @@ _FLAGS = (
     "--hide-scrollbars",
 )  # fmt: skip
 
-# Runs in the page: pictures that did not load, and the elements that stick out to the right most.
+# Runs in the page: images that did not load, and the elements that stick out to the right most.
 _LOOK = """
 const width = document.documentElement.clientWidth;
 const clips = (e) => getComputedStyle(e).overflowX !== "visible";
@@ -30,7 +30,7 @@ const out = [...document.body.querySelectorAll("*")]
   .filter((e) => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement));
 return {
   broken: [...document.images].filter((i) => !i.complete || !i.naturalWidth).map((i) => i.alt || i.src.slice(0, 80)),
-  pictures: document.images.length,
+  images: document.images.length,
   overflow: Math.max(0, document.documentElement.scrollWidth - width),
   outside: out.slice(0, 5).map((e) => e.outerHTML.slice(0, 120)),
 };
@@ -42,8 +42,8 @@ class Look:
     """What one opening of a page showed; overflow is in CSS pixels, screenshot is a PNG of the whole page."""
 
     console: tuple[str, ...]
-    broken_pictures: tuple[str, ...]
-    pictures: int
+    broken_images: tuple[str, ...]
+    images: int
     overflow: int
     outside: tuple[str, ...]
     screenshot: bytes
@@ -103,8 +103,8 @@ def look_at(driver, page: Path, width: int, dark: bool = False, height: int = 90
     errors = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
     return Look(
         console=tuple(errors),
-        broken_pictures=tuple(found["broken"]),
-        pictures=found["pictures"],
+        broken_images=tuple(found["broken"]),
+        images=found["pictures"],
         overflow=found["overflow"],
         outside=tuple(found["outside"]),
         screenshot=base64.b64decode(shot["data"]),

@@ -1,4 +1,4 @@
-"""What all tests share: fast ones first, folders of their own, where the real pictures lie."""
+"""What all tests share: fast ones first, folders of their own, where the real images lie."""
 
 import signal
 from pathlib import Path
@@ -39,7 +39,7 @@ def group_of(item: pytest.Item) -> str:
 
 
 def kind(item: pytest.Item) -> str:
-    """How long a test takes, by its markers; a demo trains on real pictures."""
+    """How long a test takes, by its markers; a demo trains on real images."""
     if item.get_closest_marker("long"):
         return "demo" if item.get_closest_marker("real") else "long"
     if item.get_closest_marker("slow"):

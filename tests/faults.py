@@ -43,7 +43,7 @@ LITTER = (".part", ".copy", ".holder", "-journal")  # how names of what is unfin
 
 
 @dataclass
-class Place:
+class TrialContext:
     """A folder with runs, cache and a temporary folder of its own, and the data beside them."""
 
     base: Path
@@ -90,7 +90,7 @@ class Place:
         return sorted(there - known)
 
 
-def strike(place: Place, verb: str, after: float | Callable[[], bool], number: int) -> str:
+def strike(place: TrialContext, verb: str, after: float | Callable[[], bool], number: int) -> str:
     """Start a command and send it a signal after so many seconds, or as soon as something is there; says what came."""
     process = place.start(verb)
     started = time.monotonic()
@@ -110,7 +110,7 @@ def strike(place: Place, verb: str, after: float | Callable[[], bool], number: i
     return f"{signal.Signals(number).name} after {time.monotonic() - started:.2f} s"
 
 
-def results(place: Place, verb: str) -> dict[str, str]:
+def results(place: TrialContext, verb: str) -> dict[str, str]:
     """Name -> hash of everything that a command must give, whatever struck it before; times and dates left out."""
     runs = place.base / "runs"
     found: dict[str, object] = {}
@@ -178,7 +178,7 @@ class Report:
     other: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
-    def check(self, place: Place, verb: str, expected: dict[str, str], *more: str) -> None:
+    def check(self, place: TrialContext, verb: str, expected: dict[str, str], *more: str) -> None:
         """Let the command end, and compare."""
         code, said = place.finish(verb, *more)
         if code or "Traceback" in said or "unexpected" in said:
@@ -211,7 +211,7 @@ def sample(folder: Path, count: int = 24) -> Path:
     return folder / "data"
 
 
-def copy_of_run(place: Place, here: Place) -> None:
+def copy_of_run(place: TrialContext, here: TrialContext) -> None:
     """The same finished run elsewhere, without what was made of it."""
     shutil.copytree(place.base, here.base, dirs_exist_ok=True)
     for path in [*here.base.glob("runs/hair-seg/*/writeup*"), *here.base.glob("runs/hair-seg/*/*.kkbundle"),
@@ -219,7 +219,7 @@ def copy_of_run(place: Place, here: Place) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def struck(folder: Path, verb: str, place: Callable[[Path], Place], expected: dict[str, str], duration: float,
+def struck(folder: Path, verb: str, place: Callable[[Path], TrialContext], expected: dict[str, str], duration: float,
            kills: Sequence[int], rng: random.Random, report: Report) -> None:  # fmt: skip
     """Several blows to one command, each at a random moment of what is left of it; then it is let end."""
     here = place(folder)

@@ -16,7 +16,7 @@ from kagglekit.plugin.registry import discover
 from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose
 from kagglekit.types import Prediction
-from tests.search.world import at_hand
+from tests.search.toy import at_hand
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def toy(tmp_path, monkeypatch) -> Path:
 
 
 def trained(data: Path, **overrides) -> str:
-    """The name of a finished run of the toy competition; a third of its pictures is held out."""
+    """The name of a finished run of the toy competition; a third of its images is held out."""
     registry = discover()
     layers = [("", {"competition": "discs"}), ("", registry.competition("discs")[1].recipe)]
     recipe, _ = compose([*layers, ("", {"fidelity.epochs": 2, "folds": 3} | overrides)])

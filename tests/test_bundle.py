@@ -18,7 +18,7 @@ from kagglekit.publish.pack import pack
 from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
 from tests.helpers import ROOT, run_folder
-from tests.search.world import at_hand
+from tests.search.toy import at_hand
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_a_record_whose_competition_is_no_plain_name_is_refused(finished, tmp_pa
         ),
         ({"members": "all"}, "members: expected array, got str"),
         ({"views": [{}]}, r"views\[0\]: object missing required field name"),
-        ({"pictures": None}, "pictures: expected object, got null"),
+        ({"pictures": None}, "images: expected object, got null"),
         ({"pictures": {"channels": True, "depth": "uint8", "tiling": None}}, "channels: expected int, got bool"),
         ({"pictures": {"channels": 3, "depth": "uint7", "tiling": None}}, "depth: invalid enum value 'uint7'"),
         ({"pictures": {"channels": 3, "depth": "uint8", "tiling": {"step": "x"}}}, r"tiling\.step: expected float"),

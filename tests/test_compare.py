@@ -11,7 +11,7 @@ from kagglekit.errors import RunError, UsageError
 from kagglekit.plugin.registry import discover
 from kagglekit.publish.compare import beside, compare, on_test, runs_of, submissions_of, targets, write_page
 from kagglekit.runs import folder as folders
-from tests.search.world import at_hand
+from tests.search.toy import at_hand
 from tests.test_reproduce import edit, trained
 
 pytestmark = pytest.mark.slow
@@ -89,14 +89,14 @@ def test_what_differs_is_named_with_both_values_and_the_rest_is_not(runs):
     assert found["same_data"] and found["same_code"] and found["common"] == 8
 
 
-def test_of_few_pictures_no_run_is_called_better(runs, monkeypatch):
+def test_of_few_images_no_run_is_called_better(runs, monkeypatch):
     monkeypatch.setattr("kagglekit.publish.compare.FEW", 9)
     found = compare(*runs)
-    assert found["verdict"] == "too few pictures to tell" and found["difference"]["high"] < 0
-    assert "on 8 pictures that both held out: too few pictures to tell" in summary(found)
+    assert found["verdict"] == "too few images to tell" and found["difference"]["high"] < 0
+    assert "on 8 images that both held out: too few images to tell" in summary(found)
 
 
-def test_the_difference_is_that_of_the_common_pictures_and_turns_its_sign_with_the_order(runs):
+def test_the_difference_is_that_of_the_common_images_and_turns_its_sign_with_the_order(runs):
     found, turned = compare(*runs), compare(*runs[::-1])
     a, b = (folders.read_json(run / folders.VALIDATED)["scores"] for run in runs)
     assert found["difference"]["value"] == pytest.approx(sum(b) / len(b) - sum(a) / len(a))
@@ -108,7 +108,7 @@ def test_the_difference_is_that_of_the_common_pictures_and_turns_its_sign_with_t
     assert f"{runs[0].name} is better" in text and "lr" in text and "they differ most on" in text
 
 
-def test_the_difference_on_test_pictures_is_that_of_the_scores_of_both_submissions(runs):
+def test_the_difference_on_test_images_is_that_of_the_scores_of_both_submissions(runs):
     found, registry = compare(*runs), discover()
     test = said_of(registry, runs, found)
     a, b = found["scores"]["test"]
@@ -116,7 +116,7 @@ def test_the_difference_on_test_pictures_is_that_of_the_scores_of_both_submissio
     turned = said_of(registry, runs[::-1], compare(*runs[::-1]))
     assert turned["difference"]["value"] == pytest.approx(a - b)
     assert (
-        f"test picture{'s' * (test['common'] > 1)}: {test['verdict']}"
+        f"test image{'s' * (test['common'] > 1)}: {test['verdict']}"
         in page_of(registry, runs, found | {"on_test": test}).read_text()
     )
 
@@ -139,10 +139,10 @@ def test_a_run_against_its_like_is_within_noise(runs):
     assert "the recipes are equal" in summary(found) and "within noise" in summary(found)
 
 
-def test_runs_without_a_common_picture_have_no_difference(runs):
-    edit(runs[1] / folders.VALIDATED, lambda v: v.update(pictures=[f"x{i}" for i in range(8)]))
+def test_runs_without_a_common_image_have_no_difference(runs):
+    edit(runs[1] / folders.VALIDATED, lambda v: v.update(images=[f"x{i}" for i in range(8)]))
     found = compare(*runs)
-    assert found["difference"] is None and "no two pictures were held out by both" in summary(found)
+    assert found["difference"] is None and "no two images were held out by both" in summary(found)
 
 
 def test_what_cannot_be_compared_is_said(runs):
@@ -163,20 +163,20 @@ def test_a_page_shows_where_the_submissions_differ_and_says_why_where_it_cannot(
     path = page_of(registry, runs, found)
     text = path.read_text()
     assert path.parent.name == f"{runs[0].name}-{runs[1].name}" and text.count("<article") == text.count("% differ") > 0
-    assert "No pictures" not in text
+    assert "No images" not in text
     assert (
-        "No pictures: the runs were made of other data"
+        "No images: the runs were made of other data"
         in page_of(registry, runs, found | {"same_data": False}).read_text()
     )
     (runs[1] / "submission.csv").unlink()
-    assert "No pictures: " in page_of(registry, runs, found).read_text()
+    assert "No images: " in page_of(registry, runs, found).read_text()
 
 
 def test_a_submission_outside_the_run_is_not_opened(runs, tmp_path):
     (runs[1] / "submission.csv").rename(tmp_path / "elsewhere.csv")
     edit(runs[1] / folders.RESULT, lambda r: r["submission"].update(file="../../../elsewhere.csv"))
     text = page_of(discover(), runs, compare(*runs)).read_text()
-    assert f"No pictures: run {runs[1].name}: ../../../elsewhere.csv is no file of this run" in text
+    assert f"No images: run {runs[1].name}: ../../../elsewhere.csv is no file of this run" in text
 
 
 def test_the_page_names_what_a_plugin_failed_at(runs, monkeypatch):
@@ -184,7 +184,7 @@ def test_the_page_names_what_a_plugin_failed_at(runs, monkeypatch):
         raise ValueError("odd row")
 
     monkeypatch.setattr("kagglekit.report.disagreements.disagreements", fail)
-    assert "No pictures: ValueError: odd row" in page_of(discover(), runs, compare(*runs)).read_text()
+    assert "No images: ValueError: odd row" in page_of(discover(), runs, compare(*runs)).read_text()
 
 
 @pytest.mark.parametrize("fault", ["no plugin", "no place", "a fault"])
@@ -235,7 +235,7 @@ def test_a_run_and_a_published_solution_stand_side_by_side_and_never_on_one_test
     text = summary_beside(found)
     for part in (
         "0.81 ",
-        "the host's test pictures (private)",
+        "the host's test images (private)",
         "not the same test set",
         "held out",
         "- no CRF",
@@ -274,6 +274,6 @@ def test_the_verb_prints_the_table_and_where_the_page_is_and_takes_a_published_s
     assert page.is_file() and f"{names[0]} is better" in done.stdout
     found = json.loads(CliRunner().invoke(kk, ["compare", *names, "--json"]).stdout)
     assert found["page"] == str(page) and found["verdict"] == f"{names[0]} is better"
-    assert found["on_test"]["common"] > 0 and found["no_test"] == "" and " test pictures: " in done.stdout
+    assert found["on_test"]["common"] > 0 and found["no_test"] == "" and " test images: " in done.stdout
     done = CliRunner().invoke(kk, ["compare", names[0], "discs/1st"], catch_exceptions=False)
     assert "not the same test set" in done.stdout and "page" not in done.stdout

@@ -1,4 +1,4 @@
-"""Whole runs of every contest through `kk`, on data that it draws itself and on real pictures."""
+"""Whole runs of every contest through `kk`, on data that it draws itself and on real images."""
 
 import json
 import subprocess
@@ -79,16 +79,16 @@ def test_a_run_leaves_a_scored_submission_that_its_host_would_take(drawn):
     assert "every row decoded" in checked.stdout
 
 
-def test_its_page_is_whole_and_shows_pictures(drawn):
+def test_its_page_is_whole_and_shows_images(drawn):
     _, home, _, result = drawn
     with open_browser() as driver:
         for width in (1280, 400):
             seen = look_at(driver, Path(home / result["folder"]) / "report.html", width)
-            assert not seen.console and not seen.broken_pictures and not seen.overflow
-            assert seen.pictures >= 3
+            assert not seen.console and not seen.broken_images and not seen.overflow
+            assert seen.images >= 3
 
 
-def test_its_submission_stands_beside_one_that_marks_everything_with_truth_and_pictures(drawn, tmp_path):
+def test_its_submission_stands_beside_one_that_marks_everything_with_truth_and_images(drawn, tmp_path):
     import numpy as np
 
     from kagglekit.cli.common import solution_of
@@ -114,7 +114,7 @@ def test_its_submission_stands_beside_one_that_marks_everything_with_truth_and_p
     assert len(found) == min(8, len(dataset.test))
 
 
-def test_the_run_predicts_a_folder_of_its_test_pictures(drawn):
+def test_the_run_predicts_a_folder_of_its_test_images(drawn):
     id, home, data, result = drawn
     images = {
         "clouds": data / "test_images",
@@ -142,7 +142,7 @@ def folds(tmp_path_factory):
     return home, results
 
 
-def test_with_every_fold_held_out_each_picture_is_validated_once_and_all_networks_predict(folds):
+def test_with_every_fold_held_out_each_image_is_validated_once_and_all_networks_predict(folds):
     home, results = folds
     result = results["all"]
     assert result["counts"]["train"] == result["counts"]["validation"] == result["validation"]["count"] == 24
@@ -166,10 +166,10 @@ def test_a_refit_chooses_on_one_fold_and_predicts_with_a_network_of_everything(f
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("id", DEMOS)
-def test_the_demo_reaches_its_bar_on_real_pictures(id, tmp_path):
+def test_the_demo_reaches_its_bar_on_real_images(id, tmp_path):
     data = REAL / id
     if not data.is_dir():
-        pytest.skip(f"no real pictures at {data}")
+        pytest.skip(f"no real images at {data}")
     bar, options = DEMOS[id]
     done = kk(tmp_path, "run", id, "--data", data, "--fidelity", "demo", *options, "--json")
     result = json.loads(done.stdout)

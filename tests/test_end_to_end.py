@@ -118,24 +118,24 @@ def test_an_interrupt_says_how_to_go_on_and_a_repeat_goes_on(home, data):
     assert done.returncode == 0 and "going on after epoch 1 of 2" in done.stderr
 
 
-def test_predict_masks_any_folder_of_pictures_of_any_size_and_lists_the_damaged(home, data, first):
-    pictures = home / "pictures"
-    pictures.mkdir()
+def test_predict_masks_any_folder_of_images_of_any_size_and_lists_the_damaged(home, data, first):
+    images = home / "pictures"
+    images.mkdir()
     source = Image.open(next((data / "task02_test" / "images").iterdir()))
     for name, size in (("square.png", (512, 512)), ("wide é.jpg", (300, 120)), ("tall.jpeg", (90, 401))):
-        source.resize(size).save(pictures / name)
-    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    source.save(pictures / "square.jpg")  # of the stem of another picture
-    source.save(pictures / "moving.gif")
-    (pictures / "line.png").write_bytes(_line(9000))
-    (pictures / "more.jpg").mkdir()
-    (pictures / "IM000001").write_bytes(b"\0" * 128 + b"DICM")
+        source.resize(size).save(images / name)
+    (images / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    source.save(images / "square.jpg")  # of the stem of another image
+    source.save(images / "moving.gif")
+    (images / "line.png").write_bytes(_line(9000))
+    (images / "more.jpg").mkdir()
+    (images / "IM000001").write_bytes(b"\0" * 128 + b"DICM")
     done = kk(
         home,
         "predict",
         first["folder"],
         "--images",
-        str(pictures),
+        str(images),
         "--out",
         str(home / "masks"),
         "--json",
@@ -207,8 +207,8 @@ def test_the_page_of_a_real_run_is_whole_and_readable(first):
     with open_browser() as driver:
         for width in (1280, 400):
             seen = look_at(driver, Path(first["folder"]) / "report.html", width)
-            assert not seen.console and not seen.broken_pictures and not seen.overflow
-            assert seen.pictures >= 6
+            assert not seen.console and not seen.broken_images and not seen.overflow
+            assert seen.images >= 6
 
 
 @pytest.mark.real

@@ -51,7 +51,7 @@ def home(tmp_path, monkeypatch):
 
 
 def ran(home, name: str = "a" * 12, history: str = HISTORY, **manifest):
-    """A finished run with two epochs and one picture on its page."""
+    """A finished run with two epochs and one image on its page."""
     folder = run_folder(home, name, **({"recipe": recipe(), "drawn": True} | manifest))
     (folder / "history.csv").write_text(history)
     png = io.BytesIO()
@@ -95,7 +95,7 @@ def test_folds_have_curves_of_their_own_each_epoch_at_the_time_that_it_ended(hom
     } | {name: curves[name] for name in ("fold-0/seconds", "fold-1/seconds")}
 
 
-def test_the_network_that_learned_from_all_pictures_is_named_as_its_folder_is(home):
+def test_the_network_that_learned_from_all_images_is_named_as_its_folder_is(home):
     curves = record_of(ran(home, history=FOLDS.replace("\n1,", "\n-1,"))).curves
     assert {name.partition("/")[0] for name in curves} == {"fold-0", name_of(EVERYTHING)} == {"fold-0", "everything"}
 
@@ -381,7 +381,7 @@ def test_a_real_search_is_exported_run_by_run_with_the_scores_that_it_ranked(hom
     from kagglekit.search.local import objective_at
     from kagglekit.search.tune import tune
     from tests.search.test_tune import climb, wanted
-    from tests.search.world import at_hand
+    from tests.search.toy import at_hand
 
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     toy = at_hand(tmp_path, monkeypatch)

@@ -9,7 +9,7 @@ from kagglekit.errors import RunError
 from kagglekit.plugin.registry import discover
 from kagglekit.publish.compare import compare
 from kagglekit.publish.export.records import chosen, record_of
-from kagglekit.publish.reproduce import claim_of
+from kagglekit.publish.reproduce import read_evidence
 from kagglekit.publish.writeup.facts import gather
 from kagglekit.runs import folder as folders
 from kagglekit.runs import reading, record
@@ -69,7 +69,7 @@ def test_commands_read_a_run_of_before_the_schema(home):
     assert facts["ablation"]["id"] == "oldabl" and facts["search"] is None
     other = shutil.copytree(run, run.with_name("b" * 12))
     assert compare(run, other)["scores"]["validation"] == [row["score"]] * 2
-    assert claim_of(run).validated.observed["lr"] == 0.001
+    assert read_evidence(run).validated.observed["lr"] == 0.001
     with pytest.raises(RunError, match=r"none of its trials has a run folder"):
         chosen("old", False)
 

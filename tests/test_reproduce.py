@@ -15,12 +15,12 @@ from kagglekit.pipeline.request import Request
 from kagglekit.plugin.registry import discover
 from kagglekit.plugin.solution import resolve
 from kagglekit.publish import reproduce as module
-from kagglekit.publish.reproduce import band_of, claim_of, flat, fold_differences, reproduce, seed_scores, unlike
+from kagglekit.publish.reproduce import band_of, flat, fold_differences, read_evidence, reproduce, seed_scores, unlike
 from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
 from kagglekit.runs.record_parts import Fold
 from tests.helpers import kk as program
-from tests.search.world import at_hand, path_of
+from tests.search.toy import at_hand, path_of
 
 pytestmark = pytest.mark.slow
 
@@ -131,17 +131,17 @@ def test_a_run_that_is_not_finished_or_too_old_cannot_be_checked(toy):
     folder = trained(toy)
     edit(folder / folders.MANIFEST, lambda m: m.pop("recipe"))
     with pytest.raises(RunError, match="made by an older version, which kept too little to be checked"):
-        claim_of(folder)
+        read_evidence(folder)
     (folder / folders.RESULT).unlink()
     with pytest.raises(RunError, match="has not finished; go on with it"):
-        claim_of(folder)
+        read_evidence(folder)
 
 
 def test_another_seed_lies_in_the_band_of_seeds_and_a_wrong_learning_rate_does_not(toy):
     steady = {"fidelity.epochs": 8, "lr": 0.5}
     runs = [trained(toy, seed=seed, **steady) for seed in range(4)]
-    claim = claim_of(runs[0])
-    assert list(seed_scores(claim)) == [0, 1, 2, 3]
+    evidence = read_evidence(runs[0])
+    assert list(seed_scores(evidence)) == [0, 1, 2, 3]
     verdict = reproduce(discover(), runs[0], exact=False)
     assert verdict.notes == ("band of 4 seeds",)
     assert verdict.passed == (verdict.band[0] <= verdict.reached <= verdict.band[1])

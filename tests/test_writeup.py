@@ -9,7 +9,7 @@ import pytest
 from kagglekit.errors import RunError, UsageError
 from kagglekit.plugin.registry import discover
 from kagglekit.publish.writeup.facts import gather, stale
-from kagglekit.publish.writeup.pictures import pictures_of
+from kagglekit.publish.writeup.page_images import images_of
 from kagglekit.publish.writeup.words import WORDS
 from kagglekit.publish.writeup.write import check, write_up
 from kagglekit.runs import folder as folders
@@ -17,7 +17,7 @@ from kagglekit.runs.ledger import Ledger
 from tests.browser import faults, look_at, open_browser
 from tests.helpers import read_only
 from tests.report.test_run_page import HOSTILE, Page
-from tests.search.world import at_hand
+from tests.search.toy import at_hand
 from tests.test_reproduce import edit, trained
 
 pytestmark = pytest.mark.slow
@@ -58,9 +58,9 @@ def test_every_number_with_four_decimals_is_in_the_record(run):
     assert numbers and numbers <= known
 
 
-def test_the_page_and_the_markdown_show_the_pictures_of_the_run(run):
+def test_the_page_and_the_markdown_show_the_images_of_the_run(run):
     page, text, _ = written(run)
-    shown = pictures_of(run / "report.html")
+    shown = images_of(run / "report.html")
     assert len(shown) >= 6 and len(shown) % 3 == 0
     images = Page(page).all("img")
     assert len(images) >= 6 and all(image["src"].startswith("data:image/") for image in images)
@@ -224,5 +224,5 @@ def test_the_page_opens_in_chromium_without_a_fault_and_stays_small(run):
             assert path.stat().st_size < 5_000_000
             for width in (400, 1280):
                 look = look_at(browser, path, width, dark=width == 400)
-                assert look.console == () and look.overflow == 0 and look.outside == () and look.broken_pictures == ()
+                assert look.console == () and look.overflow == 0 and look.outside == () and look.broken_images == ()
             assert faults(browser, path) == []

@@ -18,7 +18,7 @@ STAMP = (1980, 1, 1, 0, 0, 0)  # equal rows are equal files
 
 @dataclass(frozen=True)
 class F2:
-    """F-beta with beta = 2 over the pixels of all pictures together: a missed crater costs more than a false one."""
+    """F-beta with beta = 2 over the pixels of all images together: a missed crater costs more than a false one."""
 
     name: str = "F2 over the data set"
     greater_is_better: bool = True
@@ -37,7 +37,7 @@ class F2:
 
 @dataclass
 class PngZip(SubmissionFormat):
-    """A zip with a PNG of 0 and 255 for each test picture; a row is the bytes of a PNG."""
+    """A zip with a PNG of 0 and 255 for each test image; a row is the bytes of a PNG."""
 
     names: Sequence[str]
     filename: str = "submission.zip"
@@ -63,7 +63,7 @@ class PngZip(SubmissionFormat):
         return (mask > 127).astype(np.uint8)
 
     def write(self, path: Path, rows: Mapping[str, bytes]) -> None:
-        """One PNG for each test picture, in their order; raises SubmissionError for other pictures."""
+        """One PNG for each test image, in their order; raises SubmissionError for other images."""
         require_ids(path, rows, self.names)
         target = io.BytesIO()
         with zipfile.ZipFile(target, "w") as archive:
@@ -72,7 +72,7 @@ class PngZip(SubmissionFormat):
         write_bytes(path, target.getvalue())
 
     def read(self, path: Path) -> dict[str, bytes]:
-        """PNGs by picture; raises SubmissionError for what is no zip, and for missing and other pictures."""
+        """PNGs by image; raises SubmissionError for what is no zip, and for missing and other images."""
         try:
             with zipfile.ZipFile(path) as archive:
                 rows = {name: archive.read(name) for name in archive.namelist()}

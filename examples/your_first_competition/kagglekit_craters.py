@@ -1,4 +1,4 @@
-"""An example of a competition: craters in pictures of a moon, several pictures of one region."""
+"""An example of a competition: craters in images of a moon, several images of one region."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 KAGGLEKIT_API = 1
 SIZE = (64, 96)
 LAYOUT = """\
-DIR/pictures/REGION-NUMBER.png     64x96, grey; all pictures
-DIR/masks/REGION-NUMBER.png        255 where a crater is, of the training pictures
+DIR/pictures/REGION-NUMBER.png     64x96, grey; all images
+DIR/masks/REGION-NUMBER.png        255 where a crater is, of the training images
 DIR/split.json                     {"train": [names], "test": [names]}
-DIR/answers/REGION-NUMBER.png      optional: masks of the test pictures; then the submission is scored"""
+DIR/answers/REGION-NUMBER.png      optional: masks of the test images; then the submission is scored"""
 
 
 class Metric:
@@ -28,7 +28,7 @@ class Metric:
     greater_is_better = True
 
     def compare(self, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Counts of one picture."""
+        """Counts of one image."""
         from craters_submission import F2
 
         return F2().compare(truth, mask)
@@ -84,8 +84,8 @@ def kk_sample(root, count, seed, track):
         for folder in ("pictures", "masks", "answers"):
             (part / folder).mkdir(parents=True)
         for number, name in enumerate(track(names, total, "drawing the sample")):
-            picture, mask = draw(np.random.default_rng((seed, number)))
-            Image.fromarray(picture).save(part / "pictures" / name)
+            image, mask = draw(np.random.default_rng((seed, number)))
+            Image.fromarray(image).save(part / "pictures" / name)
             Image.fromarray(mask * np.uint8(255)).save(part / ("masks" if number < count else "answers") / name)
         (part / "split.json").write_text(json.dumps({"train": names[:count], "test": names[count:]}))
         part.rename(root)
@@ -95,25 +95,25 @@ def kk_sample(root, count, seed, track):
 
 
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 picture `[64, 96]`, uint8 mask): bowls lit from the left, and pebbles, which are none."""
+    """(uint8 image `[64, 96]`, uint8 mask): bowls lit from the left, and pebbles, which are none."""
     import numpy as np
 
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    picture, mask = rng.normal(120, 12, SIZE), np.zeros(SIZE, np.uint8)
+    image, mask = rng.normal(120, 12, SIZE), np.zeros(SIZE, np.uint8)
     for _ in range(rng.integers(1, 5)):
         y, x, radius = rng.uniform(8, SIZE[0] - 8), rng.uniform(8, SIZE[1] - 8), rng.uniform(5, 12)
         inside = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
-        picture[inside] += 70 * (columns[inside] - x) / radius
+        image[inside] += 70 * (columns[inside] - x) / radius
         mask[inside] = 1
     for _ in range(rng.integers(5, 15)):
         y, x = rng.integers(0, SIZE[0] - 2), rng.integers(0, SIZE[1] - 2)
-        picture[y : y + 2, x : x + 2] += 60
-    return np.clip(picture, 0, 255).astype(np.uint8), mask
+        image[y : y + 2, x : x + 2] += 60
+    return np.clip(image, 0, 255).astype(np.uint8), mask
 
 
 @hookimpl
 def kk_dataset(root):
-    """The folder as samples; pictures of one region are a group, which no split divides."""
+    """The folder as samples; images of one region are a group, which no split divides."""
     from craters_submission import PngZip
 
     from kagglekit.api import find_file
@@ -126,7 +126,7 @@ def kk_dataset(root):
         raise DataError(f"{root}: split.json cannot be used ({error}); expected\n{LAYOUT}") from None
     masks = {name: find_file(root / "masks", name) for name in names["train"]}
     problems = [
-        Problem(name, "picture without mask", "it is not used") for name, mask in masks.items() if not mask.exists()
+        Problem(name, "image without mask", "it is not used") for name, mask in masks.items() if not mask.exists()
     ]
     skipped = {problem.sample for problem in problems}
     train = [
@@ -136,7 +136,7 @@ def kk_dataset(root):
     ]
     test = [Sample(name, find_file(root / "pictures", name), SIZE) for name in names["test"]]
     if not train or not test:
-        raise DataError(f"{root}: {len(train)} training and {len(test)} test pictures; expected\n{LAYOUT}")
+        raise DataError(f"{root}: {len(train)} training and {len(test)} test images; expected\n{LAYOUT}")
     answers = {s.id: find_file(root / "answers", s.id) for s in test if find_file(root / "answers", s.id).exists()}
     return Craters(root, train, test, answers, problems, PngZip(names["test"]))
 
@@ -164,5 +164,5 @@ class Craters(Dataset):
 
 
 def window(array: np.ndarray, box: Box | None) -> np.ndarray:
-    """The part of a picture or mask in a box, or all of it."""
+    """The part of an image or mask in a box, or all of it."""
     return array if box is None else array[box.top : box.top + box.height, box.left : box.left + box.width]

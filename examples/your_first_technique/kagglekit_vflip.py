@@ -1,4 +1,4 @@
-"""Test-time augmentation by vertical flips, for pictures that have no up and down (clouds, cells)."""
+"""Test-time augmentation by vertical flips, for images that have no up and down (clouds, cells)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ def flip(x):
 
 @dataclass(frozen=True)
 class VFlipTTA:
-    """Average the picture with its upside-down image, the original weighted `identity`."""
+    """Average the image with its upside-down image, the original weighted `identity`."""
 
     name: ClassVar[str] = "vflip-tta"
     identity: float = 0.5

@@ -32,10 +32,10 @@ COLUMNS = ("sample", "group", "rule", "score", "action", "detail", "related")
 
 
 @dataclass(frozen=True)
-class Request:
+class CleanRequest:
     """A solution whose rules are asked about a data folder; results lie in `out`, else below the runs.
 
-    The gallery shows at most `most` pictures of each rule.
+    The gallery shows at most `most` images of each rule.
     """
 
     solution: Solution
@@ -45,7 +45,7 @@ class Request:
     most: int = 24
 
 
-def clean(request: Request) -> tuple[Path, dict[str, Any]]:
+def clean(request: CleanRequest) -> tuple[Path, dict[str, Any]]:
     """Write findings and decisions; returns (folder, what `findings.json` holds). The data are only read.
 
     Decisions that a person made before, in the same folder, are kept as they are; new findings are appended to them.
@@ -55,21 +55,26 @@ def clean(request: Request) -> tuple[Path, dict[str, Any]]:
 
     dataset = request.solution.dataset(request.data)
     solution = with_rules(request.solution, dataset)
-    mark = fingerprint(request.data, dataset.files, folders.cache(), progress.track)
+    data_fingerprint = fingerprint(request.data, dataset.files, folders.cache(), progress.track)
     id = solution.competition.id
-    folder = Path(request.out) if request.out else folders.home() / "cleaning" / f"{id}-{mark[:8]}"
+    folder = Path(request.out) if request.out else folders.home() / "cleaning" / f"{id}-{data_fingerprint[:8]}"
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {folder}: is a file; name a folder")
-    known = earlier(folder / DECISIONS, id, dataset, mark)  # before the rules work: a fault in it is quickly said
-    found = findings_of(solution, dataset, mark)
-    facts = summary(solution, dataset, found, mark, request.command)
+    known = earlier(
+        folder / DECISIONS, id, dataset, data_fingerprint
+    )  # before the rules work: a fault in it is quickly said
+    found = findings_of(solution, dataset, data_fingerprint)
+    facts = summary(solution, dataset, found, data_fingerprint, request.command)
     groups = {sample.id: sample.group for sample in dataset.train}
     write_text(folder / CSV, table(found, groups))
     write_clean_page(folder / PAGE, dataset, found, facts, request.most, progress.track)
     use = follow(solution, request.data, folder / DECISIONS)
     facts["next"] = use
     write_decisions(
-        folder / DECISIONS, known, Decisions(id, mark, made=facts["made"], command=request.command, use=use), found
+        folder / DECISIONS,
+        known,
+        Decisions(id, data_fingerprint, made=facts["made"], command=request.command, use=use),
+        found,
     )
     folders.write_json(folder / JSON, facts)
     return folder, facts
@@ -111,19 +116,21 @@ def _changed(solution: Solution, techniques: tuple[TechniqueSpec, ...]) -> Solut
     return resolve(solution.recipe.model_copy(update={"techniques": techniques}), solution.registry)
 
 
-def earlier(path: Path, id: str, dataset: Dataset, mark: str) -> Decisions | None:
+def earlier(path: Path, id: str, dataset: Dataset, data_fingerprint: str) -> Decisions | None:
     """The decisions that a person may have made in the same folder; raises DataError if they do not fit these data."""
     if not path.exists():
         return None
     known = decisions.read(path)
     try:
-        decisions.check(known, id, {sample.id for sample in dataset.train}, mark)
+        decisions.check(known, id, {sample.id for sample in dataset.train}, data_fingerprint)
     except DataError as error:
         raise DataError(f"{error}; they are not overwritten: give another folder with --out") from None
     return known
 
 
-def summary(solution: Solution, dataset: Dataset, found: Sequence[Finding], mark: str, command: str) -> dict[str, Any]:
+def summary(
+    solution: Solution, dataset: Dataset, found: Sequence[Finding], data_fingerprint: str, command: str
+) -> dict[str, Any]:
     """What was found, JSON-like: numbers by rule, findings from the worst down within each, problems of the folder."""
     rules = Counter(one.rule for one in found)
     return {
@@ -131,7 +138,7 @@ def summary(solution: Solution, dataset: Dataset, found: Sequence[Finding], mark
         "title": solution.competition.title,
         "classes": list(solution.competition.classes)[1 if solution.competition.task == "multiclass" else 0 :],
         "task": solution.competition.task,
-        "data": mark,
+        "data": data_fingerprint,
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": command,
         "techniques": [t.name for t in solution.techniques if hasattr(t, "kk_clean")],

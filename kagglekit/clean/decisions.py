@@ -21,7 +21,7 @@ ESCAPE = re.compile(r"\\x([89a-f][0-9a-f]|5c)")
 EXPLAINED = """\
 # What is to happen with labels. Edit the actions, then use this file.
 {use}# keep: use the label, whatever a rule says. drop: do not train on it. relabel: train on another mask, and name it:
-#   mask = "better.png"    beside this file; PNG of the picture's size: 0 and 1 (or 255), the index of the class of each
+#   mask = "better.png"    beside this file; PNG of the image's size: 0 and 1 (or 255), the index of the class of each
 #                          pixel, or, where classes overlap, a number whose bit k stands for class k
 #   who = "your name"      you have seen the mask: validate against it, too. Without it the mask is trained on, no more
 """
@@ -162,7 +162,7 @@ def _refuse_unknown(who: str, table: Mapping[str, Any], known: Sequence[str], re
             raise DataError(f"{who}: {key} is missing")
 
 
-def check(decisions: Decisions, competition: str, samples: Collection[str], mark: str = "") -> None:
+def check(decisions: Decisions, competition: str, samples: Collection[str], data_fingerprint: str = "") -> None:
     """Raise DataError for decisions on another competition or other data than those with the ids `samples`.
 
     `mark` is the fingerprint of the data, "" where it is not known.
@@ -171,15 +171,16 @@ def check(decisions: Decisions, competition: str, samples: Collection[str], mark
     if decisions.competition != competition:
         raise DataError(f"{who}: made for {decisions.competition}, not for {competition}; give the file of this one")
     again = "make them anew with `kk clean`"
-    if mark and decisions.data != mark:
+    if data_fingerprint and decisions.data != data_fingerprint:
         raise DataError(
-            f"{who}: made for data with the fingerprint {decisions.data}, these have {mark}; {again}, or, if you know "
-            f'that they fit, write data = "{mark}" into the file'
+            f"{who}: made for data with the fingerprint {decisions.data}, these have "
+            f"{data_fingerprint}; {again}, or, if you know "
+            f'that they fit, write data = "{data_fingerprint}" into the file'
         )
     unknown = [d.sample for d in decisions.decisions if d.sample not in samples]
     if unknown:
         raise DataError(
-            f"{who}: the data have no training picture {unknown[0]}{did_you_mean(unknown[0], samples)}"
+            f"{who}: the data have no training image {unknown[0]}{did_you_mean(unknown[0], samples)}"
             f"{f' (and {len(unknown) - 1} more of the decisions)' if len(unknown) > 1 else ''}; {again}"
         )
 

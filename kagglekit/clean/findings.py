@@ -16,11 +16,11 @@ from kagglekit.runs.identity import cleaner_version
 from kagglekit.types import Finding
 
 
-def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Finding]:
+def findings_of(solution: Solution, dataset: Dataset, data_fingerprint: str) -> Sequence[Finding]:
     """The findings of the recipe's rules on a data set with the fingerprint `mark`."""
     if len(solution.who_answers("kk_clean")) == 1:  # the engine alone, which distrusts nothing
         return solution.clean(dataset)
-    path = _place(solution, mark)
+    path = _cache_path(solution, data_fingerprint)
     with locked(path.with_suffix(".lock")):  # trials that begin together would each train what cleans
         if (kept := _read(path)) is not None:
             return kept
@@ -29,19 +29,19 @@ def findings_of(solution: Solution, dataset: Dataset, mark: str) -> Sequence[Fin
     return found
 
 
-def known(solution: Solution, mark: str) -> bool:
+def known(solution: Solution, data_fingerprint: str) -> bool:
     """Is there an answer of `findings_of` that costs nothing?"""
-    return _read(_place(solution, mark)) is not None
+    return _read(_cache_path(solution, data_fingerprint)) is not None
 
 
-def _place(solution: Solution, mark: str) -> Path:
+def _cache_path(solution: Solution, data_fingerprint: str) -> Path:
     rules = [
         [t.name, dataclasses.asdict(t)]
         for t in solution.techniques
         if hasattr(t, "kk_clean") or hasattr(t, "kk_dataset")  # who changes the data changes what is found
     ]
     recipe = solution.recipe
-    key = digest([mark, cleaner_version(solution), recipe.competition, recipe.settings, rules])
+    key = digest([data_fingerprint, cleaner_version(solution), recipe.competition, recipe.settings, rules])
     return folders.cache() / "findings" / f"{key}.json"
 
 

@@ -27,7 +27,7 @@ VERBS = {
     "ablate": ("ablate", "Measure what each technique of a solution is worth."),
     "clean": ("clean", "Find labels to distrust, show them, write decisions to edit."),
     "blend": ("blend", "Average finished runs, whatever their recipes, and write the submission."),
-    "predict": ("predict", "Predict a folder of pictures with a finished run."),
+    "predict": ("predict", "Predict a folder of images with a finished run."),
     "reproduce": ("reproduce", "Run a finished run again: PASS, or FAIL with the first difference."),
     "compare": ("compare", "Two runs, or a run and a published solution: what differs, what that is worth."),
     "writeup": ("writeup", "Write a finished run up: a page to publish, Markdown, a notebook."),
@@ -155,9 +155,9 @@ def disk_words(error: OSError) -> str:
 
     from kagglekit.runs.folder import cache, home
 
-    places = [Path(place).absolute() for place in (home(), cache(), tempfile.gettempdir())]
-    there = [next(one for one in (place, *place.parents) if one.is_dir()) for place in places]
-    fullest = min(there, key=lambda place: shutil.disk_usage(place).free)
+    folders = [Path(folder).absolute() for folder in (home(), cache(), tempfile.gettempdir())]
+    there = [next(one for one in (folder, *folder.parents) if one.is_dir()) for folder in folders]
+    fullest = min(there, key=lambda folder: shutil.disk_usage(folder).free)
     return f"{fullest}: {said}"
 
 

@@ -111,7 +111,7 @@ def run(ablation: Ablation, options: dict[str, Any]) -> tuple[dict[str, Any], Ab
     plan, solution, dataset = ablation.plan, ablation.solution, ablation.dataset
     with executor(plan, len(plan.jobs()) * plan.seeds, options) as (slots, execute):
         probed = probe(solution, dataset, plan.rungs)
-        probed = with_cleaning(probed, solution, dataset, ablation.mark, plan.rungs[0].image_size)
+        probed = with_cleaning(probed, solution, dataset, ablation.data_fingerprint, plan.rungs[0].image_size)
         if options["budget"]:
             seeds = fit_seeds(plan, solution, dataset, slots, probed, seconds_of(options["budget"]))
             plan = replace(plan, seeds=seeds)
@@ -155,13 +155,13 @@ def summary(folder: Path, result: AblationResult) -> str:
 
     rows = [
         [e.axis, *effect(e.left_out), *effect(e.alone),
-         "" if e.after else f"{e.cost.train:+.1f} s", f"{1000 * e.cost.picture:+.1f} ms"]
+         "" if e.after else f"{e.cost.train:+.1f} s", f"{1000 * e.cost.image:+.1f} ms"]
         for e in result.effects
     ]  # fmt: skip
     cost, seeds = result.cost, result.seeds
     lines = [
-        f"{result.title}: {result.metric}, {seeds} seed(s), {result.pictures} pictures each",
-        table(["technique", "with all others", "", "alone", "", "training", "a picture"], rows),
+        f"{result.title}: {result.metric}, {seeds} seed(s), {result.images} images each",
+        table(["technique", "with all others", "", "alone", "", "training", "an image"], rows),
     ]
     for pair in result.interactions:
         lines.append(f"  {' and '.join(pair.axes)} together: {' '.join(effect(pair))}")
@@ -170,8 +170,8 @@ def summary(folder: Path, result: AblationResult) -> str:
             lines.append(f"  {name:<11} {found[0].score:.4f}")
     if seeds == 1:
         lines.append("  note        one seed: what another seed would change is not in these intervals; use --seeds 3")
-    if result.effects and result.pictures < FEW:
-        lines.append(f"  note        {result.pictures} pictures: intervals that draw so few anew are too narrow")
+    if result.effects and result.images < FEW:
+        lines.append(f"  note        {result.images} images: intervals that draw so few anew are too narrow")
     if result.failed:
         first = result.failed[0]
         lines.append(f"  failed      {len(result.failed)} training(s), the first: {first.variant}: {first.error}")

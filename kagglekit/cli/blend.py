@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     default="fit",
     show_default=True,
     metavar="fit|equal|W,W,...",
-    help="Chosen on pictures that all runs held out, equal, or your own.",
+    help="Chosen on images that all runs held out, equal, or your own.",
 )
 @click.option("--vote", is_flag=True, help="Runs vote for the class of each pixel; ties go to the run named first.")
 @json_option
 def blend_command(runs, data, weights, vote, as_json):
     """Average the probabilities of finished RUNs of one competition and write the submission.
 
-    Recipes, sizes and folds may differ. Weights are chosen on the pictures that all of them held out, and kept only if
-    pictures that were left out of the choice agree.
+    Recipes, sizes and folds may differ. Weights are chosen on the images that all of them held out, and kept only if
+    images that were left out of the choice agree.
     """
     from kagglekit import progress
     from kagglekit.pipeline.blend import blend

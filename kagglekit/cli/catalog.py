@@ -72,7 +72,7 @@ def info_command(id, as_json):
     click.echo(f"{competition.title} ({competition.id})\n{competition.summary}\n")
     height, width = competition.image_size
     click.echo(
-        f"task      {competition.task}: {', '.join(competition.classes)}\npictures  {height}x{width}\n"
+        f"task      {competition.task}: {', '.join(competition.classes)}\nimages    {height}x{width}\n"
         f"metric    {competition.metric.name}\nplugin    {plugin.source}\n"
     )
     click.echo("data layout\n" + "\n".join("  " + line for line in competition.layout.splitlines()) + "\n")

@@ -27,7 +27,7 @@ from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe
     default=24,
     show_default=True,
     metavar="N",
-    help="Pictures of each rule in the gallery.",
+    help="Images of each rule in the gallery.",
 )
 @json_option
 def clean_command(target, data, fidelity, overrides, with_, without, seed, out, most, as_json):
@@ -37,7 +37,7 @@ def clean_command(target, data, fidelity, overrides, with_, without, seed, out, 
     findings.html, and decisions.toml for you to edit: what you decided stays when the command is repeated.
     """
     from kagglekit import progress
-    from kagglekit.clean.cleaning import Request, clean
+    from kagglekit.clean.cleaning import CleanRequest, clean
     from kagglekit.plugin.solution import resolve
 
     found = registry()
@@ -49,7 +49,7 @@ def clean_command(target, data, fidelity, overrides, with_, without, seed, out, 
             from kagglekit.pipeline.sample_data import sample_folder
 
             data = sample_folder(solution, solution.competition.sample_count, 0)
-        folder, facts = clean(Request(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most))
+        folder, facts = clean(CleanRequest(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most))
     if as_json:
         print_json({**facts, "folder": str(folder)})
     else:

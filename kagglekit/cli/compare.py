@@ -13,12 +13,12 @@ from kagglekit.cli.common import json_option, print_json, registry, table
 @click.argument("runs", nargs=-1, metavar="A B")
 @json_option
 def compare_command(runs, as_json):
-    """Compare two finished runs: recipe, data, code, and the scores on the pictures that both held out and on the test
-    pictures, where their truth is known.
+    """Compare two finished runs: recipe, data, code, and the scores on the images that both held out and on the test
+    images, where their truth is known.
 
-    The interval is over pictures: another seed of either run may differ by more (`kk ablate` measures that). A page
-    shows the test pictures on which their masks disagree most. One of the two may be a published solution, ID/NAME as
-    `kk solutions ID` lists them; its score is the host's, on pictures whose truth is not public.
+    The interval is over images: another seed of either run may differ by more (`kk ablate` measures that). A page
+    shows the test images on which their masks disagree most. One of the two may be a published solution, ID/NAME as
+    `kk solutions ID` lists them; its score is the host's, on images whose truth is not public.
     """
     from kagglekit import progress
     from kagglekit.errors import RunError
@@ -34,7 +34,7 @@ def compare_command(runs, as_json):
             opened = submissions_of(plugins, *paths, found)
             try:
                 found |= {"on_test": on_test(plugins, found, opened), "no_test": ""}
-                said = difference_text(found["on_test"], found["runs"], "test pictures")
+                said = difference_text(found["on_test"], found["runs"], "test images")
             except RunError as error:
                 found |= {"on_test": None, "no_test": str(error)}
                 said = found["no_test"]
@@ -61,7 +61,7 @@ def summary_beside(found: dict[str, Any]) -> str:
             interval = f"95% {score['low']:.4f} .. {score['high']:.4f}"
             rows.append([found["run"], score_text(score["value"]), interval, data_words(ours, part)])
     theirs = [
-        [found["solution"], f"{value:.10g}", "", f"the host's test pictures ({part}), truth not public"]
+        [found["solution"], f"{value:.10g}", "", f"the host's test images ({part}), truth not public"]
         for part, value in found["published"].items()
     ] or [[found["solution"], "–", "", "no score in its sources"]]
     lines = [table([f"{found['competition']}: {found['metric']}", "score", "", "measured on"], rows + theirs)]
@@ -105,9 +105,9 @@ def summary(found: dict[str, Any]) -> str:
     lines += [f"made of other {what}" for what in ("data", "code") if not found[f"same_{what}"]]
     gap = found["difference"]
     if gap is None:
-        lines.append("no two pictures were held out by both")
+        lines.append("no two images were held out by both")
         return "\n".join(lines)
-    lines.append(difference_text(found, found["runs"], "pictures that both held out"))
+    lines.append(difference_text(found, found["runs"], "images that both held out"))
     if found["most"]:
         lines.append("they differ most on")
         lines += [f"  {one['picture']}  {' '.join(score_text(s) for s in one['scores'])}" for one in found["most"]]

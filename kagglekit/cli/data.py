@@ -22,7 +22,7 @@ def data_command():
 @json_option
 @click.pass_context
 def check_command(ctx, id, folder, fidelity, overrides, with_, without, seed, as_json):
-    """Find what is wrong with data FOLDER of competition ID: every label is read, every picture decoded.
+    """Find what is wrong with data FOLDER of competition ID: every label is read, every image decoded.
 
     Settings of the competition (-o settings.KEY=VALUE) decide how labels are read.
 
@@ -49,7 +49,7 @@ def check_command(ctx, id, folder, fidelity, overrides, with_, without, seed, as
         )
     else:
         click.echo(
-            f"{len(dataset.train)} training and {len(dataset.test)} test pictures, "
+            f"{len(dataset.train)} training and {len(dataset.test)} test images, "
             f"{len({s.group or s.id for s in dataset.train})} groups"
         )
         shown: Counter = Counter()
@@ -70,7 +70,7 @@ def check_command(ctx, id, folder, fidelity, overrides, with_, without, seed, as
 @data_command.command("sample")
 @click.argument("id")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--count", type=click.IntRange(8, 1_000_000), help="Training pictures; the default is the competition's.")
+@click.option("--count", type=click.IntRange(8, 1_000_000), help="Training images; the default is the competition's.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @json_option
 def sample_command(id, folder, count, seed, as_json):
@@ -86,6 +86,6 @@ def sample_command(id, folder, count, seed, as_json):
         print_json({"folder": str(folder), "count": count, "seed": seed})
     else:
         click.echo(
-            f"{count} training pictures and their test part are in {folder}\ntry: kk run {id} --data {folder} "
+            f"{count} training images and their test part are in {folder}\ntry: kk run {id} --data {folder} "
             "--fidelity demo"
         )

@@ -27,13 +27,13 @@ from kagglekit.cli.common import compose_recipe, json_option, print_json, recipe
     default=2000,
     show_default=True,
     metavar="N",
-    help="Pictures of each part whose pixels are looked at.",
+    help="Images of each part whose pixels are looked at.",
 )
 @json_option
 def eda_command(target, data, fidelity, overrides, with_, without, seed, out, most, as_json):
     """Look at the data of competition ID before any training; nothing of the data is changed.
 
-    Writes eda.html, one page with pictures, classes, areas, places, intensities, copies, differences of train and test,
+    Writes eda.html, one page with images, classes, areas, places, intensities, copies, differences of train and test,
     suspicious labels and what to try next, and eda.json with all numbers.
     """
     from kagglekit import progress
@@ -70,7 +70,7 @@ def summary(folder: Path, facts: dict[str, Any]) -> str:
     """What a person wants to know at the end."""
     counts = facts["counts"]
     lines = [
-        f"{facts['title']}: {counts['train']} training and {counts['test']} test pictures, {counts['labelled']} labels"
+        f"{facts['title']}: {counts['train']} training and {counts['test']} test images, {counts['labelled']} labels"
     ]
     if facts["stands_out"]:
         marks = {"warn": "!", "note": "-"}

@@ -22,7 +22,7 @@ def export_command(target, everything, kind, out, as_json):
     """Write a RUN, the trials of a SEARCH, or all runs as TensorBoard logs or MLflow runs.
 
     They hold the curves by epoch, final scores with their intervals, every setting of the recipe, the time spent, and
-    for TensorBoard the pictures of the run's page. What was exported before is not written twice.
+    for TensorBoard the images of the run's page. What was exported before is not written twice.
     """
     from kagglekit import progress
     from kagglekit.publish.export.records import chosen, records_of
@@ -35,16 +35,16 @@ def export_command(target, everything, kind, out, as_json):
         if kind == "tensorboard":
             from kagglekit.publish.export.to_tensorboard import export
 
-            place = str(Path(out) if out else home() / "tensorboard")
-            written, look = export(records, Path(place), progress.track), f"tensorboard --logdir {place}"
+            store_path = str(Path(out) if out else home() / "tensorboard")
+            written, command = export(records, Path(store_path), progress.track), f"tensorboard --logdir {store_path}"
         else:
-            from kagglekit.publish.export.to_mlflow import export, look_at, shown, store_of
+            from kagglekit.publish.export.to_mlflow import command_to_open, export, shown, store_of
 
             store = store_of(out)
-            written, look, place = export(records, store, progress.track), look_at(store), shown(store)
+            written, command, store_path = export(records, store, progress.track), command_to_open(store), shown(store)
     if as_json:
-        print_json({"to": kind, "place": place, "written": written, "runs": [one.name for one in records],
+        print_json({"to": kind, "place": store_path, "written": written, "runs": [one.name for one in records],
                     "left_out": faults})  # fmt: skip
         return
     known = f", {len(records) - written} were there" if written < len(records) else ""
-    click.echo(f"{place}  ({written} written{known})\nlook at them: {look}")
+    click.echo(f"{store_path}  ({written} written{known})\nlook at them: {command}")

@@ -52,5 +52,5 @@ def competition_command(name, out, as_json):
 @out_option
 @json_option
 def technique_command(name, out, as_json):
-    """Write a distribution that brings a technique NAME, which changes how training pictures are distorted."""
+    """Write a distribution that brings a technique NAME, which changes how training images are distorted."""
     _new("technique", name, out, as_json)

@@ -1,4 +1,4 @@
-"""`kk predict`: masks for any folder of pictures."""
+"""`kk predict`: masks for any folder of images."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from kagglekit.cli.common import json_option, print_json, registry
 
 @click.command("predict")
 @click.argument("run")
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="A folder of pictures, of any sizes.")
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="A folder of images, of any sizes.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Where masks go; the default is RUN's folder, below predictions/."
 )
 @json_option
 def predict_command(run, images, out, as_json):
-    """Predict every picture of a folder with a finished RUN (its id, the beginning of it, or its folder).
+    """Predict every image of a folder with a finished RUN (its id, the beginning of it, or its folder).
 
-    Writes a PNG mask per picture, an overlay to look at, and index.csv.
+    Writes a PNG mask per image, an overlay to look at, and index.csv.
     """
     from kagglekit import progress
     from kagglekit.pipeline.predict_folder import predict_folder

@@ -85,7 +85,7 @@ def summary(folder: Path, result: Result) -> str:
     for score, label in ((result.validation, "validation"), (result.test, "test (submission scored)")):
         if score:
             lines.append(
-                f"  {label:<26}{score.value:.4f}   95% {score.low:.4f} .. {score.high:.4f}   {score.count} pictures"
+                f"  {label:<26}{score.value:.4f}   95% {score.low:.4f} .. {score.high:.4f}   {score.count} images"
             )
     for name, both in result.also.items():
         named = (("validation", both.validation), ("test", both.test))

@@ -11,7 +11,7 @@ from kagglekit.cli.common import json_option, print_json, registry, table
 
 CAVEAT = (
     "Published scores are the hosts', on test parts whose truth is not public. Scores here are measured on other\n"
-    "pictures, named beside each: they show that a recipe runs and what it reaches there, not a place on a leaderboard."
+    "images, named beside each: they show that a recipe runs and what it reaches there, not a place on a leaderboard."
 )
 
 
@@ -65,8 +65,12 @@ def rows(offer: dict[str, Any]) -> Iterator[Sequence[str]]:
         if not recipe["stands_for"]:
             yield from beside(["", "", recipe["preset"]], recipe)
     for one in offer["bundles"]:
-        claim, part = one["claims"], "test" if one["claims"]["test"] else "validation"
-        said = f"claims {claim[part]['value']:.4f} on {data_words(claim, part)}" if claim[part] else "claims nothing"
+        evidence, part = one["claims"], "test" if one["claims"]["test"] else "validation"
+        said = (
+            f"claims {evidence[part]['value']:.4f} on {data_words(evidence, part)}"
+            if evidence[part]
+            else "claims nothing"
+        )
         yield from beside([f"bundle {one['bundle']}", said, one["recipe"]], one)
 
 

@@ -49,7 +49,7 @@ def check_command(ctx, id, file, data, fidelity, overrides, with_, without, seed
         more = f"\n... and {len(faults) - SHOWN} more (--json lists all)" if len(faults) > SHOWN else ""
         click.echo(f"{file} would be refused:\n" + "\n".join(faults[:SHOWN]) + more)
     else:
-        click.echo(f"{file} has the form that {id} takes: {len(dataset.test)} test pictures, every row decoded")
+        click.echo(f"{file} has the form that {id} takes: {len(dataset.test)} test images, every row decoded")
     ctx.exit(1 if faults else 0)
 
 

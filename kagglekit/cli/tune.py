@@ -191,7 +191,7 @@ def run(search: Search, options: dict[str, Any]) -> tuple[dict[str, Any], Search
         if slots > wave_of(plan):  # else most of the workers would wait for the slowest of a few trials
             plan = replace(plan, eager=True)
         probed, limit = probe(solution, dataset, plan.rungs), None
-        probed = with_cleaning(probed, solution, dataset, search.mark, plan.rungs[-1].image_size)
+        probed = with_cleaning(probed, solution, dataset, search.data_fingerprint, plan.rungs[-1].image_size)
         if options["budget"]:
             budget = seconds_of(options["budget"])
             plan = replace(plan, trials=fit_budget(plan, solution, dataset, slots, probed, budget))
@@ -215,9 +215,9 @@ def executor(plan, wave: int, options: dict[str, Any]):
     if options["local"]:
         from kagglekit.search.local import climb, objective_at
 
-        def in_process(ladder, place):
+        def in_process(ladder, context):
             with watcher.shown(ladder):
-                climb(ladder, objective_at(place), watcher)
+                climb(ladder, objective_at(context), watcher)
 
         yield 1, in_process
         return
@@ -230,9 +230,9 @@ def executor(plan, wave: int, options: dict[str, Any]):
     with connected(options["address"]):
         part, slots = on_ray.share(nodes(), wave, options["gpus_per_trial"])
 
-        def on_workers(ladder, place):
+        def on_workers(ladder, context):
             with watcher.shown(ladder):
-                on_ray.climb(ladder, place, part, slots, watcher)
+                on_ray.climb(ladder, context, part, slots, watcher)
 
         yield slots, on_workers
 
@@ -253,8 +253,12 @@ def plan_text(plan, costs: dict[str, Any]) -> str:
     part = 100 * costs["device_seconds"] / max(costs["full_seconds"], 1e-9)
     lines = [
         f"search of {len(plan.space)} settings: {', '.join(sorted(plan.space))}",
-        *([f"chosen after training, on the last rung: {', '.join(sorted(plan.judging))}"] if plan.judging else []),
-        table(["rung", "size:pictures:epochs", "trials", "each about"], rows),
+        *(
+            [f"chosen after training, on the last rung: {', '.join(sorted(plan.default_settings))}"]
+            if plan.default_settings
+            else []
+        ),
+        table(["rung", "size:images:epochs", "trials", "each about"], rows),
         *cleaning_text(costs),
         f"about {duration_text(costs['seconds'])} with {costs['slots']} at once, {part:.0f}% of what all "
         f"{plan.trials} take at the last rung ({duration_text(costs['full_seconds'])} of devices)",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit import progress
 from kagglekit.search.ladder import Ladder, Plan, Task
-from kagglekit.search.post_training import best_look, seen_with
+from kagglekit.search.post_training import best_settings, scored_with
 from kagglekit.search.trial_store import Key, Outcome
 from kagglekit.train.trained import Epoch
 
@@ -57,7 +57,7 @@ class Table:
         """A trial is over."""
         task = self.running.pop(key)["task"]
         if self.live is None:
-            outcome = self._judged(outcome)
+            outcome = self._settings_text(outcome)
             said = f"{outcome.score:.4f}" if outcome.score is not None else f"{outcome.status}: {outcome.error}"
             cost = "known already" if outcome.shared else f"{outcome.seconds:.0f} s"
             progress.say(f"{task.name}: {said}  ({cost}; {len(self.ladder.results) if self.ladder else 0} done)")
@@ -84,7 +84,7 @@ class Table:
             )  # fmt: skip
         sign, results = self.ladder.sign, self.ladder.results.copy()
         done = sorted(
-            ((key, self._judged(outcome)) for key, outcome in results.items()),
+            ((key, self._settings_text(outcome)) for key, outcome in results.items()),
             key=lambda p: (-p[0][0], p[1].score is None, -sign * (p[1].score or 0)),
         )
         for key, outcome in done[:SHOWN]:
@@ -94,8 +94,8 @@ class Table:
             )
         return drawn
 
-    def _judged(self, outcome: Outcome) -> Outcome:
-        return seen_with(outcome, best_look([outcome], self.ladder.sign if self.ladder else 1))
+    def _settings_text(self, outcome: Outcome) -> Outcome:
+        return scored_with(outcome, best_settings([outcome], self.ladder.sign if self.ladder else 1))
 
     def _settings(self, number: int) -> str:
         if self.ladder is None:

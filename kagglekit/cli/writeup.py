@@ -19,7 +19,7 @@ from kagglekit.cli.common import json_option, print_json, registry
 )
 @json_option
 def writeup_command(run, lang, out, check, as_json):
-    """Write up a finished RUN: one HTML page, the same as Markdown with its pictures, and a notebook.
+    """Write up a finished RUN: one HTML page, the same as Markdown with its images, and a notebook.
 
     Every number comes from the record: the run, other seeds of its recipe, an ablation on the same data, the search
     that it won. Your own text goes into notes.md in the run's folder; it is taken in and never overwritten.

@@ -1,1 +1,1 @@
-"""From files to arrays: pictures, codecs, fingerprints, folds, subsets, the store and the loader."""
+"""From files to arrays: images, codecs, fingerprints, folds, subsets, the store and the loader."""

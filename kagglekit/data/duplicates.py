@@ -1,4 +1,4 @@
-"""Which pictures are nearly the same: 64-bit perceptual hashes, and groups of those that differ in few bits.
+"""Which images are nearly the same: 64-bit perceptual hashes, and groups of those that differ in few bits.
 
 All pairs of 200,000 hashes are 20 billion. By the pigeonhole principle two hashes that differ in at most d bits differ
 in at most d // 4 bits of one of their four 16-bit parts, so only hashes that lie in near buckets of a part are compared
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Agree = Callable[["np.ndarray", "np.ndarray"], "np.ndarray"]
 
-SIDE = 32  # of the gray picture that is transformed
+SIDE = 32  # of the gray image that is transformed
 KEPT = 8  # lowest frequencies of each direction: 64 signs
 PARTS, BITS = 4, 16
 MOST = 15
@@ -29,27 +29,27 @@ READ = (64, 64)
 
 
 def perceptual_hash(image: np.ndarray) -> int:
-    """64 bits of a picture `[H, W, C]` of any depth: signs of its lowest DCT frequencies about their median (pHash).
+    """64 bits of an image `[H, W, C]` of any depth: signs of its lowest DCT frequencies about their median (pHash).
 
-    Invariant to how bright and how flat it is, nearly so to scale, compression and shifts by a hundredth of the side. A
-    picture of one colour has the hash 0.
+    Invariant to how bright and how flat it is, nearly so to scale, compression and shifts by a hundredth of the side.
+    An image of one colour has the hash 0.
     """
     import cv2
     import numpy as np
 
     from kagglekit.data.resize import resize_image
 
-    # Shrunk before it becomes float: a picture is large, its gray thumbnail is not.
+    # Shrunk before it becomes float: an image is large, its gray thumbnail is not.
     gray = resize_image(image, (SIDE, SIDE)).astype(np.float32).mean(-1)
     if np.ptp(gray) < 1e-6:
         return 0
     low = cv2.dct(gray)[:KEPT, :KEPT].ravel()
-    signs = low > np.median(low[1:])  # without the mean of the picture, which is far larger than the rest
+    signs = low > np.median(low[1:])  # without the mean of the image, which is far larger than the rest
     return int(np.packbits(signs).view(">u8")[0])
 
 
-def look(image: np.ndarray) -> tuple[int, np.ndarray]:
-    """(hash, thumbnail uint8 `[THUMB * THUMB * C]` of its own full range) of a picture `[H, W, C]` of any depth."""
+def hash_and_thumb(image: np.ndarray) -> tuple[int, np.ndarray]:
+    """(hash, thumbnail uint8 `[THUMB * THUMB * C]` of its own full range) of an image `[H, W, C]` of any depth."""
     import numpy as np
 
     from kagglekit.data.resize import resize_image
@@ -97,9 +97,9 @@ def group(hashes: np.ndarray, distance: int, agree: Agree | None = None) -> np.n
     if not 0 <= distance <= MOST:
         raise ValueError(f"distance must lie in 0..{MOST} bits, got {distance}")
     count = len(hashes)
-    # Equal hashes (blank pictures, copies) are compared with the first of them only: all pairs could be billions.
-    nodes, first, place = np.unique(np.asarray(hashes, np.uint64), return_index=True, return_inverse=True)
-    left, right = np.arange(count), first[place]
+    # Equal hashes (blank images, copies) are compared with the first of them only: all pairs could be billions.
+    nodes, first, node = np.unique(np.asarray(hashes, np.uint64), return_index=True, return_inverse=True)
+    left, right = np.arange(count), first[node]
     if agree is not None:
         alike = (left == right) | agree(left, right)
         left, right = left[alike], right[alike]

@@ -70,28 +70,28 @@ class _Memory:
 
     def __init__(self, path: Path | None):
         self.path = path
-        self.seen: dict[str, list] = {}
+        self.known_hashes: dict[str, list] = {}
         self.dirty = False
         if path and path.exists():
             import msgspec
 
             try:  # somebody else's, or half of one: it is made anew
                 found = msgspec.convert(json.loads(path.read_bytes()), dict[str, tuple[int, int, str]])
-                self.seen = {name: list(one) for name, one in found.items() if HASH.fullmatch(one[2])}
+                self.known_hashes = {name: list(one) for name, one in found.items() if HASH.fullmatch(one[2])}
             except (OSError, ValueError, RecursionError, msgspec.ValidationError):
-                self.seen = {}
+                self.known_hashes = {}
 
     def hash(self, path: Path) -> str:
         stat = path.stat()
         key, stamp = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
-        known = self.seen.get(key)
+        known = self.known_hashes.get(key)
         if known and known[:2] == stamp:
             return known[2]
         content = hash_file(path)
-        self.seen[key] = [*stamp, content]
+        self.known_hashes[key] = [*stamp, content]
         self.dirty = True
         return content
 
     def save(self) -> None:
         if self.path and self.dirty:
-            write_text(self.path, json.dumps(self.seen))
+            write_text(self.path, json.dumps(self.known_hashes))

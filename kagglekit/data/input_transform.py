@@ -1,4 +1,4 @@
-"""What a network sees of pictures as they are stored."""
+"""What a network sees of images as they are stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kagglekit.errors import RecipeError
-from kagglekit.protocols import Intake
+from kagglekit.protocols import InputTransform
 from kagglekit.types import Depth
 
 if TYPE_CHECKING:
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plain:
-    """All channels of an 8-bit picture, as parts of 255."""
+    """All channels of an 8-bit image, as parts of 255."""
 
     channels: int
 
     @classmethod
     def of(cls, channels: int, depth: Depth) -> Plain:
-        """Raises RecipeError for deeper pictures: which part of their range matters cannot be guessed."""
+        """Raises RecipeError for deeper images: which part of their range matters cannot be guessed."""
         if depth != "uint8":
             raise RecipeError(
-                f"the pictures have {depth} pixels and the recipe does not say which range of values to show; "
+                f"the images have {depth} pixels and the recipe does not say which range of values to show; "
                 "add a technique that does (`kk list` shows what is installed)"
             )
         return cls(channels)
@@ -35,13 +35,13 @@ class Plain:
         return images.float() / 255
 
 
-def as_rgb(image: np.ndarray, intake: Intake) -> np.ndarray:
-    """uint8 `[H, W, 3]` to show a picture `[H, W, C]` as stored: the first three channels of what the network sees."""
+def as_rgb(image: np.ndarray, input_transform: InputTransform) -> np.ndarray:
+    """uint8 `[H, W, 3]` to show an image `[H, W, C]` as stored: the first three channels of what the network sees."""
     import numpy as np
     import torch
 
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return image
-    seen = intake(torch.from_numpy(np.ascontiguousarray(image))[None].permute(0, 3, 1, 2), False)[0, :3]
-    channels = [*seen, *[seen.mean(0)] * (3 - len(seen))]
+    transformed = input_transform(torch.from_numpy(np.ascontiguousarray(image))[None].permute(0, 3, 1, 2), False)[0, :3]
+    channels = [*transformed, *[transformed.mean(0)] * (3 - len(transformed))]
     return (torch.stack(channels, -1) * 255).round().to(torch.uint8).numpy()

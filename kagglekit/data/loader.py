@@ -44,7 +44,7 @@ class EpochDraws:
             return error
 
     def read(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """(picture, mask) of one draw, distorted."""
+        """(image, mask) of one draw, distorted."""
         draw = self.draws[position]
         image, mask = self.store.read(draw.sample, draw.box)
         if self.augment is None:
@@ -54,7 +54,7 @@ class EpochDraws:
         if (image.shape, mask.shape) != shape:
             raise PluginError(
                 f"kk_augment(): {draw.sample.id}: shapes {shape} became {(image.shape, mask.shape)}; "
-                "a transform must keep the size of picture and mask"
+                "a transform must keep the size of image and mask"
             )
         if (image.dtype, mask.dtype) != (depth, "uint8"):
             raise PluginError(
@@ -80,7 +80,7 @@ def seed_all(augment: Augment, seed: int) -> None:
 
     if hasattr(augment, "set_random_state"):
         # albumentations keeps generators of its own. Its set_random_seed would give every transform of a Compose the
-        # same numbers: all that have a chance of a half would act on the same half of the pictures, and none on others.
+        # same numbers: all that have a chance of a half would act on the same half of the images, and none on others.
         augment.set_random_state(np.random.default_rng(seed), random.Random(seed))
     elif hasattr(augment, "set_random_seed"):
         augment.set_random_seed(seed)
@@ -98,9 +98,9 @@ def applied(augment: Augment, image: np.ndarray, mask: np.ndarray) -> tuple[np.n
 
 
 def without_gradients(batch_size: int, pixels: int) -> int:
-    """How many pictures of `pixels` pixels to show a network that does not learn: more than `batch_size` of small ones.
+    """How many images of `pixels` pixels to show a network that does not learn: more than `batch_size` of small ones.
 
-    Nothing is kept for a backward pass, and a call costs more than a small picture does.
+    Nothing is kept for a backward pass, and a call costs more than a small image does.
     """
     return max(batch_size, min(4 * batch_size, PIXELS_AT_ONCE // pixels))
 
@@ -115,9 +115,9 @@ def batches(
     device: str,
     share: Callable[[Sequence[int]], Sequence[int]] = list,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Pictures as stored `[B, C, H, W]` (channels-last in memory) and masks `[B, H, W]` or `[B, K, H, W]`.
+    """Images as stored `[B, C, H, W]` (channels-last in memory) and masks `[B, H, W]` or `[B, K, H, W]`.
 
-    A last batch of a single picture joins the one before it: batch statistics of one picture are noise. `share` says
+    A last batch of a single image joins the one before it: batch statistics of one image are noise. `share` says
     which positions of a batch are wanted here, all unless told otherwise.
     """
     from torch.utils.data import DataLoader
@@ -155,7 +155,7 @@ def single_threaded(worker: int) -> None:
 def collate(
     pairs: Sequence[tuple[np.ndarray, np.ndarray] | Exception],
 ) -> tuple[torch.Tensor, torch.Tensor] | Exception:
-    """Stack pictures and masks, or hand on the first error.
+    """Stack images and masks, or hand on the first error.
 
     The channel axis moves to the front without copying, which is channels-last memory.
     """

@@ -37,21 +37,21 @@ def lookup(values: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value
     return {name: values[keys[composed(name)]] for name in names if composed(name) in keys}
 
 
-def paired(pictures: Sequence[Path], others: Sequence[Path]) -> tuple[dict[Path, Path], dict[Path, list[Path]]]:
-    """(picture -> the file beside it, picture -> files of which any may be meant) by name, or by name without ending.
+def paired(images: Sequence[Path], others: Sequence[Path]) -> tuple[dict[Path, Path], dict[Path, list[Path]]]:
+    """(image -> the file beside it, image -> files of which any may be meant) by name, or by name without ending.
 
-    A file of the picture's own name is its own. One of another ending is, where no other file or picture is called so.
+    A file of the image's own name is its own. One of another ending is, where no other file or image is called so.
     """
     same = {composed(path.name): path for path in others}
-    exact = {path: same[composed(path.name)] for path in pictures if composed(path.name) in same}
+    exact = {path: same[composed(path.name)] for path in images if composed(path.name) in same}
     taken, free = set(exact.values()), defaultdict(list)
     rivals: Counter[str] = Counter()
     for path in others:
         if path not in taken:
             free[composed(path.stem)].append(path)
-    rivals.update(composed(path.stem) for path in pictures if path not in exact)
+    rivals.update(composed(path.stem) for path in images if path not in exact)
     found, doubtful = dict(exact), {}
-    for path in pictures:
+    for path in images:
         stem = composed(path.stem)
         if path in exact or stem not in free:
             continue

@@ -1,4 +1,4 @@
-"""Sizes of network inputs, and resizing pictures, masks and probabilities without half-pixel shifts."""
+"""Sizes of network inputs, and resizing images, masks and probabilities without half-pixel shifts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kagglekit.types import Size, Task, Tiling
 if TYPE_CHECKING:
     import numpy as np
 
-MOST_SQUARES = 16  # a picture of 1x9000 pixels would else be enlarged to 590 million
+MOST_SQUARES = 16  # an image of 1x9000 pixels would else be enlarged to 590 million
 STRIDE = 32  # the total downsampling of the encoders; sizes must be multiples of it
 
 
 def input_size(size: Size, image_size: int) -> Size:
-    """The network size of a picture: shorter side `image_size`, the longer in proportion, to multiples of 32.
+    """The network size of an image: shorter side `image_size`, the longer in proportion, to multiples of 32.
 
-    A picture is enlarged to `MOST_SQUARES` squares of `image_size` at most: a thin one is shown smaller, and one that
+    An image is enlarged to `MOST_SQUARES` squares of `image_size` at most: a thin one is shown smaller, and one that
     is thinner than the stride is compressed along its longer side.
     """
     height, width = size
@@ -33,16 +33,16 @@ def _to_stride(side: float) -> int:
 
 
 def stored_size(size: Size, image_size: int, tiling: Tiling | None) -> Size:
-    """The size at which a picture is stored: that of the network, or shrunk by a whole number where it is tiled."""
+    """The size at which an image is stored: that of the network, or shrunk by a whole number where it is tiled."""
     if tiling is None:
         return input_size(size, image_size)
     return -(-size[0] // tiling.reduce), -(-size[1] // tiling.reduce)
 
 
 def tiling_of(tiling: Tiling | None) -> Tiling:
-    """The tiling, where there has to be one; raises ValueError for pictures that are not tiled."""
+    """The tiling, where there has to be one; raises ValueError for images that are not tiled."""
     if tiling is None:
-        raise ValueError("these pictures are not tiled")
+        raise ValueError("these images are not tiled")
     return tiling
 
 
@@ -55,7 +55,7 @@ def shrink_image(image: np.ndarray, reduce: int) -> np.ndarray:
 
 
 def shrink_mask(mask: np.ndarray, reduce: int, task: Task) -> np.ndarray:
-    """A mask shrunk as `shrink_image` shrinks its picture."""
+    """A mask shrunk as `shrink_image` shrinks its image."""
     import cv2
 
     padded = _padded(mask, reduce, cv2.BORDER_REPLICATE)

@@ -1,7 +1,7 @@
-"""The store: every picture and mask of a data set decoded and resized once, memory-mapped ever after.
+"""The store: every image and mask of a data set decoded and resized once, memory-mapped ever after.
 
-Pictures too large for a network are shrunk by a whole number instead of resized, band by band, and read by window.
-One folder per (data fingerprint, size) under the cache, shared by all runs and trials of a machine. Pictures and masks
+Images too large for a network are shrunk by a whole number instead of resized, band by band, and read by window.
+One folder per (data fingerprint, size) under the cache, shared by all runs and trials of a machine. Images and masks
 lie at fixed offsets of two sparse files; a byte per sample says absent, ready or damaged. The byte is written after the
 pixels are on disk, so a killed build leaves a smaller store, never a wrong one, and the next build goes on from there.
 Each sample has checksums, which are compared when a process first asks for it; what differs is decoded anew.
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 DEPTHS = {"uint8": 1, "uint16": 2, "int16": 2}  # bytes of a channel
 CHUNK = 64  # samples between two flushes to disk
-BAND = 256  # stored rows that are decoded at once of a large picture
+BAND = 256  # stored rows that are decoded at once of a large image
 
 
 @dataclass
 class Store:
-    """Pictures `[h, w, channels]` of one depth and masks of all training samples at one size.
+    """Images `[h, w, channels]` of one depth and masks of all training samples at one size.
 
     Safe to pickle to loader workers: the files are mapped again on first use in each process.
     """
@@ -44,7 +44,7 @@ class Store:
     task: Task
     channels: int
     classes: int
-    place: dict[str, int]
+    index: dict[str, int]
     shapes: list[Size]
     offsets: list[int]  # first pixel of each sample; offsets[-1] is the total
     depth: Depth = "uint8"
@@ -67,13 +67,13 @@ class Store:
         return {**self.__dict__, "_maps": None}
 
     def shape(self, sample: Sample) -> Size:
-        """The size of a stored picture."""
-        return self.shapes[self.place[sample.id]]
+        """The size of a stored image."""
+        return self.shapes[self.index[sample.id]]
 
     def read(self, sample: Sample, box: Box | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(picture, mask) of a filled sample as read-only views; `box` in pixels of the stored picture.
+        """(image, mask) of a filled sample as read-only views; `box` in pixels of the stored image.
 
-        Where a box leaves the picture, the picture's edge is repeated and the mask is empty.
+        Where a box leaves the image, the image's edge is repeated and the mask is empty.
         """
         image, mask = self._stored(sample)
         h, w = self.shape(sample)
@@ -88,7 +88,7 @@ class Store:
         if self._maps is None:
             images, masks = self._map("images.raw", self.channels, self.depth), self._map("masks.raw", self.planes)
             self._maps = images, masks
-        at = self.place[sample.id]
+        at = self.index[sample.id]
         (h, w), start, end = self.shapes[at], self.offsets[at], self.offsets[at + 1]
         image = self._maps[0][start * self.channels : end * self.channels].reshape(h, w, self.channels)
         mask = self._maps[1][start * self.planes : end * self.planes].reshape(
@@ -101,7 +101,7 @@ class Store:
         return replace(self, labels={**self.labels, **labels}) if labels else self
 
     def small_label(self, sample: Sample, mask: np.ndarray) -> str:
-        """A mask of the picture's size brought to that of the store, as a PNG in text, which takes little memory."""
+        """A mask of the image's size brought to that of the store, as a PNG in text, which takes little memory."""
         return mask_png.to_text(resize_mask(mask, self.shape(sample), self.task), self.task)
 
     def fill(self, dataset: Dataset, samples: Sequence[Sample], track: Track = untracked) -> dict[str, str]:
@@ -113,37 +113,37 @@ class Store:
         missing = {s.id for s in self._absent(samples)} | stale
         if missing:
             with locked(self.folder / "lock"):
-                self.files.forget([self.place[id] for id in stale])
+                self.files.forget([self.index[id] for id in stale])
                 wanted = [s for s in self._absent(samples) if s.id in missing]
                 self._check_disk(wanted)
                 chunks = [wanted[i : i + CHUNK] for i in range(0, len(wanted), CHUNK)]
                 with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
                     done = (s for chunk in chunks for s in self._fill_chunk(dataset, chunk, pool))
-                    for _ in track(done, len(wanted), f"decoding pictures to {self.shapes[0][0]} px"):
+                    for _ in track(done, len(wanted), f"decoding images to {self.shapes[0][0]} px"):
                         pass
         state, reasons = self.files.state(), self.files.reasons()
-        return {s.id: reasons.get(s.id, "cannot be read") for s in samples if state[self.place[s.id]] == DAMAGED}
+        return {s.id: reasons.get(s.id, "cannot be read") for s in samples if state[self.index[s.id]] == DAMAGED}
 
     def _absent(self, samples: Sequence[Sample]) -> list[Sample]:
         """Those that were never decoded; a state that no build writes, or damage without a reason, is none."""
         state, reasons = self.files.state(), self.files.reasons()
 
         def is_known(id: str) -> bool:
-            return state[self.place[id]] == READY or (state[self.place[id]] == DAMAGED and id in reasons)
+            return state[self.index[id]] == READY or (state[self.index[id]] == DAMAGED and id in reasons)
 
         return [s for s in samples if not is_known(s.id)]
 
     def _stale(self, samples: Sequence[Sample], track: Track) -> set[str]:
         """Ids of ready samples whose pixels on disk are no longer those that were written."""
         state, sums = self.files.state(), self.files.sums()
-        ready = [s for s in samples if state[self.place[s.id]] == READY and s.id not in self._compared]
+        ready = [s for s in samples if state[self.index[s.id]] == READY and s.id not in self._compared]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            agree = pool.map(lambda s: self._sums(s) == sums[self.place[s.id]], ready)
-            told = list(track(zip(ready, agree, strict=True), len(ready), "comparing checksums of the store"))
-        self._compared |= {s.id for s, same in told if same}
-        stale = {s.id for s, same in told if not same}
+            agree = pool.map(lambda s: self._sums(s) == sums[self.index[s.id]], ready)
+            answer = list(track(zip(ready, agree, strict=True), len(ready), "comparing checksums of the store"))
+        self._compared |= {s.id for s, same in answer if same}
+        stale = {s.id for s, same in answer if not same}
         if stale:
-            what = f"{len(stale)} pictures have changed on disk, {min(stale)} among them"
+            what = f"{len(stale)} images have changed on disk, {min(stale)} among them"
             progress.say(f"{self.folder}: {what}; they are decoded anew")
         return stale
 
@@ -154,15 +154,15 @@ class Store:
     def _fill_chunk(self, dataset: Dataset, chunk: Sequence[Sample], pool: ThreadPoolExecutor) -> Sequence[Sample]:
         with self.files.pixels() as (images, masks):
             results = list(pool.map(lambda s: self._decode(dataset, s, images, masks), chunk))
-        bad = {s.id: told for s, told in zip(chunk, results, strict=True) if isinstance(told, str)}
-        good = {s.id: told for s, told in zip(chunk, results, strict=True) if not isinstance(told, str)}
-        self.files.finish({self.place[id]: sums for id, sums in good.items()}, bad, self.place)
+        bad = {s.id: answer for s, answer in zip(chunk, results, strict=True) if isinstance(answer, str)}
+        good = {s.id: answer for s, answer in zip(chunk, results, strict=True) if not isinstance(answer, str)}
+        self.files.finish({self.index[id]: sums for id, sums in good.items()}, bad, self.index)
         self._compared |= set(good)
         return chunk
 
     def _decode(self, dataset: Dataset, sample: Sample, images: int, masks: int) -> Sums | str:
         """Write one sample's pixels; returns their checksums, or why it cannot be read."""
-        at = self.offsets[self.place[sample.id]]
+        at = self.offsets[self.index[sample.id]]
         wide = self.channels * DEPTHS[self.depth]
         parts = decode_bands if self.tiling else decode
         sums = Sums()
@@ -182,7 +182,7 @@ class Store:
     def _check_disk(self, missing: Sequence[Sample]) -> None:
         import shutil
 
-        pixels = sum(self.shapes[self.place[s.id]][0] * self.shapes[self.place[s.id]][1] for s in missing)
+        pixels = sum(self.shapes[self.index[s.id]][0] * self.shapes[self.index[s.id]][1] for s in missing)
         needed = pixels * (self.channels * DEPTHS[self.depth] + self.planes)
         free = shutil.disk_usage(self.folder).free
         if needed > free:
@@ -211,8 +211,8 @@ def open_store(cache: Path, fingerprint: str, dataset: Dataset, image_size: int,
     layout = digest([[s.id for s in dataset.train], shapes, dataset.channels, dataset.depth, planes])
     scale = image_size if dataset.tiling is None else f"by{dataset.tiling.reduce}"
     folder = cache / "store" / f"{fingerprint}-{scale}-{layout}"
-    place = {s.id: i for i, s in enumerate(dataset.train)}
-    store = Store(folder, task, dataset.channels, classes, place, shapes, offsets, dataset.depth, dataset.tiling)
+    index = {s.id: i for i, s in enumerate(dataset.train)}
+    store = Store(folder, task, dataset.channels, classes, index, shapes, offsets, dataset.depth, dataset.tiling)
     pixels = offsets[-1]
     Folder(folder).create(pixels * dataset.channels * DEPTHS[dataset.depth], pixels * planes, len(shapes))
     return store
@@ -222,14 +222,14 @@ Decoded = Iterator[tuple["np.ndarray", "np.ndarray"]]
 
 
 def decode(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: int) -> Decoded:
-    """(picture, mask) of one sample read from its files and resized to `size`; raises DataError."""
+    """(image, mask) of one sample read from its files and resized to `size`; raises DataError."""
     image, mask = dataset.read_image(sample), dataset.read_mask(sample)
     _check(dataset, sample, image, mask, task, classes)
     yield resize_image(image, size), resize_mask(mask, size, task)
 
 
 def decode_bands(dataset: Dataset, sample: Sample, size: Size, task: Task, classes: int) -> Decoded:
-    """(picture, mask) of bands of a large sample from top to bottom, shrunk to the rows of `size`; raises DataError."""
+    """(image, mask) of bands of a large sample from top to bottom, shrunk to the rows of `size`; raises DataError."""
     reduce = tiling_of(dataset.tiling).reduce
     for box in bands(sample.size, reduce):
         image, mask = dataset.read_image(sample, box), dataset.read_mask(sample, box)
@@ -238,7 +238,7 @@ def decode_bands(dataset: Dataset, sample: Sample, size: Size, task: Task, class
 
 
 def bands(size: Size, reduce: int) -> Iterator[Box]:
-    """Boxes of whole rows that cover a large picture from top to bottom, `BAND` shrunk rows each."""
+    """Boxes of whole rows that cover a large image from top to bottom, `BAND` shrunk rows each."""
     for top in range(0, size[0], BAND * reduce):
         yield Box(top, 0, min(BAND * reduce, size[0] - top), size[1])
 
@@ -254,7 +254,7 @@ def _check(dataset: Dataset, sample: Sample, image: np.ndarray, mask: np.ndarray
         )
     expected = image.shape[:2] + ((planes,) if planes > 1 else ())
     if mask.shape != expected:
-        raise DataError(f"{sample.id}: its mask is {mask.shape}, its picture asks for {expected}")
+        raise DataError(f"{sample.id}: its mask is {mask.shape}, its image asks for {expected}")
     most = classes - 1 if task == "multiclass" else 1
     if mask.dtype != np.uint8 or mask.max(initial=0) > most:
         found = f"{mask.dtype} up to {mask.max(initial=0)}"
@@ -262,7 +262,7 @@ def _check(dataset: Dataset, sample: Sample, image: np.ndarray, mask: np.ndarray
 
 
 def _fitted(part: np.ndarray, box: Box, size: Size, mode: Literal["constant", "reflect", "edge"]) -> np.ndarray:
-    """A window that was cut at the borders of a picture, filled up to the size of `box`."""
+    """A window that was cut at the borders of an image, filled up to the size of `box`."""
     import numpy as np
 
     if part.shape[:2] == (box.height, box.width):

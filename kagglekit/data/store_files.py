@@ -69,21 +69,21 @@ class Folder:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def forget(self, places: Iterable[int]) -> None:
+    def forget(self, indices: Iterable[int]) -> None:
         """Make samples absent."""
         with (self.path / STATE).open("r+b") as state:
-            for place in places:
-                os.pwrite(state.fileno(), bytes([ABSENT]), place)
+            for index in indices:
+                os.pwrite(state.fileno(), bytes([ABSENT]), index)
 
     @contextmanager
     def pixels(self) -> Iterator[tuple[int, int]]:
-        """The open files of pictures and masks, on disk when the block ends."""
+        """The open files of images and masks, on disk when the block ends."""
         with (self.path / IMAGES).open("r+b") as images, (self.path / MASKS).open("r+b") as masks:
             yield images.fileno(), masks.fileno()
             os.fsync(images.fileno())
             os.fsync(masks.fileno())
 
-    def finish(self, good: Mapping[int, Sums], bad: Mapping[str, str], place: Mapping[str, int]) -> None:
+    def finish(self, good: Mapping[int, Sums], bad: Mapping[str, str], index: Mapping[str, int]) -> None:
         """Say what samples are: ready, by place with their checksums, or damaged, by id with the reason."""
         if bad:
             write_text(self.path / REASONS, json.dumps(self.reasons() | dict(bad)))
@@ -94,7 +94,7 @@ class Folder:
             for at in good:
                 os.pwrite(state.fileno(), bytes([READY]), at)
             for id in bad:
-                os.pwrite(state.fileno(), bytes([DAMAGED]), place[id])
+                os.pwrite(state.fileno(), bytes([DAMAGED]), index[id])
 
 
 def _size(path: Path) -> int:

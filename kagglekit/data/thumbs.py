@@ -1,4 +1,4 @@
-"""All pictures or masks of a data set at a small size, for what judges a data set as a whole."""
+"""All images or masks of a data set at a small size, for what judges a data set as a whole."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHUNK = 256  # samples between two looks at progress
 
 
 def small_image(dataset: Dataset, sample: Sample, size: Size) -> np.ndarray:
-    """`[h, w, C]` of the picture at about `size`, of a tiled one band by band; raises DataError."""
+    """`[h, w, C]` of the image at about `size`, of a tiled one band by band; raises DataError."""
     if dataset.tiling is None:
         return resize_image(dataset.read_image(sample), size)
     return _joined(sample, size, lambda box, part: resize_image(dataset.read_image(sample, box), part))
@@ -38,7 +38,7 @@ def small_mask(dataset: Dataset, sample: Sample, size: Size, task: Task) -> np.n
 def as_bytes(image: np.ndarray) -> np.ndarray:
     """`[H, W, C]` of any depth as uint8: 8 bits as they are, deeper ones by the rank of each value in its channel.
 
-    No one range shows all of a 16-bit picture; ranks give its dark parts as many levels as its bright ones.
+    No one range shows all of a 16-bit image; ranks give its dark parts as many levels as its bright ones.
     """
     import numpy as np
 
@@ -59,7 +59,7 @@ def _joined(sample: Sample, size: Size, read: Callable) -> np.ndarray:
 
 
 def each(
-    samples: Sequence[Thing], look: Callable[[Thing], Answer], track: Track = untracked, description: str = ""
+    samples: Sequence[Thing], ask: Callable[[Thing], Answer], track: Track = untracked, description: str = ""
 ) -> Iterator[tuple[Thing, Answer]]:
     """(sample, `look(sample)`) in order, several at once; samples that raise DataError are left out.
 
@@ -68,7 +68,7 @@ def each(
 
     def safe(sample: Thing) -> Answer | None:
         try:
-            return look(sample)
+            return ask(sample)
         except DataError:
             return None
 

@@ -1,4 +1,4 @@
-"""Windows of large pictures: where they lie, and which of them show anything."""
+"""Windows of large images: where they lie, and which of them show anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def starts(length: int, window: int, step: int) -> list[int]:
     """First pixels of windows that cover 0..length: `step` apart or a little less, evenly, the last one flush.
 
-    One window that begins at 0, and may leave the picture, where `length` is smaller than `window`.
+    One window that begins at 0, and may leave the image, where `length` is smaller than `window`.
     """
     if length <= window:
         return [0]
@@ -24,14 +24,14 @@ def starts(length: int, window: int, step: int) -> list[int]:
 
 
 def grid(size: Size, window: int, step: int, shift: Size = (0, 0)) -> Iterator[Box]:
-    """Boxes that cover a picture of `size`, row by row; a `shift` moves the grid up and left, out of the picture."""
+    """Boxes that cover an image of `size`, row by row; a `shift` moves the grid up and left, out of the image."""
     for top in starts(size[0] + shift[0], window, step):
         for left in starts(size[1] + shift[1], window, step):
             yield Box(top - shift[0], left - shift[1], window, window)
 
 
 def tissue(image: np.ndarray, tiling: Tiling) -> np.ndarray:
-    """bool `[H, W]`: where a stained picture uint8 `[H, W, 3]` shows tissue, by its HSV saturation.
+    """bool `[H, W]`: where a stained image uint8 `[H, W, 3]` shows tissue, by its HSV saturation.
 
     Black pixels, as scanners write them outside the glass, are none.
     """
@@ -50,11 +50,13 @@ def is_blank(image: np.ndarray, tiling: Tiling) -> bool:
 
     if not tiling.min_saturation:
         return False
-    seen = tissue(image, tiling)
-    return bool(np.count_nonzero(seen) < tiling.min_tissue * seen.size)
+    mask = tissue(image, tiling)
+    return bool(np.count_nonzero(mask) < tiling.min_tissue * mask.size)
 
 
-def seen_windows(store: Store, samples: Sequence[Sample], window: int, step: int, shift: Size = (0, 0)) -> list[Draw]:
+def windows_with_tissue(
+    store: Store, samples: Sequence[Sample], window: int, step: int, shift: Size = (0, 0)
+) -> list[Draw]:
     """A draw of every window of a grid over the samples that shows tissue; whole samples where nothing is tiled."""
     if store.tiling is None:
         return [Draw(sample) for sample in samples]

@@ -1,4 +1,4 @@
-"""Pictures that are there more than once: within the training part, and in both parts, which is a leak."""
+"""Images that are there more than once: within the training part, and in both parts, which is a leak."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 import numpy as np
 
 from kagglekit.data import duplicates
-from kagglekit.eda.look import PictureLook
+from kagglekit.eda.summaries import ImageSummary
 
 DISTANCE, SIMILARITY = 10, 0.9  # as near as photos of a burst are; few others are
 
 
-def copies(train: Sequence[PictureLook], test: Sequence[PictureLook]) -> dict[str, Any]:
-    """Groups of pictures that are nearly the same: {"train": [...], "leaks": [...], ...}, the largest first.
+def copies(train: Sequence[ImageSummary], test: Sequence[ImageSummary]) -> dict[str, Any]:
+    """Groups of images that are nearly the same: {"train": [...], "leaks": [...], ...}, the largest first.
 
     A group of `train` has ids; one of `leaks` {"train": ids, "test": ids}. `across_groups` counts groups of copies in
-    the training part whose pictures belong to several groups of samples: folds by group would not keep those apart.
+    the training part whose images belong to several groups of samples: folds by group would not keep those apart.
     """
-    looks = [*train, *test]
-    if not looks:
+    summaries = [*train, *test]
+    if not summaries:
         return {"train": [], "leaks": [], "pictures": 0, "across_groups": 0}
-    hashes = np.array([look.hash for look in looks], np.uint64)
-    agree = duplicates.alike(np.stack([look.thumb for look in looks]), SIMILARITY)
+    hashes = np.array([summary.hash for summary in summaries], np.uint64)
+    agree = duplicates.alike(np.stack([summary.thumb for summary in summaries]), SIMILARITY)
     labels = duplicates.group(hashes, DISTANCE, agree)
     inside, leaks, across = [], [], 0
     for label in np.flatnonzero(np.bincount(labels) > 1):
         members = np.flatnonzero(labels == label)
-        ours = [looks[i].sample for i in members if i < len(train)]
-        theirs = [looks[i].sample for i in members if i >= len(train)]
+        ours = [summaries[i].sample for i in members if i < len(train)]
+        theirs = [summaries[i].sample for i in members if i >= len(train)]
         if len(ours) > 1:
             inside.append(sorted(s.id for s in ours))
             across += len({s.group or s.id for s in ours}) > 1

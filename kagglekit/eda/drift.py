@@ -1,4 +1,4 @@
-"""Do test pictures look like training pictures? Each feature by itself, and all of them together."""
+"""Do test images look like training images? Each feature by itself, and all of them together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 FOLDS = 5
 BINS = 14  # of the histograms that are shown
-LEAST = 8  # pictures of either part below which nothing is said
+LEAST = 8  # images of either part below which nothing is said
 RIDGE = 1.0
 STEPS = 25
 SURE = 0.01  # the p-value below which a feature is said to differ, shared among all features
@@ -22,8 +22,8 @@ def drift(
 ) -> dict[str, Any]:
     """By feature a two-sample test, and how well all of them tell test from train: {"verdict", "features", "auc"}.
 
-    Features are those that all pictures have, unless they are the same for all; `groups` names the group of each
-    training and then of each test picture: pictures of one group are never learnt from and judged. The verdict is
+    Features are those that all images have, unless they are the same for all; `groups` names the group of each
+    training and then of each test image: images of one group are never learnt from and judged. The verdict is
     "unknown", "none", "some" or "strong".
     """
     if min(len(train), len(test)) < LEAST:
@@ -71,7 +71,7 @@ def compare(name: str, train: np.ndarray, test: np.ndarray, tests: int = 1) -> d
 
 
 def telling_apart(table: np.ndarray, labels: np.ndarray, groups: Sequence[str], seed: int) -> dict[str, float] | None:
-    """The cross-validated AUC of a logistic regression on features `[N, F]`: 0.5 is a guess, 1 tells every picture.
+    """The cross-validated AUC of a logistic regression on features `[N, F]`: 0.5 is a guess, 1 tells every image.
 
     Features count by rank, and by how far from the middle they are; so outliers do not matter, and a part that only
     spreads wider is noticed too. Returns {"value", "low", "high"} (95%, Hanley and McNeil 1982); None where groups are
@@ -105,9 +105,9 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _folds(labels: np.ndarray, groups: Sequence[str], seed: int) -> np.ndarray | None:
-    """A fold for each picture, groups whole, each part spread over all folds; None where that cannot be."""
+    """A fold for each image, groups whole, each part spread over all folds; None where that cannot be."""
     keys = np.array([f"{label}:{group}" for label, group in zip(labels, groups, strict=True)])
-    names, place = np.unique(keys, return_inverse=True)
+    names, cells = np.unique(keys, return_inverse=True)
     chosen = np.zeros(len(names), int)
     rng = np.random.default_rng(seed)
     for label in ("0", "1"):
@@ -115,7 +115,7 @@ def _folds(labels: np.ndarray, groups: Sequence[str], seed: int) -> np.ndarray |
         if len(ours) < FOLDS:
             return None
         chosen[rng.permutation(ours)] = np.arange(len(ours)) % FOLDS
-    return chosen[place]
+    return chosen[cells]
 
 
 def _ranks(table: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Facts of pictures: sizes, ranges of intensity, and the windows of it in which objects separate."""
+"""Facts of images: sizes, ranges of intensity, and the windows of it in which objects separate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kagglekit.eda.look import PictureLook
+from kagglekit.eda.summaries import ImageSummary
 from kagglekit.types import Sample
 
 LEVELS = 16  # gray levels that a window is judged by
@@ -23,7 +23,7 @@ SIZES = 6  # that are listed
 
 
 def sizes(train: Sequence[Sample], test: Sequence[Sample]) -> dict[str, Any]:
-    """(height, width) of pictures, the most frequent first, with how many of each part; smallest and largest."""
+    """(height, width) of images, the most frequent first, with how many of each part; smallest and largest."""
     parts = Counter(s.size for s in train), Counter(s.size for s in test)
     both = parts[0] + parts[1]
     listed = [
@@ -47,17 +47,17 @@ class Intensities:
         self.inside = np.zeros_like(self.all)
         self.labelled = np.zeros_like(self.all)
 
-    def add(self, look: PictureLook) -> None:
-        """Count the pixels of one picture."""
-        if look.values is None:
+    def add(self, summary: ImageSummary) -> None:
+        """Count the pixels of one image."""
+        if summary.values is None:
             return
         for c in range(len(self.all)):
-            values = look.values[:, c].astype(np.int64) - self.lowest
+            values = summary.values[:, c].astype(np.int64) - self.lowest
             counts = np.bincount(values, minlength=self.all.shape[1])
             self.all[c] += counts
-            if look.inside is not None:
+            if summary.inside is not None:
                 self.labelled[c] += counts
-                self.inside[c] += np.bincount(values[look.inside], minlength=self.all.shape[1])
+                self.inside[c] += np.bincount(values[summary.inside], minlength=self.all.shape[1])
 
     def facts(self) -> dict[str, Any]:
         """By channel: percentiles, lowest and highest value, histograms; windows where pixels have more than 8 bits."""
@@ -94,8 +94,8 @@ def percentile(counts: np.ndarray, percents: Sequence[float]) -> np.ndarray:
 def binned(counts: np.ndarray, low: int, high: int) -> list[float]:
     """Shares of a fine histogram in at most `BINS` equal bins from `low` to `high`; what lies beyond is at the ends."""
     bins = min(BINS, high - low + 1)
-    place = np.clip((np.arange(len(counts)) - low) * bins // max(1, high - low + 1), 0, bins - 1)
-    shares = np.bincount(place, counts, bins) / max(1, counts.sum())
+    cells = np.clip((np.arange(len(counts)) - low) * bins // max(1, high - low + 1), 0, bins - 1)
+    shares = np.bincount(cells, counts, bins) / max(1, counts.sum())
     return np.round(shares, 5).tolist()
 
 

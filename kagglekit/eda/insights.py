@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-RARE = 0.1  # of pictures: a class below is rare
+RARE = 0.1  # of images: a class below is rare
 UNEVEN = 5.0  # times as frequent
-SMALL = 0.01  # of a picture
+SMALL = 0.01  # of an image
 SEVERAL = 0.3  # of labels with several regions
 HOLES = 0.1
 CUT = 0.3  # of labels that touch an edge
-ALONE = 0.6  # of pictures without a class, for whether it is there to be a question of its own
+ALONE = 0.6  # of images without a class, for whether it is there to be a question of its own
 FEW = 10  # groups
 
 
@@ -27,16 +27,16 @@ def about_leaks(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if not copies:
         return
     if copies["leaked"]:
-        pictures = "test picture is" if copies["leaked"] == 1 else "test pictures are"
-        text = f"{copies['leaked']} {pictures} nearly the same as a training picture."
-        yield "warn", "The parts share pictures.", text + " A score on them is remembered, not predicted."
+        images = "test image is" if copies["leaked"] == 1 else "test images are"
+        text = f"{copies['leaked']} {images} nearly the same as a training image."
+        yield "warn", "The parts share images.", text + " A score on them is remembered, not predicted."
     if copies["across_groups"]:
-        text = f"{number(copies['across_groups'], 'set')} of nearly equal pictures belong to several groups"
+        text = f"{number(copies['across_groups'], 'set')} of nearly equal images belong to several groups"
         yield "warn", "Copies may stand on both sides of a fold.", text + ", so validation may look too good."
 
 
 def about_drift(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Test pictures that look unlike training pictures."""
+    """Test images that look unlike training images."""
     drift = facts["drift"]
     if drift["verdict"] not in ("some", "strong"):
         return
@@ -45,38 +45,38 @@ def about_drift(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if facts["pictures"]["tiled"] and min(facts["counts"]["train"], facts["counts"]["test"]) < FEW:
         text += " With few slides that may be how single slides look."
     degree = "clearly" if drift["verdict"] == "strong" else "somewhat"
-    yield "warn", f"Test pictures look {degree} unlike training pictures.", text
+    yield "warn", f"Test images look {degree} unlike training images.", text
 
 
 def about_files(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Files that cannot be used, labels that rules distrust."""
-    skipped, looked = facts["counts"]["skipped"], facts["sampled"]
+    skipped, sampled = facts["counts"]["skipped"], facts["sampled"]
     if skipped:
         text = f"{number(skipped, 'sample')} will be skipped because of files or labels that are missing or damaged."
         yield "warn", "Not everything can be used.", text
-    lost = looked["train"] + looked["test"] - looked["looked_train"] - looked["looked_test"]
-    if lost > 0 and not looked["windows"]:
-        yield "warn", "Damaged files.", f"{number(lost, 'picture')} could not be read; `kk data check` says why."
+    lost = sampled["train"] + sampled["test"] - sampled["looked_train"] - sampled["looked_test"]
+    if lost > 0 and not sampled["windows"]:
+        yield "warn", "Damaged files.", f"{number(lost, 'image')} could not be read; `kk data check` says why."
     distrusted = facts["findings"]["distrusted"]
     if distrusted:
-        yield "warn", "Labels to look at.", f"Rules distrust {distrusted} of {number(looked['labels'], 'label')}."
+        yield "warn", "Labels to look at.", f"Rules distrust {distrusted} of {number(sampled['labels'], 'label')}."
 
 
 def about_classes(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Rare and absent classes, pictures without any."""
+    """Rare and absent classes, images without any."""
     balance = [one for one in facts["balance"] if one["count"]]
     rare = [one["name"] for one in balance if one["pictures"] < RARE]
     most = max((one["pictures"] for one in balance), default=0)
     least = min((one["pictures"] for one in balance), default=0)
     if len(balance) > 1 and rare and most / least >= UNEVEN:
-        text = f"Fewer than {RARE:.0%} of the pictures show {listing(rare)}; the most frequent class is in {most:.0%}."
+        text = f"Fewer than {RARE:.0%} of the images show {listing(rare)}; the most frequent class is in {most:.0%}."
         yield "note", "Classes are uneven.", text
     unseen = [one["name"] for one in facts["balance"] if not one["count"]]
     if unseen and facts["sampled"]["labels"]:
-        yield "warn", "Classes without a picture.", f"No label that was looked at shows {listing(unseen)}."
+        yield "warn", "Classes without an image.", f"No label that was looked at shows {listing(unseen)}."
     absent = [one["name"] for one in balance if one["pictures"] < 1 - ALONE]
     if absent and len(absent) > len(balance) / 2:
-        text = "Most classes are absent from most pictures: whether one is there matters beside where it is."
+        text = "Most classes are absent from most images: whether one is there matters beside where it is."
         yield "note", "Absence is the rule.", text
     if facts["empty"] >= 0.05:
         yield "note", "Empty labels.", f"{facts['empty']:.0%} of the labels show nothing at all."
@@ -90,7 +90,7 @@ def about_shapes(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield (
             "note",
             "Small objects.",
-            f"The median label of {listing(small)} covers less than {SMALL:.0%} of a picture.",
+            f"The median label of {listing(small)} covers less than {SMALL:.0%} of an image.",
         )
     several = [one["name"] for one in balance if one["regions"]["several"] >= SEVERAL]
     if several:
@@ -100,22 +100,20 @@ def about_shapes(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "note", "Holes.", f"At least {HOLES:.0%} of the labels of {listing(holes)} have holes."
     cut = [one["name"] for one in balance if one["edges"]["any"] >= CUT]
     if cut and not facts["pictures"]["tiled"]:
-        yield "note", "Cut off at the edge.", f"Many labels of {listing(cut)} touch the edge of the picture."
+        yield "note", "Cut off at the edge.", f"Many labels of {listing(cut)} touch the edge of the image."
 
 
 def about_groups(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """How samples belong together."""
     groups = facts["groups"]
     if groups["count"] and groups["largest"] > 1:
-        text = f"{number(groups['count'], 'group')} of {groups['mean']:.1f} pictures on average, {groups['largest']} at"
-        yield "note", "Pictures belong together.", text + " most; folds never part a group."
+        text = f"{number(groups['count'], 'group')} of {groups['mean']:.1f} images on average, {groups['largest']} at"
+        yield "note", "Images belong together.", text + " most; folds never part a group."
     if groups["count"] and groups["count"] < FEW:
         text = f"With {number(groups['count'], 'group')} a validation score depends on which of them is held out."
         yield "warn", "Few groups.", text
     if groups["unlabelled"]:
-        text = (
-            f"{number(groups['unlabelled'], 'group')} have pictures but not one label, so nothing is learnt from them."
-        )
+        text = f"{number(groups['unlabelled'], 'group')} have images but not one label, so nothing is learnt from them."
         yield "note", "Groups without labels.", text
 
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from kagglekit.eda.look import EDGES, LabelLook
+from kagglekit.eda.summaries import EDGES, LabelSummary
 from kagglekit.types import Sample
 
-# Shares of the picture between which areas are counted: three bins to a power of ten.
+# Shares of the image between which areas are counted: three bins to a power of ten.
 AREAS = tuple(float(f"{10 ** (k / 3):.3g}") for k in range(-15, 1))
 QUARTILES = (5, 25, 50, 75, 95)
 
 
-def presence(looks: Sequence[LabelLook]) -> np.ndarray:
+def presence(summaries: Sequence[LabelSummary]) -> np.ndarray:
     """bool `[N, K]`: which classes each label shows."""
-    return np.array([look.shares for look in looks]).reshape(len(looks), -1) > 0
+    return np.array([summary.shares for summary in summaries]).reshape(len(summaries), -1) > 0
 
 
 def stated(samples: Sequence[Sample], classes: int, first: int) -> np.ndarray | None:
@@ -31,32 +31,32 @@ def stated(samples: Sequence[Sample], classes: int, first: int) -> np.ndarray | 
 
 
 def together(shown: np.ndarray) -> list[list[int]]:
-    """How many pictures show both of two classes; the diagonal says how many show one. `shown` is bool `[N, K]`."""
+    """How many images show both of two classes; the diagonal says how many show one. `shown` is bool `[N, K]`."""
     counts = shown.astype(np.int64)
     return (counts.T @ counts).tolist()
 
 
-def class_facts(looks: Sequence[LabelLook], names: Sequence[str], shown: np.ndarray) -> list[dict[str, Any]]:
-    """By class: pictures that show it (of `shown` bool `[N, K]`), pixels, areas, regions, holes, edges it touches.
+def class_facts(summaries: Sequence[LabelSummary], names: Sequence[str], shown: np.ndarray) -> list[dict[str, Any]]:
+    """By class: images that show it (of `shown` bool `[N, K]`), pixels, areas, regions, holes, edges it touches.
 
-    `pictures` is a share of all labels, `pixels` one of all their pixels; `area` has percentiles of the share of a
-    picture among those that show the class.
+    `pictures` is a share of all labels, `pixels` one of all their pixels; `area` has percentiles of the share of an
+    image among those that show the class.
     """
     found = []
     for k, name in enumerate(names):
-        ours = [look for look in looks if look.shares[k] > 0]
-        areas = np.array([look.shares[k] for look in ours])
+        ours = [summary for summary in summaries if summary.shares[k] > 0]
+        areas = np.array([summary.shares[k] for summary in ours])
         found.append(
             {
                 "name": name,
                 "count": int(shown[:, k].sum()),
                 "pictures": float(shown[:, k].mean()) if len(shown) else 0.0,
-                "pixels": float(np.mean([look.shares[k] for look in looks])) if looks else 0.0,
+                "pixels": float(np.mean([summary.shares[k] for summary in summaries])) if summaries else 0.0,
                 "area": percentiles(areas),
                 "histogram": histogram(areas),
-                "regions": region_facts([look.regions[k] for look in ours]),
-                "holes": float(np.mean([look.holes[k] > 0 for look in ours])) if ours else 0.0,
-                "edges": edges([look.touches[k] for look in ours]),
+                "regions": region_facts([summary.regions[k] for summary in ours]),
+                "holes": float(np.mean([summary.holes[k] > 0 for summary in ours])) if ours else 0.0,
+                "edges": edges([summary.touches[k] for summary in ours]),
             }
         )
     return found
@@ -98,24 +98,24 @@ def region_facts(regions: Sequence[Sequence[float]]) -> dict[str, Any]:
 
 
 def edges(touches: Sequence[Sequence[bool]]) -> dict[str, float]:
-    """The part of labels that touches each edge of the picture, and "any" of them."""
+    """The part of labels that touches each edge of the image, and "any" of them."""
     table = np.array(touches, bool).reshape(len(touches), len(EDGES))
     if not len(table):
         return dict.fromkeys((*EDGES, "any"), 0.0)
     return dict(zip(EDGES, table.mean(0).tolist(), strict=True)) | {"any": float(table.any(1).mean())}
 
 
-class Places:
+class LabelMaps:
     """Adds up where labels lie, one look at a time, so that no map has to be kept."""
 
     def __init__(self, classes: int):
         self.total = np.zeros(classes, object)
         self.count = np.zeros(classes, int)
 
-    def add(self, look: LabelLook) -> None:
+    def add(self, summary: LabelSummary) -> None:
         """Count one label, of each class that it shows."""
-        for k, plane in enumerate(() if look.place is None else look.place):
-            if look.shares[k] > 0:
+        for k, plane in enumerate(() if summary.cells is None else summary.cells):
+            if summary.shares[k] > 0:
                 self.total[k] = self.total[k] + plane.astype(np.float64)
                 self.count[k] += 1
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kagglekit.pipeline.validation import ValidationProbs
 
 ROUNDS = 20  # of forward selection
-FEWEST = 10  # common validation pictures that weights can be chosen on
+FEWEST = 10  # common validation images that weights can be chosen on
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _places(part: Part) -> Mapping[str, int]:
 
 
 def blended(predictions: Sequence[Prediction], weights: Sequence[float], voting: bool) -> Prediction:
-    """One prediction of several of the same picture, at the size of the largest; runs without weight do not count."""
+    """One prediction of several of the same image, at the size of the largest; runs without weight do not count."""
     import numpy as np
 
     from kagglekit.data.resize import resize_probs
@@ -92,16 +92,16 @@ def blended(predictions: Sequence[Prediction], weights: Sequence[float], voting:
 def blend(
     registry: Registry,
     names: Sequence[str],
-    place: Path | None = None,
+    data_folder: Path | None = None,
     weights: str | Sequence[float] = "fit",
     voting: bool = False,
 ) -> BlendRecord:
     """Blend finished runs: choose weights on validation, predict the test part, write and score the submission.
 
-    `weights`: "fit" (forward selection, kept only if pictures that were left out agree), "equal", or a number for each
+    `weights`: "fit" (forward selection, kept only if images that were left out agree), "equal", or a number for each
     run. The first run's post-processing is fitted anew on the blend. Raises KagglekitError.
     """
-    parts = [_part(registry, folders.find(name), place) for name in names]
+    parts = [_part(registry, folders.find(name), data_folder) for name in names]
     _refuse_strangers(parts)
     from kagglekit.pipeline.fitting import record_of
 
@@ -115,7 +115,7 @@ def blend(
         found = _fit(parts, start, blends)
         chosen, fitted = found.chosen, record_of(found)
     elif weights == "fit":
-        progress.say(f"{len(samples)} pictures were held out by all runs, too few to choose weights: equal ones")
+        progress.say(f"{len(samples)} images were held out by all runs, too few to choose weights: equal ones")
     key = digest([[part.folder.name for part in parts], list(chosen), voting])[:8]
     out = folders.home() / solution.competition.id / "blends" / key
     out.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def _of_run(folder: Path, weight: float) -> RunInBlend:
     return RunInBlend(run=folder.name, weight=weight, validation=result.score.value, test=test)
 
 
-def _part(registry: Registry, folder: Path, place: Path | None) -> Part:
+def _part(registry: Registry, folder: Path, data_folder: Path | None) -> Part:
     from kagglekit.pipeline.loaded_run import load
     from kagglekit.pipeline.validation import ValidationProbs
 
@@ -143,16 +143,16 @@ def _part(registry: Registry, folder: Path, place: Path | None) -> Part:
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
     loaded = load(registry, folder)
     manifest, result = read_manifest(folder, WHOLE_MANIFEST), read_result(folder, COMPARED)
-    solution, place = loaded.solution, place or Path(manifest.data)
+    solution, data_folder = loaded.solution, data_folder or Path(manifest.data)
     if loaded.tiling is not None:
-        raise UsageError(f"run {folder.name}: pictures looked at by window cannot be blended yet")
+        raise UsageError(f"run {folder.name}: images looked at by window cannot be blended yet")
     if solution.recipe.fold == "refit":
         raise UsageError(f"run {folder.name}: the network that predicts (fold=refit) held nothing out to weigh it by")
-    dataset = solution.dataset(place)
-    mark = fingerprint(place, dataset.files, folders.cache(), progress.track)
-    if mark != manifest.data_fingerprint:
-        raise UsageError(f"run {folder.name} was made of other data than {place}; name its folder with --data")
-    data = prepare(solution, dataset, mark, test=False)  # predicting reads the test part anyway
+    dataset = solution.dataset(data_folder)
+    data_fingerprint = fingerprint(data_folder, dataset.files, folders.cache(), progress.track)
+    if data_fingerprint != manifest.data_fingerprint:
+        raise UsageError(f"run {folder.name} was made of other data than {data_folder}; name its folder with --data")
+    data = prepare(solution, dataset, data_fingerprint, test=False)  # predicting reads the test part anyway
     members = [(Member(folder / m.file, m.epoch, m.fold), m.weight) for m in result.members]
     by_fold = {}
     for part in data.splits:
@@ -215,8 +215,8 @@ def _finish(parts: Sequence[Part], blend: Blend, data: Data, out: Path) -> Blend
         process = gate.chosen if gate else process
         validation = score_with_interval(metric, score_validation(data, blend, process, metric))
     unreadable: list[str] = []
-    looks = test_predictions(parts, blend.weights, blend.voting, unreadable)
-    submission = write_test(data, looks, unreadable, process, metric, out)
+    test_probs = test_predictions(parts, blend.weights, blend.voting, unreadable)
+    submission = write_test(data, test_probs, unreadable, process, metric, out)
     test = score_file(submission.path, dataset, metric)
     return BlendRecord(
         validation=Score.of(validation) if validation else None,
@@ -233,12 +233,14 @@ def _finish(parts: Sequence[Part], blend: Blend, data: Data, out: Path) -> Blend
 def test_predictions(
     parts: Sequence[Part], weights: Sequence[float], voting: bool, unreadable: list[str]
 ) -> Iterator[tuple[Sample, Prediction | None]]:
-    """(sample, blended prediction) of the test pictures; None, and a word in `unreadable`, where one cannot be read."""
-    from kagglekit.pipeline.stages import look_at
+    """(sample, blended prediction) of the test images; None, and a word in `unreadable`, where one cannot be read."""
+    from kagglekit.pipeline.stages import predict_images
 
     some = [(part, w) for part, w in zip(parts, weights, strict=True) if w > 0]
-    looks = [look_at(part.data, part.loaded.predictor, part.loaded.solution.recipe, unreadable) for part, _ in some]
-    for found in zip(*looks, strict=True):
+    test_probs = [
+        predict_images(part.data, part.loaded.predictor, part.loaded.solution.recipe, unreadable) for part, _ in some
+    ]
+    for found in zip(*test_probs, strict=True):
         predictions = [prediction for _, prediction in found]
         missing = any(prediction is None for prediction in predictions)
         yield found[0][0], None if missing else blended(predictions, [w for _, w in some], voting)

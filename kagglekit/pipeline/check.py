@@ -35,13 +35,13 @@ def check(solution: Solution, folder: Path) -> tuple[Dataset, list[Problem]]:
     problems = list(dataset.problems)
     require_training(dataset, folder)
     if not dataset.test:
-        problems.append(Problem("test part", "no test picture", "there is nothing to predict", skip=False))
+        problems.append(Problem("test part", "no test image", "there is nothing to predict", skip=False))
     problems += _strangers(dataset)
     known = {p.sample for p in problems if p.damaged}
     samples = [s for s in (*dataset.train, *dataset.test) if s.id not in known]
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        looks = pool.map(lambda sample: _look(dataset, competition, sample), samples)
-        for found in progress.track(looks, len(samples), "decoding every picture"):
+        results = pool.map(lambda sample: _check_sample(dataset, competition, sample), samples)
+        for found in progress.track(results, len(samples), "decoding every image"):
             problems += found
     for id in unwritable(dataset):
         detail = "its name is no UTF-8 text, which no submission can hold; rename it"
@@ -52,7 +52,7 @@ def check(solution: Solution, folder: Path) -> tuple[Dataset, list[Problem]]:
 
 
 def _strangers(dataset: Dataset) -> list[Problem]:
-    """What lies in the folders of pictures, masks and answers and is not read."""
+    """What lies in the folders of images, masks and answers and is not read."""
     labels = [s.label for s in dataset.train if isinstance(s.label, Path)]
     answers = [path for path in dataset.answers.values() if isinstance(path, Path)]
     read = [*(s.image for s in (*dataset.train, *dataset.test)), *labels, *answers]
@@ -60,25 +60,25 @@ def _strangers(dataset: Dataset) -> list[Problem]:
 
 
 def require_training(dataset: Dataset, folder: Path) -> None:
-    """Raises DataError for a data set of no training picture, with the first fault that it lists."""
+    """Raises DataError for a data set of no training image, with the first fault that it lists."""
     if not dataset.train:
         first = next((f": {p.sample}: {p.rule}: {p.detail}" for p in dataset.problems), "")
-        raise DataError(f"{folder}: no picture to train on{first}")
+        raise DataError(f"{folder}: no image to train on{first}")
 
 
-def _look(dataset: Dataset, competition: Competition, sample: Sample) -> list[Problem]:
-    """What is wrong with one picture and its label."""
+def _check_sample(dataset: Dataset, competition: Competition, sample: Sample) -> list[Problem]:
+    """What is wrong with one image and its label."""
     found, boxes = [], list(_boxes(dataset, sample))
     try:
         if sample.image.suffix.lower() in SUFFIXES and dataset.tiling is None:
             notes = describe(sample.image)[1]
-            # Deep pictures are read as they are stored.
+            # Deep images are read as they are stored.
             notes = notes if dataset.depth == "uint8" else [n for n in notes if not n.endswith("read as RGB")]
-            found = [Problem(sample.id, "unusual picture", note, skip=False) for note in notes]
+            found = [Problem(sample.id, "unusual image", note, skip=False) for note in notes]
         for box in boxes:
             dataset.read_image(sample, box)
     except DataError as error:
-        return [Problem(sample.id, "picture unreadable", str(error), damaged=True)]
+        return [Problem(sample.id, "image unreadable", str(error), damaged=True)]
     if sample.label is None:
         return found
     try:
@@ -95,7 +95,7 @@ def _look(dataset: Dataset, competition: Competition, sample: Sample) -> list[Pr
 
 
 def _sound(mask: np.ndarray, size: Size, box: Box | None, competition: Competition) -> np.ndarray:
-    """The mask; raises DataError for one of another size, type or range than its picture and the task ask for."""
+    """The mask; raises DataError for one of another size, type or range than its image and the task ask for."""
     import numpy as np
 
     planes = (len(competition.classes),) if competition.task == "multilabel" and len(competition.classes) > 1 else ()
@@ -118,7 +118,7 @@ def unusable_answers(dataset: Dataset, competition: Competition, track: Track, w
     unless `whole`."""
     known = [replace(s, label=dataset.answers[s.id]) for s in dataset.test if s.id in dataset.answers]
 
-    def look(sample: Sample) -> str | None:
+    def fault_of(sample: Sample) -> str | None:
         size = sample.truth_size
         boxes: Iterable[Box | None] = [None]
         if dataset.tiling is not None:
@@ -130,32 +130,32 @@ def unusable_answers(dataset: Dataset, competition: Competition, track: Track, w
             return str(error)
         return None
 
-    return _reasons(look, known, track, "reading the answers") if known else {}
+    return _reasons(fault_of, known, track, "reading the answers") if known else {}
 
 
 def _boxes(dataset: Dataset, sample: Sample) -> Iterable[Box | None]:
-    """What to read of a picture: all of it, or one band after the other."""
+    """What to read of an image: all of it, or one band after the other."""
     return [None] if dataset.tiling is None else bands(sample.size, dataset.tiling.reduce)
 
 
-def unreadable_pictures(dataset: Dataset, samples: Sequence[Sample], track: Track) -> dict[str, str]:
-    """Sample id -> reason for pictures that cannot be decoded; of tiled ones only a corner is read now."""
+def unreadable_images(dataset: Dataset, samples: Sequence[Sample], track: Track) -> dict[str, str]:
+    """Sample id -> reason for images that cannot be decoded; of tiled ones only a corner is read now."""
     corner = None if dataset.tiling is None else Box(0, 0, 1, 1)
 
-    def look(sample: Sample) -> str | None:
+    def fault_of(sample: Sample) -> str | None:
         try:
             dataset.read_image(sample, corner)
         except DataError as error:
             return str(error)
         return None
 
-    return _reasons(look, samples, track, "reading the test pictures")
+    return _reasons(fault_of, samples, track, "reading the test images")
 
 
 def _reasons(
-    look: Callable[[Sample], str | None], samples: Sequence[Sample], track: Track, what: str
+    fault_of: Callable[[Sample], str | None], samples: Sequence[Sample], track: Track, what: str
 ) -> dict[str, str]:
     """Sample id -> what `look` says, of those of which it says something."""
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        reasons = list(track(pool.map(look, samples), len(samples), what))
+        reasons = list(track(pool.map(fault_of, samples), len(samples), what))
     return {sample.id: reason for sample, reason in zip(samples, reasons, strict=True) if reason is not None}

@@ -80,15 +80,15 @@ def refuse_unreachable(address: str) -> None:
 def refuse_temporary_folder() -> None:
     """Raise UsageError where Ray of this machine could not make its sockets: their paths are short, and plain."""
     name = next((one for one in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(one)), "")
-    place = os.environ.get(name, "/tmp")
-    session = f"{place}/ray/session_2000-01-01_00-00-00_000000_{os.getpid()}/sockets/plasma_store"
+    folder = os.environ.get(name, "/tmp")
+    session = f"{folder}/ray/session_2000-01-01_00-00-00_000000_{os.getpid()}/sockets/plasma_store"
     fault = ""
-    if not place.isascii():
+    if not folder.isascii():
         fault = "holds other characters than ASCII"
     elif len(os.fsencode(session)) > LONGEST_SOCKET:
         fault = f"is {len(session) - LONGEST_SOCKET} characters too long for the sockets that Ray makes in it"
     if fault and sys.platform != "win32":
-        raise UsageError(f"{name}={printable(place)}: {fault}; give a short one, as {name}=/tmp, or {WITHOUT}")
+        raise UsageError(f"{name}={printable(folder)}: {fault}; give a short one, as {name}=/tmp, or {WITHOUT}")
 
 
 @contextmanager

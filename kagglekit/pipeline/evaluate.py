@@ -62,7 +62,7 @@ class PredictorOf(Protocol):
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """What validation decided: which members look in which way, how masks are made of it, and what that scores."""
 
     by_fold: dict[int, Chosen]
@@ -76,7 +76,7 @@ class Judged:
     fitted: dict[str, FitRecord]
 
 
-def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> Judged:
+def evaluate(solution: Solution, data: Data, members: Sequence[Member], folder: Path) -> Evaluated:
     """Ensemble, views and post-processing on the validation part."""
     from functools import partial
 
@@ -92,10 +92,10 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
     apart = hasattr(views, "fit")
 
     def make_model() -> nn.Module:
-        return solution.empty_model(data.intake.channels)
+        return solution.empty_model(data.input_transform.channels)
 
     def predictor_of(some: Chosen, apart: bool = False) -> Predictor:
-        return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.intake, apart)
+        return Predictor(recipe, competition.task, some, ensemble, views, make_model, data.input_transform, apart)
 
     def probs_of(some: Mapping[int, Chosen], weights: Mapping[str, float], splits=data.splits) -> ValidationProbs:
         kept = weights if apart else None
@@ -112,7 +112,7 @@ def judge(solution: Solution, data: Data, members: Sequence[Member], folder: Pat
         progress.say(f"post-processing fitted: {words_of(gate, competition.classes)}")
     counts = score_validation(data, predictions, process, metric)
     score = score_with_interval(metric, counts)
-    return Judged(by_fold, predictor_of, views, predictions, process, gate, counts, score, fitted)
+    return Evaluated(by_fold, predictor_of, views, predictions, process, gate, counts, score, fitted)
 
 
 def choose_members(solution: Solution, data: Data, members: Sequence[Member]) -> dict[int, Chosen]:
@@ -132,7 +132,7 @@ def choose_members(solution: Solution, data: Data, members: Sequence[Member]) ->
         return by_fold
     device, splits = pick_device(), {part.fold: part for part in data.splits}
 
-    def pictures(fold: int) -> Iterator[torch.Tensor]:
+    def images(fold: int) -> Iterator[torch.Tensor]:
         train, store = splits[fold].train, data.store.relabelled(splits[fold].labels)
         draws = list(islice(solution.sampler(data.dataset, train, store)(0), MOST * recipe.batch_size))
         augment = solution.augment(data.dataset, train, store)
@@ -141,9 +141,9 @@ def choose_members(solution: Solution, data: Data, members: Sequence[Member]) ->
 
     def network() -> Network:
         torch.manual_seed(recipe.seed)  # the passes that follow may drop out, and must not depend on what was before
-        return prepare(solution.empty_model(data.intake.channels), data.intake, device)
+        return prepare(solution.empty_model(data.input_transform.channels), data.input_transform, device)
 
-    return {fold: [(averaged(some, network, partial(pictures, fold)), 1.0)] for fold, some in by_fold.items()}
+    return {fold: [(averaged(some, network, partial(images, fold)), 1.0)] for fold, some in by_fold.items()}
 
 
 Kept = tuple[dict[int, Chosen], dict[str, float], dict[str, FitRecord]]
@@ -160,7 +160,7 @@ def weigh(
 
     process = solution.postprocess()
     ensemble: Any = solution.ensemble()  # may have `fit`
-    metric, told = measure_of(data, solution.competition.metric), dict[str, FitRecord]()
+    metric, fits = measure_of(data, solution.competition.metric), dict[str, FitRecord]()
     by_fold, weights = dict(by_fold), {view.name: view.weight for view in views}
 
     def said(what: str, found: Gated[Weights]) -> None:
@@ -177,7 +177,7 @@ def weigh(
         counts = counter(data, process, solution.competition.metric, of_members)
         one = fit_weights(ensemble.fit, [w for _, w in by_fold[part.fold]], counts, metric)
         by_fold[part.fold] = _positive(some, one.chosen)
-        told[f"members of fold {part.fold}"] = record_of(one)
+        fits[f"members of fold {part.fold}"] = record_of(one)
         said(f"members of fold {part.fold}", one)
         if EVERYTHING in by_fold and len(by_fold[EVERYTHING]) == len(some):  # nothing is left to fit these on
             by_fold[EVERYTHING] = _positive([member for member, _ in by_fold[EVERYTHING]], one.chosen)
@@ -190,9 +190,9 @@ def weigh(
         counts = counter(data, process, solution.competition.metric, of_views)
         one = fit_weights(views.fit, list(weights.values()), counts, metric)
         weights = {name: weight for name, weight in zip(names, one.chosen, strict=True) if weight > 0}
-        told["views"] = record_of(one, names)
+        fits["views"] = record_of(one, names)
         said("views", one)
-    return by_fold, weights, told
+    return by_fold, weights, fits
 
 
 def _positive(members: Sequence[Member], weights: Sequence[float]) -> Chosen:
@@ -211,33 +211,33 @@ class Outcome:
     submission: record.SubmissionRecord
     members: tuple[MemberRecord, ...]
     views: tuple[ViewRecord, ...]
-    pictures: Images
+    images: Images
     examples: Sequence[Example]
 
 
-def submit(solution: Solution, data: Data, judged: Judged, folder: Path) -> Outcome:
+def submit(solution: Solution, data: Data, evaluated: Evaluated, folder: Path) -> Outcome:
     """The submission, its score where the truth is known, and examples to show."""
     from kagglekit.pipeline.stages import pick_examples, predict_test
     from kagglekit.predict.submission import score_file
 
     competition, dataset = solution.competition, data.dataset
-    metric, process = competition.metric, judged.process
-    checked = self_check(data, judged)
-    examples = pick_examples(data, judged.predictions, process, judged.counts, metric)
-    chosen = for_test(judged.by_fold)
-    submission = predict_test(data, judged.predictor_of(chosen), process, solution.recipe, metric, folder)
+    metric, process = competition.metric, evaluated.process
+    checked = self_check(data, evaluated)
+    examples = pick_examples(data, evaluated.predictions, process, evaluated.counts, metric)
+    chosen = for_test(evaluated.by_fold)
+    submission = predict_test(data, evaluated.predictor_of(chosen), process, solution.recipe, metric, folder)
     test = score_file(submission.path, dataset, metric)
     return Outcome(
         test=record.Score.of(test) if test else None,
-        also={m.name: further(judged.counts, m, submission.path, dataset) for m in competition.also},
+        also={m.name: further(evaluated.counts, m, submission.path, dataset) for m in competition.also},
         self_check=checked.record(),
-        postprocess=postprocess_record(process, judged.gate),
+        postprocess=postprocess_record(process, evaluated.gate),
         submission=record.SubmissionRecord(
             file=submission.path.name, rows=submission.rows, bytes=submission.bytes, loss=submission.loss
         ),
         members=tuple(member_record(member, weight, folder) for member, weight in chosen),
-        views=tuple(ViewRecord(name=view.name, weight=view.weight) for view in judged.views),
-        pictures=Images(channels=dataset.channels, depth=dataset.depth, tiling=dataset.tiling),
+        views=tuple(ViewRecord(name=view.name, weight=view.weight) for view in evaluated.views),
+        images=Images(channels=dataset.channels, depth=dataset.depth, tiling=dataset.tiling),
         examples=examples,
     )
 
@@ -255,12 +255,12 @@ def postprocess_record(process: Postprocess, gate: Gate | None) -> PostprocessRe
     )  # fmt: skip
 
 
-def self_check(data: Data, judged: Judged) -> SelfCheck:
+def self_check(data: Data, evaluated: Evaluated) -> SelfCheck:
     """Whether views agree and labels lie where masks do, told aloud; trials of a search do without."""
     from kagglekit.pipeline.self_check import check_run
 
-    last, _ = next(iter(judged.by_fold.values()))[-1]
-    checked = check_run(data, judged.predictor_of([(last, 1.0)], apart=True))
+    last, _ = next(iter(evaluated.by_fold.values()))[-1]
+    checked = check_run(data, evaluated.predictor_of([(last, 1.0)], apart=True))
     for warning in checked.warnings:
         progress.say(f"warning: {warning}")
     for note in checked.notes:

@@ -50,8 +50,8 @@ def run(request: Request) -> tuple[Path, Result, bool]:
     def known(dataset: Dataset, folder: Path) -> Result | None:
         return known_result(request, dataset, folder) if folders.is_done(folder) else None
 
-    def compute(dataset: Dataset, mark: str, folder: Path, started: float) -> Result:
-        return line.finish(request, line.validate(request, dataset, mark, folder, started), folder)
+    def compute(dataset: Dataset, data_fingerprint: str, folder: Path, started: float) -> Result:
+        return line.finish(request, line.validate(request, dataset, data_fingerprint, folder, started), folder)
 
     return _once(request, known, compute)
 
@@ -62,8 +62,8 @@ def validate(request: Request) -> tuple[Path, Validated, bool]:
     def known(dataset: Dataset, folder: Path) -> Validated | None:
         return read_validated(folder, WHOLE_VALIDATED) if (folder / folders.VALIDATED).exists() else None
 
-    def compute(dataset: Dataset, mark: str, folder: Path, started: float) -> Validated:
-        return line.validate(request, dataset, mark, folder, started, test=False).record
+    def compute(dataset: Dataset, data_fingerprint: str, folder: Path, started: float) -> Validated:
+        return line.validate(request, dataset, data_fingerprint, folder, started, test=False).record
 
     return _once(request, known, compute)
 
@@ -75,9 +75,9 @@ def _once(request: Request, known: Known[Record], compute: Compute[Record]) -> t
     dataset = solution.dataset(request.data)
     solution.check(dataset)
     tree = hash_tree(request.data, dataset.files, folders.cache(), progress.track)
-    mark = root_of(tree)
+    data_fingerprint = root_of(tree)
     code = code_version(solution)
-    base = folders.home() / solution.competition.id / identity(solution, mark, code)
+    base = folders.home() / solution.competition.id / identity(solution, data_fingerprint, code)
     with folders.held(base, progress.say):
         folder = choose_folder(base, request)
         request.begun(folder.name)
@@ -93,11 +93,11 @@ def _once(request: Request, known: Known[Record], compute: Compute[Record]) -> t
             folders.write_hashes(folder / folders.DATA, tree)
             folders.write_hashes(folder / folders.CODE, source_hashes(solution))
             manifest = msgspec.structs.replace(
-                manifest_of(solution, mark, code, request.data, request.command),
+                manifest_of(solution, data_fingerprint, code, request.data, request.command),
                 fidelity=request.fidelity,
                 workers=request.workers,
                 drawn=is_drawn(request.data),
-                training=training_identity(solution, mark),
+                training=training_identity(solution, data_fingerprint),
             )
             if not request.again and (donor := take_over(folder, manifest.training)):
                 progress.say(f"reusing the checkpoints of run {donor}, which trained the same network")
@@ -105,7 +105,7 @@ def _once(request: Request, known: Known[Record], compute: Compute[Record]) -> t
         ledger.record(folder)
         try:
             with progress.logged(folder / "log.txt"), blaming(solution.plugins):
-                record = compute(dataset, mark, folder, started)
+                record = compute(dataset, data_fingerprint, folder, started)
         except KagglekitError:
             forget_refused(folder)
             raise

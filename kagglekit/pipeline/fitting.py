@@ -106,5 +106,5 @@ def counter(
 
 
 def measure_of(data: Data, metric: Metric) -> Metric:
-    """The metric that reduces such counts: blocks of tiled pictures count as parts of one."""
+    """The metric that reduces such counts: blocks of tiled images count as parts of one."""
     return metric if data.store.tiling is None else Pooled(metric)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from kagglekit.train.fit import Job
 
 
-def job_of(solution: Solution, data: Data, part: Split, place: Path, **more: Any) -> Job:
+def job_of(solution: Solution, data: Data, part: Split, folder_of_part: Path, **more: Any) -> Job:
     """The training of one network; `more` are further fields of the job."""
-    from kagglekit.data.windows import seen_windows
+    from kagglekit.data.windows import windows_with_tissue
     from kagglekit.train.fit import Job
 
     window, store = solution.recipe.fidelity.image_size, data.store.relabelled(part.labels)
@@ -24,13 +24,13 @@ def job_of(solution: Solution, data: Data, part: Split, place: Path, **more: Any
         task=solution.competition.task,
         metric=solution.competition.metric,
         store=store,
-        make_model=lambda: solution.model(data.intake.channels),
+        make_model=lambda: solution.model(data.input_transform.channels),
         loss=solution.loss(),
         sampler=solution.sampler(data.dataset, part.train, store),
         augment=solution.augment(data.dataset, part.train, store),
-        intake=data.intake,
-        validation=seen_windows(store, part.validation, window, window),
-        folder=place,
+        input_transform=data.input_transform,
+        validation=windows_with_tissue(store, part.validation, window, window),
+        folder=folder_of_part,
         fold=part.fold,
         track=progress.track,
         say=progress.say,

@@ -13,7 +13,7 @@ import msgspec
 
 from kagglekit import progress
 from kagglekit.pipeline import cluster
-from kagglekit.pipeline.evaluate import Judged, judge, submit
+from kagglekit.pipeline.evaluate import Evaluated, evaluate, submit
 from kagglekit.pipeline.job import job_of
 from kagglekit.pipeline.prepare import EVERYTHING, Data, Split, prepare
 from kagglekit.pipeline.request import Request
@@ -31,16 +31,18 @@ class Line:
 
     data: Data
     trained: Trained
-    judged: Judged
+    evaluated: Evaluated
     seconds: Mapping[str, float]
     started: float
     record: Validated
 
 
-def validate(request: Request, dataset: Dataset, mark: str, folder: Path, started: float, test: bool = True) -> Line:
+def validate(
+    request: Request, dataset: Dataset, data_fingerprint: str, folder: Path, started: float, test: bool = True
+) -> Line:
     """From a data set to the score on validation; `validated.json` is written last. `test`: the test part follows."""
     solution = request.solution
-    data = prepare(solution, dataset, mark, test=test)
+    data = prepare(solution, dataset, data_fingerprint, test=test)
     write_folds(folder, folds_of(data))
     seconds = {"data": time.perf_counter() - started}
     trained = train(request, data, folder)
@@ -48,12 +50,12 @@ def validate(request: Request, dataset: Dataset, mark: str, folder: Path, starte
     passed = time.perf_counter() - started - seconds["data"]
     # What an interrupted process had trained counts too; what it lost in a half epoch is not known.
     seconds["train"] = max(passed, sum(row.seconds or 0.0 for row in trained.history))
-    judged = judge(solution, data, trained.members, folder)
+    evaluated = evaluate(solution, data, trained.members, folder)
     seconds["predict"] = time.perf_counter() - started - passed - seconds["data"]
     request.approve(trained.observed)
-    record = validated(request, judged, trained, seconds)
+    record = validated(request, evaluated, trained, seconds)
     record = write_validated(folder, record)
-    return Line(data, trained, judged, seconds, started + passed + seconds["data"], record)
+    return Line(data, trained, evaluated, seconds, started + passed + seconds["data"], record)
 
 
 def finish(request: Request, line: Line, folder: Path) -> Result:
@@ -62,7 +64,7 @@ def finish(request: Request, line: Line, folder: Path) -> Result:
     from kagglekit.train.checkpoint import STATE
 
     competition, data = request.solution.competition, line.data
-    outcome = submit(request.solution, data, line.judged, folder)
+    outcome = submit(request.solution, data, line.evaluated, folder)
     seconds = {**line.seconds, "predict": time.perf_counter() - line.started}
     seconds["total"] = sum(seconds.values())
     result = Result(
@@ -76,13 +78,13 @@ def finish(request: Request, line: Line, folder: Path) -> Result:
         validation=line.record.validation,
         test=outcome.test,
         also=outcome.also,
-        fitted=line.judged.fitted,
+        fitted=line.evaluated.fitted,
         self_check=outcome.self_check,
         postprocess=outcome.postprocess,
         submission=outcome.submission,
         members=outcome.members,
         views=outcome.views,
-        pictures=outcome.pictures,
+        images=outcome.images,
         skipped=left_out(data.skipped),
         relabelled=left_out(data.relabelled),
         counts=Counts(**data.counts()),
@@ -111,19 +113,19 @@ def folds_of(data: Data) -> dict[str, Fold]:
     }
 
 
-def validated(request: Request, judged: Judged, trained: Trained, seconds: Mapping[str, float]) -> Validated:
+def validated(request: Request, evaluated: Evaluated, trained: Trained, seconds: Mapping[str, float]) -> Validated:
     """What a search wants to know of an experiment: its score, by image too, its curve and its cost."""
     from kagglekit.train.checkpoint import hash_weights
 
     metric = request.solution.competition.metric
     return Validated(
-        validation=Score.of(judged.validation),
+        validation=Score.of(evaluated.validation),
         metric=metric.name,
         greater_is_better=metric.greater_is_better,
-        pictures=tuple(s.id for s in judged.predictions.samples),
-        scores=tuple(metric.reduce(one[None]) for one in judged.counts),
+        images=tuple(s.id for s in evaluated.predictions.samples),
+        scores=tuple(metric.reduce(one[None]) for one in evaluated.counts),
         history=trained.history,
-        members=tuple(hash_weights(member.path) for part in judged.by_fold.values() for member, _ in part),
+        members=tuple(hash_weights(member.path) for part in evaluated.by_fold.values() for member, _ in part),
         seconds=Seconds(**{name: round(value, 3) for name, value in seconds.items()}),
         weights=trained.weights,
         observed=dict(trained.observed),
@@ -156,12 +158,12 @@ def train(request: Request, data: Data, folder: Path) -> Trained:
     )
 
 
-def train_part(request: Request, data: Data, part: Split, place: Path) -> Trained:
+def train_part(request: Request, data: Data, part: Split, folder_of_part: Path) -> Trained:
     """One network whose checkpoints lie in `place`, trained here or by workers."""
     from kagglekit.train.fit import fit
 
     if request.workers > 1:
         from kagglekit.pipeline.workers import train_by_workers
 
-        return train_by_workers(request, data, part, place)
-    return fit(job_of(request.solution, data, part, place, report=request.report))
+        return train_by_workers(request, data, part, folder_of_part)
+    return fit(job_of(request.solution, data, part, folder_of_part, report=request.report))

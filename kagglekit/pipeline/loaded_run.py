@@ -12,7 +12,7 @@ from kagglekit.plugin.solution import Solution, resolve
 from kagglekit.predict.infer import Predictor
 from kagglekit.predict.postprocess import restore
 from kagglekit.predict.views import reweighted
-from kagglekit.protocols import Intake, Postprocess
+from kagglekit.protocols import InputTransform, Postprocess
 from kagglekit.runs import bundle
 from kagglekit.runs import folder as folders
 from kagglekit.runs.record import check_run, read_predicting
@@ -32,7 +32,7 @@ class Loaded:
     solution: Solution
     predictor: Predictor
     process: Postprocess
-    intake: Intake
+    input_transform: InputTransform
     channels: int
     depth: Depth
     tiling: Tiling | None
@@ -47,26 +47,26 @@ def load(registry: Registry, folder: Path) -> Loaded:
     solution = resolve(recipe, registry)
     result = read_predicting(folder)
     chosen = [(_member(folder, m), m.weight) for m in result.members]
-    channels, depth, tiling = result.pictures.channels, result.pictures.depth, result.pictures.tiling
-    intake = solution.intake(channels, depth)
+    channels, depth, tiling = result.images.channels, result.images.depth, result.images.tiling
+    input_transform = solution.input_transform(channels, depth)
 
     def make_model():
-        return solution.empty_model(intake.channels)
+        return solution.empty_model(input_transform.channels)
 
     weights = {view.name: view.weight for view in result.views}  # they may have been fitted
     task, views = solution.competition.task, reweighted(solution.views(), weights)
-    predictor = Predictor(recipe, task, chosen, solution.ensemble(), views, make_model, intake)
+    predictor = Predictor(recipe, task, chosen, solution.ensemble(), views, make_model, input_transform)
     try:
         process = restore(solution.postprocess(), result.postprocess.settings)
     except (TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{folder / folders.RESULT}: damaged: postprocess.settings: {error}; run it again") from error
     if not views:
         raise RunError(f"{folder / folders.RESULT}: damaged: views: the recipe has none of them; run it again")
-    return Loaded(solution, predictor, process, intake, channels, depth, tiling)
+    return Loaded(solution, predictor, process, input_transform, channels, depth, tiling)
 
 
-def _member(folder: Path, told: MemberRecord) -> Member:
-    return Member(bundle.inside(folder, told.file), told.epoch, told.fold, hash=told.hash)
+def _member(folder: Path, record: MemberRecord) -> Member:
+    return Member(bundle.inside(folder, record.file), record.epoch, record.fold, hash=record.hash)
 
 
 def sure_part(probs: np.ndarray, task: Task) -> float:

@@ -1,4 +1,4 @@
-"""Pictures with what was found in them tinted."""
+"""Images with what was found in them tinted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write_overlay(path: Path, image: np.ndarray, foreground: np.ndarray) -> None:
-    """The picture with the foreground tinted and outlined."""
+    """The image with the foreground tinted and outlined."""
     import cv2
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Predicting a folder of pictures with a finished run."""
+"""Predicting a folder of images with a finished run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kagglekit import progress
 from kagglekit.data.input_transform import as_rgb
 from kagglekit.data.names import composed
-from kagglekit.data.readers.images import SUFFIXES, list_pictures, read_picture, write_png
+from kagglekit.data.readers.images import SUFFIXES, list_images, read_image, write_png
 from kagglekit.data.readers.slides import Slide
 from kagglekit.data.readers.unread_files import strangers
 from kagglekit.data.resize import input_size, resize_image
@@ -22,7 +22,7 @@ from kagglekit.errors import DataError, RunError, UsageError
 from kagglekit.files import spreadsheet_safe, write_text
 from kagglekit.pipeline.loaded_run import Loaded, load, sure_part
 from kagglekit.pipeline.overlay import write_overlay
-from kagglekit.pipeline.predict_slides import look_at_slide, save_large
+from kagglekit.pipeline.predict_slides import save_large, slide_of
 from kagglekit.plugin.registry import Registry
 from kagglekit.plugin.solution import Solution
 from kagglekit.predict.infer import predict_all
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 
 def predict_folder(registry: Registry, run: str, images: Path, out: Path | None) -> dict[str, Any]:
-    """Write `NAME.png` (mask) and `NAME-overlay.jpg` for each picture, and `index.csv`; returns what was done.
+    """Write `NAME.png` (mask) and `NAME-overlay.jpg` for each image, and `index.csv`; returns what was done.
 
-    The index says of each picture which part the network is sure of, and which part each class covers. Masks of a
+    The index says of each image which part the network is sure of, and which part each class covers. Masks of a
     binary task hold 0 and 255, of a label map the class index; a multilabel task writes a mask per class. Large
-    pictures get a tiled `NAME.tif` instead of a PNG. Pictures that cannot be read are listed and passed by.
-    Raises KagglekitError for an unfinished run or no pictures.
+    images get a tiled `NAME.tif` instead of a PNG. Images that cannot be read are listed and passed by.
+    Raises KagglekitError for an unfinished run or no images.
     """
     folder = bundle.find(run)
     if not folders.is_done(folder):
@@ -48,11 +48,11 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
             f"run {folder.name} has not finished; go on with it by repeating its command (`kk runs` lists runs)"
         )
     if out is not None and out.resolve() == images.resolve():
-        raise UsageError(f"--out {out}: is the folder of the pictures, which masks would overwrite; name another")
-    files, unread = list_pictures(images), [path.name + "/" * path.is_dir() for path in strangers(images)]
+        raise UsageError(f"--out {out}: is the folder of the images, which masks would overwrite; name another")
+    files, unread = list_images(images), [path.name + "/" * path.is_dir() for path in strangers(images)]
     if not files:
         also = f"; it holds {', '.join(unread[:5])}" if unread else ""
-        raise DataError(f"{images}: no pictures (of {', '.join(sorted(SUFFIXES))}) in it{also}")
+        raise DataError(f"{images}: no images (of {', '.join(sorted(SUFFIXES))}) in it{also}")
     names = output_names(files)
     loaded = load(registry, folder)
     out = out or folder / "predictions" / images.resolve().name
@@ -68,7 +68,7 @@ def predict_folder(registry: Registry, run: str, images: Path, out: Path | None)
         rows.writerow([*named, f"{sure:.6f}", *(f"{s:.6f}" for s in share)])
         predicted += 1
     if not predicted:
-        raise DataError(f"{images}: none of {len(files)} files is a readable picture; the first: {skipped[0]}")
+        raise DataError(f"{images}: none of {len(files)} files is a readable image; the first: {skipped[0]}")
     write_text(out / "index.csv", table.getvalue())
     return {"folder": str(out), "predicted": predicted, "skipped": skipped, "unread": unread}
 
@@ -77,7 +77,7 @@ LONGEST = 255  # bytes of a file's name on usual disks
 
 
 def output_names(files: Sequence[Path]) -> dict[Path, str]:
-    """Picture -> the name that its mask gets: its own without ending, with it where two would be alike.
+    """Image -> the name that its mask gets: its own without ending, with it where two would be alike.
 
     Alike are names that differ in capitals or in how letters are composed: some disks hold one of them alone.
     """
@@ -101,30 +101,30 @@ def output_names(files: Sequence[Path]) -> dict[Path, str]:
 Save = Callable[[Path, str], tuple[str, float, list[float]]]
 """`save(folder, name)` writes a mask.
 
-Returns its file's name, the part of the picture that the network is sure of, and the part that each class covers.
+Returns its file's name, the part of the image that the network is sure of, and the part that each class covers.
 """
 
 
 def write_usual(loaded: Loaded, files: Sequence[Path], skipped: list[str]) -> Iterator[tuple[Path, Save]]:
-    """Pictures that fit into memory, in batches."""
+    """Images that fit into memory, in batches."""
     recipe = loaded.solution.recipe
 
     def read(path: Path) -> np.ndarray | None:
         try:
-            image = read_picture(path, loaded.channels, loaded.depth)
+            image = read_image(path, loaded.channels, loaded.depth)
         except DataError as error:
             skipped.append(str(error))
             return None
         return resize_image(image, input_size(image.shape[:2], recipe.fidelity.image_size))
 
-    for look in predict_all(loaded.predictor, files, read, recipe.batch_size):
-        if look.probs is None:
+    for answer in predict_all(loaded.predictor, files, read, recipe.batch_size):
+        if answer.probs is None:
             continue
-        image = read_picture(look.item, loaded.channels, loaded.depth)
-        prediction = look.combined(loaded.predictor, image.shape[:2], look.item.name)
+        image = read_image(answer.item, loaded.channels, loaded.depth)
+        prediction = answer.combined(loaded.predictor, image.shape[:2], answer.item.name)
         mask = loaded.process(prepared(loaded.process, prediction))
         sure = sure_part(prediction.probs, loaded.solution.competition.task)
-        yield look.item, partial(_save_usual, loaded, mask, as_rgb(image, loaded.intake), sure)
+        yield answer.item, partial(_save_usual, loaded, mask, as_rgb(image, loaded.input_transform), sure)
 
 
 def _save_usual(
@@ -134,7 +134,7 @@ def _save_usual(
 
 
 def write_large(loaded: Loaded, files: Sequence[Path], skipped: list[str]) -> Iterator[tuple[Path, Save]]:
-    """Large pictures, each read once from top to bottom; no mask is ever held whole."""
+    """Large images, each read once from top to bottom; no mask is ever held whole."""
     for path in files:
         try:
             slide = Slide(path)
@@ -143,13 +143,13 @@ def write_large(loaded: Loaded, files: Sequence[Path], skipped: list[str]) -> It
                     f"{path}: {slide.channels} channels of {slide.depth}; the run was trained on {loaded.channels} of "
                     f"{loaded.depth}"
                 )
-            yield path, partial(save_large, loaded, *look_at_slide(loaded, slide))
+            yield path, partial(save_large, loaded, *slide_of(loaded, slide))
         except DataError as error:
             skipped.append(str(error))
 
 
 def write_masks(out: Path, name: str, mask: np.ndarray, image: np.ndarray, solution: Solution) -> list[float]:
-    """Write mask and overlay; returns the part of the picture that each class covers."""
+    """Write mask and overlay; returns the part of the image that each class covers."""
     import numpy as np
 
     task, classes = solution.competition.task, solution.competition.classes

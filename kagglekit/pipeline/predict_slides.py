@@ -1,4 +1,4 @@
-"""Masks of large pictures for people: a tiled TIFF written row by row, and an overlay of the size of a screen."""
+"""Masks of large images for people: a tiled TIFF written row by row, and an overlay of the size of a screen."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ TILE = 512  # pixels of a tile of the mask
 SCREEN = 1600  # pixels of the longer side of the overlay
 
 
-def look_at_slide(loaded: Loaded, slide: Slide) -> tuple[Prediction, np.ndarray]:
-    """The prediction of a large picture, and the picture `[h, w, C]` at the size of a screen."""
+def slide_of(loaded: Loaded, slide: Slide) -> tuple[Prediction, np.ndarray]:
+    """The prediction of a large image, and the image `[h, w, C]` at the size of a screen."""
     import numpy as np
 
     recipe, tiling = loaded.solution.recipe, tiling_of(loaded.tiling)
@@ -80,7 +80,7 @@ def save_large(
 
     write_with(out / f"{name}.tif", fill)
     found = np.asarray(shrunk.any(-1)) if planes else shrunk > 0
-    write_overlay(out / f"{name}-overlay.jpg", as_rgb(small, loaded.intake), found)
+    write_overlay(out / f"{name}-overlay.jpg", as_rgb(small, loaded.input_transform), found)
     return f"{name}.tif", sure_part(prediction.probs, competition.task), (counts / (height * width)).tolist()
 
 

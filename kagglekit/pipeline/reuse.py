@@ -71,9 +71,9 @@ def members_of(folder: Path, history: Iterable[Epoch], fold: int) -> list[Member
     """
     found = []
     for row in history:
-        place = folder / CHECKPOINTS / ("" if row.fold is None else name_of(row.fold))
+        folder_of_part = folder / CHECKPOINTS / ("" if row.fold is None else name_of(row.fold))
         held_out = fold if row.fold is None else row.fold
-        found.append(Member(epoch_path(place, row.epoch), row.epoch, held_out, row.valid_score))
+        found.append(Member(epoch_path(folder_of_part, row.epoch), row.epoch, held_out, row.valid_score))
     if gone := [member.path for member in found if not member.path.is_file()]:
         raise FileNotFoundError(gone[0].name)
     return found

@@ -15,7 +15,7 @@ from kagglekit.runs.folder import home
 from kagglekit.runs.locks import alone
 from kagglekit.runs.record import Manifest
 
-MARK = ".drawn"  # in a folder of sample data, so that no score on it is taken for one on a contest's pictures
+MARK = ".drawn"  # in a folder of sample data, so that no score on it is taken for one on a contest's images
 
 
 def is_drawn(root: Path) -> bool:
@@ -31,7 +31,7 @@ def was_drawn(manifest: Manifest) -> bool:
 
 
 def _mark(solution: Solution, root: Path, count: int, seed: int) -> None:
-    write_text(root / MARK, f"{solution.competition.id}: {count} pictures, seed {seed}\n")
+    write_text(root / MARK, f"{solution.competition.id}: {count} images, seed {seed}\n")
 
 
 def _draw(solution: Solution, root: Path, count: int, seed: int) -> None:
@@ -41,7 +41,7 @@ def _draw(solution: Solution, root: Path, count: int, seed: int) -> None:
 
 
 def sample_folder(solution: Solution, count: int, seed: int) -> Path:
-    """The folder with `count` sample pictures of the competition, drawn now if it is not there.
+    """The folder with `count` sample images of the competition, drawn now if it is not there.
 
     Lies in `KAGGLEKIT_SAMPLES`, else `samples` beside the runs; the name tells count and seed.
     """
@@ -49,7 +49,7 @@ def sample_folder(solution: Solution, count: int, seed: int) -> Path:
     root = parent / f"{solution.competition.id}-{count}-seed{seed}"
     with alone(str(root.resolve()), f"draws into {root}"):
         if not root.exists():
-            progress.say(f"no --data given: drawing {count} sample pictures into {root}")
+            progress.say(f"no --data given: drawing {count} sample images into {root}")
             _draw(solution, root, count, seed)
         elif not is_drawn(root):
             with suppress(OSError):  # a folder that is shared for reading keeps its name, which tells too

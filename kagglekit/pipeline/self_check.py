@@ -1,4 +1,4 @@
-"""Is a view undone as it was done, and do masks lie where labels lie? Asked of each run, on a few pictures.
+"""Is a view undone as it was done, and do masks lie where labels lie? Asked of each run, on a few images.
 
 A view that is not undone, and labels that lie half a pixel off, cost points in silence: every mask still looks right.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from kagglekit.data.windows import seen_windows
+from kagglekit.data.windows import windows_with_tissue
 from kagglekit.pipeline.prepare import Data
 from kagglekit.predict.infer import Predictor, predict_all
 from kagglekit.runs.record_parts import SelfCheckRecord
@@ -18,11 +18,11 @@ from kagglekit.runs.record_parts import SelfCheckRecord
 if TYPE_CHECKING:
     import numpy as np
 
-PICTURES = 16  # looked at
+IMAGES = 16  # looked at
 LEAST = 6  # of them that must show something
-OFFSET = 0.3  # pixels of the network's pictures: what is flagged
+OFFSET = 0.3  # pixels of the network's images: what is flagged
 ALIKE = 0.5  # agreement below which a view may not be undone
-WINDOW = 256  # stored pixels of what is looked at of tiled pictures
+WINDOW = 256  # stored pixels of what is looked at of tiled images
 BLUR = 1.5  # pixels, so that a step between two labels has a slope
 
 
@@ -30,7 +30,7 @@ BLUR = 1.5  # pixels, so that a step between two labels has a slope
 class SelfCheck:
     """What was found: agreement of each view with the first (0..1), offsets (down, right) in network pixels, warnings.
 
-    `offsets` are medians over pictures: of each view against the first, and of "labels" against where masks lie once
+    `offsets` are medians over images: of each view against the first, and of "labels" against where masks lie once
     they are averaged with their mirror image. `notes` say what costs something and is nobody's fault.
     """
 
@@ -44,23 +44,23 @@ class SelfCheck:
         return SelfCheckRecord(agreement=self.agreement, offsets=self.offsets, warnings=self.warnings, notes=self.notes)
 
 
-def self_check(names: Sequence[str], looks: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> SelfCheck:
+def self_check(names: Sequence[str], probs_by_view: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> SelfCheck:
     """Compare views with each other and with the labels.
 
-    `looks` are probabilities `[V, K, h, w]` of some pictures, views in the order of `names`, undone; `truths` their
-    masks as foreground shares `[K, h, w]` at the same size. Pictures in which nothing is seen say nothing.
+    `looks` are probabilities `[V, K, h, w]` of some images, views in the order of `names`, undone; `truths` their
+    masks as foreground shares `[K, h, w]` at the same size. Images in which nothing is seen say nothing.
     """
     import numpy as np
 
-    pairs = zip(looks, truths, strict=True)
-    seen = [(look, truth) for look, truth in pairs if look[0].max() > 0.5 and truth.max() > 0]
-    if len(seen) < LEAST:
+    pairs = zip(probs_by_view, truths, strict=True)
+    shown = [(views_of_one, truth) for views_of_one, truth in pairs if views_of_one[0].max() > 0.5 and truth.max() > 0]
+    if len(shown) < LEAST:
         return SelfCheck()
     agreement, offsets, warnings, notes = {}, {}, [], []
-    to_labels = np.array([shift(look[0], truth) for look, truth in seen])
-    lean = np.zeros_like(to_labels)  # of each picture's masks: half of the way to their mirror image
+    to_labels = np.array([shift(views_of_one[0], truth) for views_of_one, truth in shown])
+    lean = np.zeros_like(to_labels)  # of each image's masks: half of the way to their mirror image
     for v, name in enumerate(names[1:], 1):
-        both = [(look[0], look[v]) for look, _ in seen]
+        both = [(views_of_one[0], views_of_one[v]) for views_of_one, _ in shown]
         agreement[name] = float(np.median([soft_iou(*pair) for pair in both]))
         if agreement[name] < ALIKE and (better := undone_by(both, agreement[name])):
             warnings.append(
@@ -77,12 +77,12 @@ def self_check(names: Sequence[str], looks: Sequence[np.ndarray], truths: Sequen
     offsets["labels"] = middle(labels)
     if far(labels):
         warnings.append(
-            f"labels lie {said(offsets['labels'])} from the masks that the network predicts, picture after picture: "
-            "perhaps labels are shifted by part of a pixel, or were resized another way than the pictures"
+            f"labels lie {said(offsets['labels'])} from the masks that the network predicts, image after image: "
+            "perhaps labels are shifted by part of a pixel, or were resized another way than the images"
         )
     elif (np.abs(np.median(lean, axis=0)) > OFFSET / 2).any():
         notes.append(
-            f"masks lie {said(middle((2 * lean).tolist()))} from those of the mirrored picture: the network is "
+            f"masks lie {said(middle((2 * lean).tolist()))} from those of the mirrored image: the network is "
             "lopsided (padding on one side) and not trained long enough to make up for it; views average that out"
         )
     return SelfCheck(agreement, offsets, tuple(warnings), tuple(notes))
@@ -119,7 +119,7 @@ def undone_by(pairs: Sequence[tuple[np.ndarray, np.ndarray]], agreement: float) 
 def shift(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """How far `b` lies from `a`, (down, right) in pixels, for shifts of up to about a pixel; maps `[K, h, w]`.
 
-    The least squares of Lucas and Kanade (1981) on blurred maps; a third of the picture's edge is left out by weight.
+    The least squares of Lucas and Kanade (1981) on blurred maps; a third of the image's edge is left out by weight.
     """
     import cv2
     import numpy as np
@@ -148,7 +148,7 @@ def middle(shifts: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def far(shifts: Sequence[tuple[float, float]]) -> bool:
-    """Is there an offset in all pictures alike: beyond `OFFSET`, and beyond what pictures differ in?"""
+    """Is there an offset in all images alike: beyond `OFFSET`, and beyond what images differ in?"""
     import numpy as np
 
     values = np.asarray(shifts)
@@ -165,14 +165,18 @@ def said(offset: tuple[float, float]) -> str:
 
 
 def check_run(data: Data, predictor: Predictor) -> SelfCheck:
-    """Look at some validation pictures, or windows of tiled ones; `predictor` keeps views apart and has one member."""
+    """Look at some validation images, or windows of tiled ones; `predictor` keeps views apart and has one member."""
     store, part = data.store, data.splits[0]
-    draws = [draw for sample in part.validation for draw in seen_windows(store, [sample], WINDOW, WINDOW)]
+    draws = [draw for sample in part.validation for draw in windows_with_tissue(store, [sample], WINDOW, WINDOW)]
     shown = (store.read(draw.sample, draw.box) for draw in draws)
-    some = list(islice(((image, mask) for image, mask in shown if mask.any()), PICTURES))
-    looks = [look.probs for look in predict_all(predictor, some, lambda pair: pair[0], 4) if look.probs is not None]
+    some = list(islice(((image, mask) for image, mask in shown if mask.any()), IMAGES))
+    probs_by_view = [
+        views_of_one.probs
+        for views_of_one in predict_all(predictor, some, lambda pair: pair[0], 4)
+        if views_of_one.probs is not None
+    ]
     truths = [planes(mask, store.task, store.classes) for _, mask in some]
-    return self_check([view.name for view in predictor.views], looks, truths)
+    return self_check([view.name for view in predictor.views], probs_by_view, truths)
 
 
 def planes(mask: np.ndarray, task: str, classes: int) -> np.ndarray:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from kagglekit.report.run_page import Example
 
 SHOWN = 6  # best, and as many worst
-BLOCK = 256  # stored pixels of the blocks on which settings are tuned where pictures are tiled
-WINDOW = 384  # stored pixels of the windows of tiled pictures that are shown
+BLOCK = 256  # stored pixels of the blocks on which settings are tuned where images are tiled
+WINDOW = 384  # stored pixels of the windows of tiled images that are shown
 
 
 def choose_settings(process: Postprocess, data: Data, predictions: Held, metric: Metric) -> Gate | None:
@@ -49,7 +49,7 @@ class Parts(NamedTuple):
 
 
 def tuning_parts(data: Data, predictions: Held, metric: Metric) -> Parts:
-    """What settings are tuned on: pictures, or blocks of those that are tiled."""
+    """What settings are tuned on: images, or blocks of those that are tiled."""
     if data.store.tiling is None or not isinstance(predictions, ValidationProbs):
         return Parts(predictions, Truths(data.dataset, predictions.samples), metric)
     return Parts(*Blocks(predictions, BLOCK, MOST).pairs(), Pooled(metric))
@@ -97,7 +97,7 @@ def score_validation(data: Data, predictions: Held, process: Postprocess, metric
 def pick_examples(
     data: Data, predictions: ValidationProbs, process: Postprocess, counts: np.ndarray, metric: Metric
 ) -> list[Example]:
-    """The best and the worst validation predictions, best first; of tiled pictures, windows of them."""
+    """The best and the worst validation predictions, best first; of tiled images, windows of them."""
     if data.store.tiling is not None:
         examples = list(_window_examples(data, predictions, process, metric))
         scores = [example.score for example in examples]
@@ -112,19 +112,19 @@ def _best_and_worst(scores: Sequence[float], metric: Metric) -> list[int]:
 
 
 def _example(data: Data, predictions: ValidationProbs, process: Postprocess, i: int, score: float) -> Example:
-    """One prediction to show, the picture brought to the size of its mask."""
+    """One prediction to show, the image brought to the size of its mask."""
     from kagglekit.report.run_page import Example
 
     dataset, form, sample = data.dataset, data.dataset.submission, predictions.samples[i]
     mask = form.decode(form.encode(process(prepared(process, predictions[i]))), sample.truth_size)
-    shown = as_rgb(dataset.read_image(sample), data.intake)
+    shown = as_rgb(dataset.read_image(sample), data.input_transform)
     return Example(sample.id, resize_image(shown, mask.shape[:2]), dataset.read_truth(sample), mask, score)
 
 
 def _window_examples(
     data: Data, predictions: ValidationProbs, process: Postprocess, metric: Metric
 ) -> Iterator[Example]:
-    """Windows of tiled pictures in which truth or prediction show something, at the store's scale."""
+    """Windows of tiled images in which truth or prediction show something, at the store's scale."""
     from kagglekit.report.run_page import Example
 
     windows, truths = Blocks(predictions, WINDOW, MOST).pairs()
@@ -133,7 +133,7 @@ def _window_examples(
         if window.image is not None and (truth.any() or mask.any()):
             score = metric.reduce(metric.compare(truth, mask)[None])
             name = f"{window.sample}, window {number}"
-            yield Example(name, as_rgb(window.image, data.intake), truth.copy(), mask, score)
+            yield Example(name, as_rgb(window.image, data.input_transform), truth.copy(), mask, score)
 
 
 def predict_test(
@@ -141,21 +141,21 @@ def predict_test(
 ) -> Submission:
     """Predict every test sample and write the submission into the run folder."""
     unreadable: list[str] = []
-    looks = (look_at_large if data.store.tiling else look_at)(data, predictor, recipe, unreadable)
-    return write_test(data, looks, unreadable, process, metric, folder)
+    predictions = (predict_by_window if data.store.tiling else predict_images)(data, predictor, recipe, unreadable)
+    return write_test(data, predictions, unreadable, process, metric, folder)
 
 
-Looks = Iterator[tuple[Sample, Prediction | None]]
-"""(sample, prediction) of the test pictures; None where one cannot be read."""
+Predictions = Iterator[tuple[Sample, Prediction | None]]
+"""(sample, prediction) of the test images; None where one cannot be read."""
 
 
 def write_test(
-    data: Data, looks: Looks, unreadable: list[str], process: Postprocess, metric: Metric, folder: Path
+    data: Data, predictions: Predictions, unreadable: list[str], process: Postprocess, metric: Metric, folder: Path
 ) -> Submission:
-    """Write the submission of the test predictions; pictures in `unreadable`, filled meanwhile, get an empty mask."""
+    """Write the submission of the test predictions; images in `unreadable`, filled meanwhile, get an empty mask."""
     dataset, store, form = data.dataset, data.store, data.dataset.submission
     rows, losses = {}, []
-    for sample, prediction in progress.track(looks, len(dataset.test), "predicting test"):
+    for sample, prediction in progress.track(predictions, len(dataset.test), "predicting test"):
         if prediction is None:
             rows[sample.id] = empty_row(form, sample, store)
             continue
@@ -168,13 +168,13 @@ def write_test(
         losses.append(metric.compare(mask, form.decode(rows[sample.id], sample.truth_size)))
     if unreadable:
         progress.say(
-            f"{len(unreadable)} test picture(s) cannot be read and get an empty mask; the first: {unreadable[0]}"
+            f"{len(unreadable)} test image(s) cannot be read and get an empty mask; the first: {unreadable[0]}"
         )
     return write(form, folder / form.filename, rows, {s.id: s.truth_size for s in dataset.test}, losses, metric)
 
 
-def look_at(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[str]) -> Looks:
-    """(sample, prediction) of the test pictures; None, and a word in `unreadable`, where one cannot be read."""
+def predict_images(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[str]) -> Predictions:
+    """(sample, prediction) of the test images; None, and a word in `unreadable`, where one cannot be read."""
 
     def read(sample: Sample) -> np.ndarray | None:
         try:
@@ -183,13 +183,13 @@ def look_at(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[s
             unreadable.append(str(error))
             return None
 
-    for look in predict_all(predictor, data.dataset.test, read, recipe.batch_size):
-        sample = look.item
-        yield sample, None if look.probs is None else look.combined(predictor, sample.truth_size, sample.id)
+    for answer in predict_all(predictor, data.dataset.test, read, recipe.batch_size):
+        sample = answer.item
+        yield sample, None if answer.probs is None else answer.combined(predictor, sample.truth_size, sample.id)
 
 
-def look_at_large(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[str]) -> Looks:
-    """The same for tiled pictures, one after the other, each read once from top to bottom."""
+def predict_by_window(data: Data, predictor: Predictor, recipe: Recipe, unreadable: list[str]) -> Predictions:
+    """The same for tiled images, one after the other, each read once from top to bottom."""
     tiling, window = tiling_of(data.store.tiling), recipe.fidelity.image_size
     for sample in data.dataset.test:
         size = stored_size(sample.size, window, tiling)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from kagglekit.data.resize import tiling_of
 from kagglekit.data.store import Store
-from kagglekit.data.windows import seen_windows
+from kagglekit.data.windows import windows_with_tissue
 from kagglekit.files import write_text, write_with
 from kagglekit.pipeline.prepare import Split
 from kagglekit.predict.ensemble import weighted_mean
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kagglekit.recipe import Recipe
 
-BAND = 512  # rows of tiled pictures that are combined at once
+BAND = 512  # rows of tiled images that are combined at once
 
 
 def member_path(folder: Path, member: Member, view: int | None = None) -> Path:
@@ -64,10 +64,10 @@ def write_probs(
                     _write_large(predictor, store, sample, files, recipe)
                     classes.append(None)
                 return
-            looks = predict_all(predictor, ordered, lambda s: store.read(s)[0], recipe.batch_size)
-            for look in track(looks, len(ordered), "predicting validation"):
-                classes.append(None if look.classes is None else look.classes.tolist())
-                for file, probs in zip(files, look.probs, strict=True):
+            outputs = predict_all(predictor, ordered, lambda s: store.read(s)[0], recipe.batch_size)
+            for answer in track(outputs, len(ordered), "predicting validation"):
+                classes.append(None if answer.classes is None else answer.classes.tolist())
+                for file, probs in zip(files, answer.probs, strict=True):
                     file.write(probs.astype("float16").tobytes())
 
     _write_together([member_path(folder, member, view) for member in members for view in views], fill)
@@ -79,7 +79,7 @@ def write_probs(
 
 
 def _write_large(predictor: Predictor, store: Store, sample: Sample, files: Sequence[BinaryIO], recipe: Recipe) -> None:
-    """Append the probabilities of a tiled picture to each member's file, where its rows come one after the other."""
+    """Append the probabilities of a tiled image to each member's file, where its rows come one after the other."""
     import numpy as np
 
     (height, width), planes = store.shape(sample), store.classes
@@ -115,7 +115,7 @@ def _write_together(paths: Sequence[Path], fill) -> None:
 class ValidationProbs:
     """The predictions of the validation samples, members combined when indexed; a sequence of `Prediction`.
 
-    Every sample is predicted by the members of the fold that held it out. A prediction of a tiled picture holds float16
+    Every sample is predicted by the members of the fold that held it out. A prediction of a tiled image holds float16
     and no image: both would fill the memory. Where views were kept apart, `views` are those that count, by their names,
     with weights that sum to 1.
     """
@@ -201,12 +201,12 @@ class FoldProbs:
         self.shapes = [(store.classes, *shape) for shape in index["shapes"]]
         self.offsets = np.concatenate([[0], np.cumsum([np.prod(shape) for shape in self.shapes])]).astype(int)
         self.weights = np.array([weight for _, weight in chosen])
-        places = {None: 1.0} if views is None else {index["views"].index(name): w for name, w in views.items()}
+        positions = {None: 1.0} if views is None else {index["views"].index(name): w for name, w in views.items()}
         # Per member: what to add up, with which weight, and its row among the probabilities of classes.
-        self.looks = [
+        self.outputs = [
             [
-                (np.memmap(member_path(folder, m, place), np.float16, "r"), weight, self._row(index, m, place))
-                for place, weight in places.items()
+                (np.memmap(member_path(folder, m, position), np.float16, "r"), weight, self._row(index, m, position))
+                for position, weight in positions.items()
             ]
             for m, _ in chosen
         ]
@@ -221,14 +221,14 @@ class FoldProbs:
         import numpy as np
 
         part, sample = slice(self.offsets[i], self.offsets[i + 1]), self.samples[self.ids[i]]
-        members = [[(m[part].reshape(self.shapes[i]), weight) for m, weight, _ in looks] for looks in self.looks]
+        members = [[(m[part].reshape(self.shapes[i]), weight) for m, weight, _ in outputs] for outputs in self.outputs]
         if self.store.tiling is not None:
             whole = np.empty(self.shapes[i], np.float16)
             for top in range(0, whole.shape[1], BAND):
-                rows = [_blend([(m[:, top : top + BAND], weight) for m, weight in looks]) for looks in members]
+                rows = [_blend([(m[:, top : top + BAND], weight) for m, weight in outputs]) for outputs in members]
                 whole[:, top : top + BAND] = self.ensemble.combine(np.stack(rows), self.weights)
             return Prediction(whole, sample.truth_size, sample.id)
-        probs = self.ensemble.combine(np.stack([_blend(looks) for looks in members]), self.weights)
+        probs = self.ensemble.combine(np.stack([_blend(outputs) for outputs in members]), self.weights)
         return Prediction(probs, sample.truth_size, sample.id, self._classes(i), self.store.read(sample)[0])
 
     def _classes(self, i: int) -> np.ndarray | None:
@@ -238,19 +238,19 @@ class FoldProbs:
         if self.classes[i] is None:
             return None
         said = np.array(self.classes[i], np.float32)
-        members = np.stack([_blend([(said[row], weight) for _, weight, row in looks]) for looks in self.looks])
+        members = np.stack([_blend([(said[row], weight) for _, weight, row in outputs]) for outputs in self.outputs])
         return weighted_mean(members, self.weights)
 
 
-def _blend(looks: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
+def _blend(outputs: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
     """The weighted sum of some views' probabilities, float32; one view is itself."""
     import numpy as np
 
-    first, weight = looks[0]
-    if len(looks) == 1:
+    first, weight = outputs[0]
+    if len(outputs) == 1:
         return first.astype(np.float32)
     blended = first.astype(np.float32) * np.float32(weight)
-    for other, weight in looks[1:]:
+    for other, weight in outputs[1:]:
         blended += other.astype(np.float32) * np.float32(weight)
     return blended
 
@@ -287,7 +287,7 @@ class Truths:
 class Blocks:
     """Tiled predictions cut into blocks of `side` stored pixels that show tissue, with their stored truths.
 
-    What is tuned needs more pictures than there are large ones; blocks are scored as parts of one picture.
+    What is tuned needs more images than there are large ones; blocks are scored as parts of one image.
     """
 
     predictions: ValidationProbs
@@ -299,7 +299,7 @@ class Blocks:
         import numpy as np
 
         store, samples = self.predictions.store, self.predictions.samples
-        draws = seen_windows(store, samples, self.side, self.side)
+        draws = windows_with_tissue(store, samples, self.side, self.side)
         draws = draws[:: -(-len(draws) // self.most) or 1]
         found, truths = [], []
         for i, sample in enumerate(samples):
@@ -308,7 +308,7 @@ class Blocks:
                 image, truth = store.read(sample, box)
                 window = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
                 probs = whole[(slice(None), *window)].astype(np.float32)
-                inside = slice(probs.shape[1]), slice(probs.shape[2])  # a box may leave a small picture
+                inside = slice(probs.shape[1]), slice(probs.shape[2])  # a box may leave a small image
                 found.append(Prediction(probs, probs.shape[1:], sample.id, None, image[inside]))
                 truths.append(truth[inside])
         return found, truths

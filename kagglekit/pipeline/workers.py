@@ -25,7 +25,7 @@ from kagglekit.plugin.solution import resolve
 from kagglekit.train.trained import Trained
 
 if TYPE_CHECKING:
-    from kagglekit.train.distributed import Team
+    from kagglekit.train.distributed import ProcessGroup
 
 NEWS, SCRATCH = "news.txt", "ray"
 ATTEMPTS = 2  # a lost worker is replaced once
@@ -34,7 +34,7 @@ PATIENCE = 24 * 3600  # seconds that workers wait for the first one to validate
 CUT_OFF = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
 
 
-def train_by_workers(request: Request, data: Data, part: Split, place: Path) -> Trained:
+def train_by_workers(request: Request, data: Data, part: Split, folder_of_part: Path) -> Trained:
     """What `fit` returns, computed by `request.workers` workers of the Ray that is connected.
 
     A lost worker is replaced once, and training goes on after the last whole epoch. Raises the KagglekitError of a
@@ -42,12 +42,12 @@ def train_by_workers(request: Request, data: Data, part: Split, place: Path) -> 
     """
     cores, gpu = share_of(nodes(), request.workers)
     progress.say(f"{request.workers} workers, each with {'a GPU and ' if gpu else ''}{cores:g} cores")
-    place.mkdir(parents=True, exist_ok=True)
-    brief = brief_of(request, data, part, place)
+    folder_of_part.mkdir(parents=True, exist_ok=True)
+    brief = brief_of(request, data, part, folder_of_part)
     for attempt in range(1, ATTEMPTS + 1):
-        remove_unfinished(place)  # what a lost first worker was writing
+        remove_unfinished(folder_of_part)  # what a lost first worker was writing
         try:
-            trained: Trained = listen(lambda: launch(brief, request.workers, cores, gpu), place / NEWS)
+            trained: Trained = listen(lambda: launch(brief, request.workers, cores, gpu), folder_of_part / NEWS)
             break
         except Lost as lost:
             if attempt == ATTEMPTS:
@@ -56,8 +56,8 @@ def train_by_workers(request: Request, data: Data, part: Split, place: Path) -> 
                 ) from lost
             progress.say(f"{lost}; going on from the last whole epoch with new ones")
         finally:
-            (place / NEWS).unlink(missing_ok=True)
-            shutil.rmtree(place / SCRATCH, ignore_errors=True)
+            (folder_of_part / NEWS).unlink(missing_ok=True)
+            shutil.rmtree(folder_of_part / SCRATCH, ignore_errors=True)
     for row in trained.history:
         request.report(row)
     return trained
@@ -67,14 +67,14 @@ class Lost(Exception):
     """A worker died, or another one could not reach it any more."""
 
 
-def brief_of(request: Request, data: Data, part: Split, place: Path) -> dict[str, Any]:
+def brief_of(request: Request, data: Data, part: Split, folder_of_part: Path) -> dict[str, Any]:
     """All that a worker is told: names, numbers and paths."""
     return {
         "recipe": request.solution.recipe.model_dump_json(),
         "data": str(request.data.resolve()),
-        "mark": data.mark,
+        "mark": data.data_fingerprint,
         "working_folder": str(Path.cwd()),
-        "place": str(place.resolve()),
+        "place": str(folder_of_part.resolve()),
         "fold": part.fold,
         "train": [sample.id for sample in part.train],
         "validation": [sample.id for sample in part.validation],
@@ -171,22 +171,25 @@ def work(brief: Mapping[str, Any]) -> Trained | None:
     """A worker's whole life; the first one returns what it trained."""
     import torch.distributed as dist
 
-    from kagglekit.train.distributed import Team
+    from kagglekit.train.distributed import ProcessGroup
 
     if Path(brief["working_folder"]).is_dir():  # a recipe may name files by relative paths
         os.chdir(brief["working_folder"])
-    place, team = Path(brief["place"]), Team(dist.get_rank(), dist.get_world_size())
-    if not place.is_dir():
-        raise RunError(f"{place}: not there for worker {team.rank}; runs must lie in a folder that all machines share")
-    if not team.leads:
+    folder_of_part, process_group = Path(brief["place"]), ProcessGroup(dist.get_rank(), dist.get_world_size())
+    if not folder_of_part.is_dir():
+        raise RunError(
+            f"{folder_of_part}: not there for worker {process_group.rank}; "
+            f"runs must lie in a folder that all machines share"
+        )
+    if not process_group.leads:
         with progress.console(progress.Console(quiet=True)):
-            train_share(brief, team)
+            train_share(brief, process_group)
         return None
-    with (place / NEWS).open("a", encoding="utf-8") as news, progress.console(progress.Console(news)):
-        return train_share(brief, team)
+    with (folder_of_part / NEWS).open("a", encoding="utf-8") as news, progress.console(progress.Console(news)):
+        return train_share(brief, process_group)
 
 
-def train_share(brief: Mapping[str, Any], team: Team) -> Trained:
+def train_share(brief: Mapping[str, Any], process_group: ProcessGroup) -> Trained:
     """Train as one of a team; returns what was trained."""
     from kagglekit.recipe import Recipe
     from kagglekit.train.fit import fit
@@ -197,11 +200,11 @@ def train_share(brief: Mapping[str, Any], team: Team) -> Trained:
         by_id = {sample.id: sample for sample in dataset.train}
         strangers = [name for name in (*brief["train"], *brief["validation"]) if name not in by_id]
         if strangers:
-            raise RunError(f"{brief['data']}: worker {team.rank} does not find sample {strangers[0]} there")
+            raise RunError(f"{brief['data']}: worker {process_group.rank} does not find sample {strangers[0]} there")
         train, validation = ([by_id[name] for name in brief[side]] for side in ("train", "validation"))
         part = Split(brief["fold"], train, validation, brief["labels"])
         store = store_of(solution, dataset, brief["mark"])
         store.fill(dataset, [*train, *validation], progress.track)  # is done already where the cache is shared
-        intake = solution.intake(dataset.channels, dataset.depth)
-        data = Data(dataset, store, intake, [part], {}, brief["mark"])
-        return fit(job_of(solution, data, part, Path(brief["place"]), team=team))
+        input_transform = solution.input_transform(dataset.channels, dataset.depth)
+        data = Data(dataset, store, input_transform, [part], {}, brief["mark"])
+        return fit(job_of(solution, data, part, Path(brief["place"]), process_group=process_group))

@@ -11,17 +11,17 @@ def kk_clean():
 
 @hookimpl
 def kk_sampler(samples, recipe, store):
-    """Every sample once, whole, in an order that depends on seed and epoch; of large pictures every window once."""
+    """Every sample once, whole, in an order that depends on seed and epoch; of large images every window once."""
     from kagglekit.data.sampling import Shuffle
-    from kagglekit.data.windows import seen_windows
+    from kagglekit.data.windows import windows_with_tissue
 
     window = recipe.fidelity.image_size
-    return Shuffle(tuple(seen_windows(store, samples, window, window)), recipe.seed)
+    return Shuffle(tuple(windows_with_tissue(store, samples, window, window)), recipe.seed)
 
 
 @hookimpl
 def kk_augment():
-    """Horizontal flip of every second picture."""
+    """Horizontal flip of every second image."""
     from kagglekit.data.sampling import albumentations
 
     return albumentations().HorizontalFlip(p=0.5)
@@ -29,7 +29,7 @@ def kk_augment():
 
 @hookimpl
 def kk_intake(channels, depth):
-    """Pictures of 8 bits as they are; of deeper ones somebody has to say which range to show."""
+    """Images of 8 bits as they are; of deeper ones somebody has to say which range to show."""
     from kagglekit.data.input_transform import Plain
 
     return Plain.of(channels, depth)
@@ -61,7 +61,7 @@ def kk_optimizer(recipe, model):
 
 @hookimpl
 def kk_tta():
-    """The picture as it is."""
+    """The image as it is."""
     from kagglekit.predict.views import identity
 
     return (identity(),)

@@ -2,7 +2,7 @@
 
 A hook is `kk_` + the noun that comes back. An answer of None means "not mine": the next plugin is asked, at last the
 engine's own `defaults`. Hooks build objects once per run, or once for each network that it trains where they say so;
-nothing per picture or per batch goes through them.
+nothing per image or per batch goes through them.
 Implement a hook with `@kagglekit.hookimpl`; a technique wraps one with `@kagglekit.hookimpl(wrapper=True)`. Arguments
 are passed by name: take those you need, never with a default value.
 """
@@ -31,13 +31,13 @@ def kk_techniques():
     A class may have `suggest(facts) -> str | None`, a class method: why it may help on data with these facts
     (docs/eda.md), None for no reason. One that cleans may have `by_default(dataset) -> bool`: is it asked where a
     recipe has no rules? And `trains_networks = True`, which keeps it out of a first look at the data, with
-    `learned_pixels(pictures)`: what they learn from in all, so that plans of searches can tell the time.
+    `learned_pixels(images)`: what they learn from in all, so that plans of searches can tell the time.
     """
 
 
 @hookspec(firstresult=True)
 def kk_sample(competition, root, count, seed, track):
-    """Make me data to try you on: writes `count` training pictures and some test pictures below `root`.
+    """Make me data to try you on: writes `count` training images and some test images below `root`.
 
     The files have the competition's own layout; equal arguments give equal bytes; `track(iterable, total, description)`
     shows progress. An interrupted call leaves nothing at `root`. Returns `root`.
@@ -65,7 +65,7 @@ def kk_clean(dataset, recipe, competition):
 def kk_sampler(dataset, samples, recipe, store):
     """What is drawn in an epoch? Returns a reproducible `sampler(epoch) -> Iterator[Draw]`.
 
-    `store` holds the samples decoded: `store.shape(sample)`, `store.read(sample, box) -> (picture, mask)`; boxes are in
+    `store` holds the samples decoded: `store.shape(sample)`, `store.read(sample, box) -> (image, mask)`; boxes are in
     its pixels. Boxes of one epoch have one size. Asked once for each network that is trained, and once more for each
     whose weights are averaged (`merges` of `kk_ensemble`). Default: a shuffle of whole samples, or of all windows that
     show tissue where the data set is tiled.
@@ -76,7 +76,7 @@ def kk_sampler(dataset, samples, recipe, store):
 def kk_augment(dataset, samples, recipe, competition, store):
     """How do you distort? Returns an albumentations transform, or any callable `(image, mask) -> (image, mask)`.
 
-    Inputs are a picture `[H, W, C]` of the data set's depth and its mask; they must not be changed in place. `samples`
+    Inputs are an image `[H, W, C]` of the data set's depth and its mask; they must not be changed in place. `samples`
     are those that are learnt from, and `store` holds them decoded, as for `kk_sampler`; it is asked as often. Default:
     horizontal flip.
     """
@@ -84,9 +84,9 @@ def kk_augment(dataset, samples, recipe, competition, store):
 
 @hookspec(firstresult=True)
 def kk_intake(recipe, channels, depth):
-    """What does the network see of a picture? Returns an `Intake`: channels as stored -> channels in 0..1.
+    """What does the network see of an image? Returns an `Intake`: channels as stored -> channels in 0..1.
 
-    Pictures are stored with `channels` of `depth` ("uint8", "uint16", "int16"); the answer is applied to whole batches
+    Images are stored with `channels` of `depth` ("uint8", "uint16", "int16"); the answer is applied to whole batches
     on the device and says how many channels the network gets. Default: 8 bits as they are.
     """
 
@@ -95,7 +95,7 @@ def kk_intake(recipe, channels, depth):
 def kk_model(recipe, competition, channels):
     """Which network? Returns an `nn.Module`: float `[B, C, H, W]` -> logits `[B, K, H, W]`, or a `ModelOutput`.
 
-    It may carry `normalisation = (mean, std)` (each C floats, for pictures in 0..1; default: ImageNet's) and
+    It may carry `normalisation = (mean, std)` (each C floats, for images in 0..1; default: ImageNet's) and
     `loaded_weights`, a sentence on the weights that were really loaded. `copy.deepcopy` must be able to copy it:
     checkpoints are loaded into copies. Asked once for each network that is trained; and once before a run begins where
     `encoder_weights` is `imagenet`, because no weights are fetched before all names are known to be right. Default:
@@ -144,7 +144,7 @@ def kk_postprocess(recipe, competition):
     """How does a probability map become a mask? Returns a callable `Prediction -> mask`.
 
     If it has `fit(predictions, truths, metric) -> the same kind of object`, the engine fits it on validation and keeps
-    the result only if validation rises. Of large pictures it is called with one part after the other, after an optional
+    the result only if validation rises. Of large images it is called with one part after the other, after an optional
     `prepare(prediction) -> Prediction` with the whole. A frozen dataclass may keep another one, which it wraps, in a
     field. Default: a threshold (argmax for label maps).
     """

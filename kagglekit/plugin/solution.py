@@ -21,7 +21,7 @@ from kagglekit.competition import Competition
 from kagglekit.errors import PluginError, RecipeError, did_you_mean
 from kagglekit.plugin import defaults, hookspecs
 from kagglekit.plugin.registry import Plugin, Registry, blaming
-from kagglekit.protocols import Dataset, Ensemble, Intake, Postprocess
+from kagglekit.protocols import Dataset, Ensemble, InputTransform, Postprocess
 from kagglekit.types import Augment, Depth, Finding, Loss, ModelOutput, Sample, Sampler, View
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
 
 
-SMALL = (64, 96)  # pixels of the picture that a network is tried on
+SMALL = (64, 96)  # pixels of the image that a network is tried on
 
 
 @dataclass(frozen=True)
 class Solution:
     """Everything that a recipe names, ready to answer; each method asks one hook.
 
-    What serves a whole run (intake, loss, views, ensemble, post-processing) is asked for once and kept.
+    What serves a whole run (input transform, loss, views, ensemble, post-processing) is asked for once and kept.
     """
 
     recipe: Recipe
@@ -75,19 +75,20 @@ class Solution:
         return self._ask("kk_sampler", dataset=dataset, samples=samples, recipe=self.recipe, store=store)
 
     def augment(self, dataset: Dataset, samples: Sequence[Sample], store: Store) -> Augment:
-        """How training pictures are distorted."""
+        """How training images are distorted."""
         known = {"dataset": dataset, "samples": samples, "store": store, "competition": self.competition}
         return self._ask("kk_augment", **known, recipe=self.recipe)
 
-    def intake(self, channels: int, depth: Depth) -> Intake:
-        """What the network sees of pictures that are stored with `channels` of `depth`."""
+    def input_transform(self, channels: int, depth: Depth) -> InputTransform:
+        """What the network sees of images that are stored with `channels` of `depth`."""
         known = {"recipe": self.recipe, "channels": channels, "depth": depth}
         return self._once(("kk_intake", channels, depth), lambda: self._ask("kk_intake", **known))
 
     def model(self, channels: int, pretrained: bool = True) -> nn.Module:
-        """A fresh network, its logits checked on a small picture; not pretrained where a checkpoint will follow.
+        """A fresh network, its logits checked on a small image; not pretrained where a checkpoint will follow.
 
-        `channels` are those of the intake. Where `encoder_weights` is a checkpoint of a run, the whole network has it.
+        `channels` are those of the input transform. Where `encoder_weights` is a checkpoint of a run,
+        the whole network has it.
         The first pretrained one is that which `check` has built, if it has.
         """
         from kagglekit.train.checkpoint import is_checkpoint, load_network
@@ -150,7 +151,7 @@ class Solution:
         return self._once("kk_postprocess", lambda: self._ask("kk_postprocess", **known))
 
     def check(self, dataset: Dataset) -> None:
-        """Ask every stage that needs no pictures, so that a bad name stops a run before it reads a gigabyte.
+        """Ask every stage that needs no images, so that a bad name stops a run before it reads a gigabyte.
 
         And every technique that has something to say of the data: `check(dataset, competition)` may raise RecipeError.
         The network that is built here is the first one to be trained, unless its weights would have to be fetched.
@@ -163,7 +164,7 @@ class Solution:
                     technique.check(dataset, self.competition)
         for stage in (self.loss, self.views, self.ensemble, self.postprocess):
             stage()
-        channels = self.intake(dataset.channels, dataset.depth).channels
+        channels = self.input_transform(dataset.channels, dataset.depth).channels
         at_hand = self.recipe.encoder_weights != "imagenet"
         torch.manual_seed(self.recipe.seed)  # as training does before it asks for a network
         model = self.model(channels, pretrained=at_hand)
@@ -211,7 +212,7 @@ class Solution:
     def _check_logits(self, model: nn.Module, channels: int) -> None:
         """Raise PluginError for logits of another shape than masks have."""
         who = f"kk_model() (answered by {', '.join(self.who_answers('kk_model'))})"
-        # Small pictures cost next to nothing; some networks take none that is smaller than what they were made for.
+        # Small images cost next to nothing; some networks take none that is smaller than what they were made for.
         own = (self.recipe.fidelity.image_size,) * 2
         for size in (SMALL, own):
             shape = [1, channels, *size]
@@ -221,13 +222,13 @@ class Solution:
             except Exception as error:
                 if size == own:
                     raise PluginError(
-                        f"{who}: the network fails on a {shape} picture with {type(error).__name__}: {error}"
+                        f"{who}: the network fails on a {shape} image with {type(error).__name__}: {error}"
                     ) from error
         logits = logits.masks if isinstance(logits, ModelOutput) else logits
         expected = (1, len(self.competition.classes), *size)
         if tuple(getattr(logits, "shape", ())) != expected:
             raise PluginError(
-                f"{who}: logits of a {shape} picture have shape {tuple(getattr(logits, 'shape', ()))}; expected "
+                f"{who}: logits of a {shape} image have shape {tuple(getattr(logits, 'shape', ()))}; expected "
                 f"{expected}, one channel per class"
             )
 

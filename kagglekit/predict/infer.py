@@ -1,4 +1,4 @@
-"""Running members over pictures: logits become probabilities here, once, before views are undone and blended."""
+"""Running members over images: logits become probabilities here, once, before views are undone and blended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from kagglekit.data.loader import without_gradients
 from kagglekit.errors import RunError
 from kagglekit.predict.ensemble import weighted_mean
-from kagglekit.protocols import Ensemble, Intake
+from kagglekit.protocols import Ensemble, InputTransform
 from kagglekit.train.checkpoint import read_member
 from kagglekit.train.network import Network, autocast, mask_logits, pick_device, pick_dtype, prepare
 from kagglekit.types import Member, Prediction, Size, Task, View
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """Members of an ensemble on one device; call it with pictures as stored, `[B, C, H, W]`.
+    """Members of an ensemble on one device; call it with images as stored, `[B, C, H, W]`.
 
     `chosen` are the members with their weights, `ensemble` says how their probabilities become one. With `apart` the
     views are not blended: each pair of member and view, members first, stands for itself where a member stood.
@@ -40,7 +40,7 @@ class Predictor:
         ensemble: Ensemble,
         views: Sequence[View],
         make_model: Callable[[], torch.nn.Module],
-        intake: Intake,
+        input_transform: InputTransform,
         apart: bool = False,
     ):
         import numpy as np
@@ -65,7 +65,7 @@ class Predictor:
                 ) from error
             # Which normalisation fits depends on the weights that training began with, not on the network's name.
             setattr(body, "normalisation", metadata["normalisation"])  # noqa: B010  (any module may carry it)
-            self.networks.append(prepare(body, intake, self.device).eval())
+            self.networks.append(prepare(body, input_transform, self.device).eval())
 
     @torch.inference_mode()
     def __call__(self, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray | None]:
@@ -78,21 +78,23 @@ class Predictor:
         classes: list[torch.Tensor | None] = []
         for network in self.networks:
             taken = network.take_in(images)
-            looks = [self._look(network.body, taken, view) for view in self.views]
+            outputs = [self._ask(network.body, taken, view) for view in self.views]
             if self.apart:
-                masks += [probs for probs, _ in looks]
-                classes += [seen for _, seen in looks]
+                masks += [probs for probs, _ in outputs]
+                classes += [heads_of_view for _, heads_of_view in outputs]
                 continue
-            masks.append(self._blended([probs for probs, _ in looks]))
-            heads = _all([seen for _, seen in looks])
+            masks.append(self._blended([probs for probs, _ in outputs]))
+            heads = _all([heads_of_view for _, heads_of_view in outputs])
             classes.append(None if heads is None else self._blended(heads))
-        told = _all(classes)
-        return torch.stack(masks).cpu().numpy(), None if told is None else torch.stack(told).cpu().numpy()
+        heads_of_members = _all(classes)
+        return torch.stack(masks).cpu().numpy(), None if heads_of_members is None else torch.stack(
+            heads_of_members
+        ).cpu().numpy()
 
-    def _look(self, body: torch.nn.Module, taken: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _ask(self, body: torch.nn.Module, taken: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Probabilities of masks and classes that one member gives one view.
 
-        Where a view shows parts of the pictures, a class is there if any part shows it.
+        Where a view shows parts of the images, a class is there if any part shows it.
         """
         shown = view.do(taken)
         with autocast(self.device, self.dtype):
@@ -104,10 +106,10 @@ class Predictor:
         heads = _all([getattr(output, "classes", None) for output in outputs])
         return probs, None if heads is None else torch.stack(heads).float().sigmoid().amax(0)
 
-    def _blended(self, looks: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _blended(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """The mean over the views, by their weights."""
-        blended = self.views[0].weight * looks[0]
-        for view, one in zip(self.views[1:], looks[1:], strict=True):
+        blended = self.views[0].weight * outputs[0]
+        for view, one in zip(self.views[1:], outputs[1:], strict=True):
             blended = blended.add_(one, alpha=view.weight) if view.weight else blended
         return blended
 
@@ -127,8 +129,8 @@ def to_probs(logits: torch.Tensor, task: Task) -> torch.Tensor:
     return logits.float().softmax(1) if task == "multiclass" else logits.float().sigmoid()
 
 
-class Look(NamedTuple):
-    """What the members say of one picture: `probs` `[M, K, h, w]`, `classes` `[M, K]`; None if it cannot be read."""
+class Answer(NamedTuple):
+    """What the members say of one image: `probs` `[M, K, h, w]`, `classes` `[M, K]`; None if it cannot be read."""
 
     item: Any
     image: np.ndarray | None
@@ -145,10 +147,10 @@ class Look(NamedTuple):
 
 def predict_all(
     predictor: Predictor, items: Iterable[Any], read: Callable[[Any], np.ndarray | None], batch_size: int
-) -> Iterator[Look]:
-    """A `Look` at every item in order; `read` gives a picture `[h, w, C]` at network size, or None.
+) -> Iterator[Answer]:
+    """A `Look` at every item in order; `read` gives an image `[h, w, C]` at network size, or None.
 
-    Pictures are read ahead in threads while the network works; neighbours of one size share a batch, of at least
+    Images are read ahead in threads while the network works; neighbours of one size share a batch, of at least
     `batch_size` where there are as many.
     """
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
@@ -157,22 +159,22 @@ def predict_all(
             most = batch_size if shape is None else without_gradients(batch_size, shape[0] * shape[1])
             while batch := list(islice(group, most)):
                 if shape is None:
-                    yield from (Look(item, None, None) for item, _ in batch)
+                    yield from (Answer(item, None, None) for item, _ in batch)
                     continue
                 probs, classes = predictor(to_batch([image for _, image in batch]))
                 for i, (item, image) in enumerate(batch):
-                    yield Look(item, image, probs[:, i], None if classes is None else classes[:, i])
+                    yield Answer(item, image, probs[:, i], None if classes is None else classes[:, i])
 
 
 def to_batch(images: Sequence[np.ndarray]) -> torch.Tensor:
-    """Pictures `[h, w, C]` of one size as `[B, C, h, w]`, channels-last in memory."""
+    """Images `[h, w, C]` of one size as `[B, C, h, w]`, channels-last in memory."""
     import numpy as np
 
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def _ahead(pool: ThreadPoolExecutor, read: Callable, items: Iterable[Any], depth: int) -> Iterator[tuple[Any, Any]]:
-    """`(item, read(item))` in order with at most `depth` pictures in memory (a plain pool.map would read them all)."""
+    """`(item, read(item))` in order with at most `depth` images in memory (a plain pool.map would read them all)."""
     from collections import deque
 
     waiting: deque = deque()

@@ -13,7 +13,7 @@ from kagglekit.predict.gate import Gated, gated
 from kagglekit.protocols import Metric, Postprocess
 from kagglekit.types import Items, Prediction, Task
 
-MOST = 400  # pictures that a fit looks at; more change the third decimal of a threshold and cost minutes
+MOST = 400  # images that a fit looks at; more change the third decimal of a threshold and cost minutes
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Masks of large pictures, one stripe after the other: probabilities enlarged, post-processed, never whole."""
+"""Masks of large images, one stripe after the other: probabilities enlarged, post-processed, never whole."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 MARGIN = 1  # shrunk pixels around a stripe that linear enlarging looks at
-PIXELS = 32_000_000  # of a stripe of the full picture; decides its width
+PIXELS = 32_000_000  # of a stripe of the full image; decides its width
 
 
 def stripe_width(size: Size, reduce: int) -> int:
-    """Columns of the full picture in one stripe: a multiple of `reduce`."""
+    """Columns of the full image in one stripe: a multiple of `reduce`."""
     return max(1, PIXELS // (size[0] * reduce)) * reduce
 
 
 def column_stripes(process: Postprocess, prediction: Prediction, tiling: Tiling, task: Task) -> Iterator[np.ndarray]:
-    """Masks uint8 `[H, w]` (`[H, w, K]` for a multilabel task) of whole columns, left to right, of a large picture.
+    """Masks uint8 `[H, w]` (`[H, w, K]` for a multilabel task) of whole columns, left to right, of a large image.
 
-    `prediction.probs` are those of the picture shrunk by `tiling.reduce`, float16 or float32. Rows of a stripe that no
+    `prediction.probs` are those of the image shrunk by `tiling.reduce`, float16 or float32. Rows of a stripe that no
     window looked at are background, whatever `process` would make of them.
     """
     width = stripe_width(prediction.size, tiling.reduce)
@@ -51,11 +51,11 @@ def _part(process: Postprocess, prediction: Prediction, reduce: int, task: Task,
     planes = (len(probs),) if task == "multilabel" else ()
     mask = np.zeros((height, right - left, *planes), np.uint8)
     columns = slice(max(0, left // reduce - MARGIN), -(-right // reduce) + MARGIN)
-    seen = np.flatnonzero(probs[:, :, columns].any(axis=(0, 2)))
-    if not len(seen):
+    rows = np.flatnonzero(probs[:, :, columns].any(axis=(0, 2)))
+    if not len(rows):
         return mask
-    top = max(0, int(seen[0]) - MARGIN)
-    small = probs[:, top : int(seen[-1]) + 1 + MARGIN, columns].astype(np.float32)
+    top = max(0, int(rows[0]) - MARGIN)
+    small = probs[:, top : int(rows[-1]) + 1 + MARGIN, columns].astype(np.float32)
     # A whole factor keeps the places of pixels whatever part is enlarged; edges repeat as they do in the whole.
     size = small.shape[2] * reduce, small.shape[1] * reduce
     large = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in small])

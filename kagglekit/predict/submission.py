@@ -90,7 +90,7 @@ def compare_file(path: Path, dataset: Dataset, metric: Metric, track: Track = un
     rows = dataset.submission.read(path)
     missing = [s.id for s in known if s.id not in rows]
     if missing:
-        raise SubmissionError(f"{path}: no row for {missing[0]} ({len(missing)} missing); every test picture needs one")
+        raise SubmissionError(f"{path}: no row for {missing[0]} ({len(missing)} missing); every test image needs one")
     return {
         s.id: compare_row(dataset, s, rows[s.id], metric) for s in track(known, len(known), "scoring the test part")
     }
@@ -100,9 +100,9 @@ def check_file(path: Path, dataset: Dataset) -> list[str]:
     """What is wrong with the rows of a submission, one line each; raises SubmissionError for the file as a whole."""
     form = dataset.submission
     rows = form.read(path)
-    faults = [f"{s.id}: no row; every test picture needs one" for s in dataset.test if s.id not in rows]
+    faults = [f"{s.id}: no row; every test image needs one" for s in dataset.test if s.id not in rows]
     asked = {s.id for s in dataset.test}
-    faults += [f"{id}: not asked for; no test picture has this name" for id in rows if id not in asked]
+    faults += [f"{id}: not asked for; no test image has this name" for id in rows if id not in asked]
     for sample in dataset.test:
         if sample.id not in rows:
             continue

@@ -1,6 +1,6 @@
-"""Large pictures through a small network: windows with Gaussian weights, blended row by row.
+"""Large images through a small network: windows with Gaussian weights, blended row by row.
 
-A picture is read once, from top to bottom, in bands of rows; only the rows that windows still need are in memory.
+An image is read once, from top to bottom, in bands of rows; only the rows that windows still need are in memory.
 Windows that show no tissue never reach the network: what no window looked at has probability 0.
 """
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 Rows = Callable[[int, int], "np.ndarray"]
-"""`rows(top, bottom)` gives `[bottom - top, w, C]` of the shrunk picture; neither argument ever falls."""
+"""`rows(top, bottom)` gives `[bottom - top, w, C]` of the shrunk image; neither argument ever falls."""
 
 
 def predict_rows(
     predictor: Predictor, rows: Rows, size: Size, window: int, tiling: Tiling, batch_size: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(top, probabilities `[M, K, rows, w]`) of a shrunk picture of `size`, whole rows from top to bottom.
+    """(top, probabilities `[M, K, rows, w]`) of a shrunk image of `size`, whole rows from top to bottom.
 
-    Windows at the picture's edges count fully up to the edge; elsewhere their outer `tiling.border` counts nothing.
+    Windows at the image's edges count fully up to the edge; elsewhere their outer `tiling.border` counts nothing.
     """
     import numpy as np
 
@@ -97,7 +97,7 @@ def window_weights(box: Box, size: Size, tiling: Tiling) -> np.ndarray:
     """float32 `[window, window]`: how much each pixel of a window counts, from 1 in its middle to near 0 at its edge.
 
     The product of two Gaussians with a sigma of an eighth of the window (as in nnU-Net), 0 within the border, except
-    where the picture ends.
+    where the image ends.
     """
     import numpy as np
 
@@ -109,8 +109,8 @@ def window_weights(box: Box, size: Size, tiling: Tiling) -> np.ndarray:
 def _weights(length: int, border: float, is_first: bool, is_last: bool) -> np.ndarray:
     import numpy as np
 
-    place = np.arange(length) - (length - 1) / 2
-    weights: np.ndarray = np.exp(-0.5 * (place / (length / 8)) ** 2).astype(np.float32)
+    distance = np.arange(length) - (length - 1) / 2
+    weights: np.ndarray = np.exp(-0.5 * (distance / (length / 8)) ** 2).astype(np.float32)
     weights = np.maximum(weights, 1e-3)  # pixels that one window alone sees must not vanish beside rounding errors
     context = int(border * length)
     if context:
@@ -120,9 +120,9 @@ def _weights(length: int, border: float, is_first: bool, is_last: bool) -> np.nd
 
 
 class ShrunkRows:
-    """Rows of a large picture shrunk by a whole number, each read from its file once; use it as `Rows`.
+    """Rows of a large image shrunk by a whole number, each read from its file once; use it as `Rows`.
 
-    `read(box)` gives the picture's own pixels. Rows above the last `top` that was asked for are forgotten.
+    `read(box)` gives the image's own pixels. Rows above the last `top` that was asked for are forgotten.
     """
 
     def __init__(self, read: Callable[[Box], np.ndarray], size: Size, reduce: int):
@@ -131,7 +131,7 @@ class ShrunkRows:
         self.top = self.bottom = 0
 
     def __call__(self, top: int, bottom: int) -> np.ndarray:
-        """Rows `top` to `bottom` of the shrunk picture."""
+        """Rows `top` to `bottom` of the shrunk image."""
         import numpy as np
 
         parts = [] if self.kept is None else [self.kept[max(0, top - self.top) :]]

@@ -25,28 +25,28 @@ class Fitted(tuple[View, ...]):
 
 
 def identity(weight: float = 1.0) -> View:
-    """The picture as it is."""
+    """The image as it is."""
     return View("identity", weight, _same, _same)
 
 
 def hflip(weight: float = 1.0) -> View:
-    """The picture mirrored left to right."""
+    """The image mirrored left to right."""
     return View("hflip", weight, _mirror, _mirror)
 
 
 def vflip(weight: float = 1.0) -> View:
-    """The picture upside down."""
+    """The image upside down."""
     return View("vflip", weight, _upside_down, _upside_down)
 
 
 def turn(quarters: int, weight: float = 1.0) -> View:
-    """The picture turned counterclockwise by quarters of a circle."""
+    """The image turned counterclockwise by quarters of a circle."""
     name = f"turn{90 * (quarters % 4)}"
     return View(name, weight, lambda x: x.rot90(quarters, (-2, -1)), lambda x: x.rot90(-quarters, (-2, -1)))
 
 
 def scale(factor: float, weight: float = 1.0) -> View:
-    """The picture enlarged, sides to multiples of 32; whoever asks brings the probabilities back to its size."""
+    """The image enlarged, sides to multiples of 32; whoever asks brings the probabilities back to its size."""
     from kagglekit.data.resize import STRIDE
 
     def enlarge(x: torch.Tensor) -> torch.Tensor:
@@ -75,8 +75,8 @@ def product(outer: Sequence[View], inner: Sequence[View]) -> tuple[View, ...]:
     for a in inner:
         for b in outer:
             view = compose(a, b)
-            seen = merged.get(view.name)
-            merged[view.name] = view if seen is None else View(view.name, seen.weight + view.weight, view.do, view.undo)
+            same = merged.get(view.name)
+            merged[view.name] = view if same is None else View(view.name, same.weight + view.weight, view.do, view.undo)
     return tuple(merged.values())
 
 

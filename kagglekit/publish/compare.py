@@ -13,29 +13,29 @@ from kagglekit.errors import KagglekitError, RunError, UsageError
 from kagglekit.metrics import FEW
 from kagglekit.plugin.registry import Registry
 from kagglekit.protocols import Dataset
-from kagglekit.publish.reproduce import claim_of, unlike
+from kagglekit.publish.reproduce import read_evidence, unlike
 from kagglekit.publish.solutions import measured, named, recipe_of
 from kagglekit.runs import folder as folders
 from kagglekit.runs.bundle import inside
 from kagglekit.search.stats import paired
 
-SHOWN = 8  # pictures that are named
+SHOWN = 8  # images that are named
 PAGES = "comparisons"  # the folder of pages, below the runs
 
 
 def compare(a: Path, b: Path) -> dict[str, Any]:
-    """JSON-like: differences of the recipes, and of the scores on the pictures that both held out; B minus A.
+    """JSON-like: differences of the recipes, and of the scores on the images that both held out; B minus A.
 
     Raises RunError for unfinished runs, UsageError for runs of different competitions.
     """
-    ours, theirs = claim_of(a), claim_of(b)
-    ids = [claim.manifest.competition for claim in (ours, theirs)]
+    ours, theirs = read_evidence(a), read_evidence(b)
+    ids = [evidence.manifest.competition for evidence in (ours, theirs)]
     if ids[0] != ids[1]:
         raise UsageError(f"{a.name} is a run of {ids[0]}, {b.name} of {ids[1]}; compare runs of one competition")
-    pictures = [dict(zip(c.validated.pictures, c.validated.scores, strict=True)) for c in (ours, theirs)]
-    common = [name for name in pictures[0] if name in pictures[1]]
-    gaps = {name: pictures[1][name] - pictures[0][name] for name in common}
-    difference = _difference(pictures, common)
+    images = [dict(zip(c.validated.images, c.validated.scores, strict=True)) for c in (ours, theirs)]
+    common = [name for name in images[0] if name in images[1]]
+    gaps = {name: images[1][name] - images[0][name] for name in common}
+    difference = _difference(images, common)
     return {
         "runs": [a.name, b.name],
         "competition": ids[0],
@@ -45,15 +45,15 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         "same_data": ours.manifest.data_fingerprint == theirs.manifest.data_fingerprint,
         "same_code": ours.manifest.code == theirs.manifest.code,
         "scores": {
-            "validation": [claim.score for claim in (ours, theirs)],
-            "test": [claim.result.test.value if claim.result.test else None for claim in (ours, theirs)],
+            "validation": [evidence.score for evidence in (ours, theirs)],
+            "test": [evidence.result.test.value if evidence.result.test else None for evidence in (ours, theirs)],
         },
-        "seconds": [claim.result.seconds.spent for claim in (ours, theirs)],
+        "seconds": [evidence.result.seconds.spent for evidence in (ours, theirs)],
         "common": len(common),
         "difference": difference,
         "verdict": _verdict(difference, len(common), ours.greater_is_better, [a.name, b.name]),
         "most": [
-            {"picture": name, "scores": [pictures[0][name], pictures[1][name]]}
+            {"picture": name, "scores": [images[0][name], images[1][name]]}
             for name in sorted(gaps, key=lambda name: -abs(gaps[name]))[:SHOWN]
             if gaps[name]
         ],
@@ -73,15 +73,15 @@ def submissions_of(registry: Registry, a: Path, b: Path, found: dict[str, Any]) 
 
         if not found["same_data"]:
             raise UsageError("the runs were made of other data")
-        first, second = claim_of(a), claim_of(b)
-        one, other = (inside(claim.folder, claim.result.submission.file) for claim in (first, second))
+        first, second = read_evidence(a), read_evidence(b)
+        one, other = (inside(evidence.folder, evidence.result.submission.file) for evidence in (first, second))
         return resolve(validate(first.manifest.recipe), registry).dataset(Path(first.manifest.data)), (one, other)
 
     return opened
 
 
 def on_test(registry: Registry, found: dict[str, Any], opened: Submissions) -> dict[str, Any]:
-    """JSON-like: what `compare` says of the pictures held out, of the test pictures whose truth is known.
+    """JSON-like: what `compare` says of the images held out, of the test images whose truth is known.
 
     Scores are read from the rows of both submissions, whatever folds and seeds they come from. Raises RunError where
     they cannot be, whatever the reason.
@@ -94,17 +94,17 @@ def on_test(registry: Registry, found: dict[str, Any], opened: Submissions) -> d
         counts = [compare_file(path, dataset, metric, progress.track) for path in files]
     except Exception as error:
         raise RunError(f"test part not compared: {_reason(error)}") from error
-    pictures = [{name: metric.reduce(one[None]) for name, one in some.items()} for some in counts]
-    difference = _difference(pictures, list(pictures[0]))
-    verdict = _verdict(difference, len(pictures[0]), metric.greater_is_better, found["runs"])
-    return {"common": len(pictures[0]), "difference": difference, "verdict": verdict}
+    images = [{name: metric.reduce(one[None]) for name, one in some.items()} for some in counts]
+    difference = _difference(images, list(images[0]))
+    verdict = _verdict(difference, len(images[0]), metric.greater_is_better, found["runs"])
+    return {"common": len(images[0]), "difference": difference, "verdict": verdict}
 
 
-def _difference(pictures: list[dict[str, float]], common: list[str]) -> dict[str, float] | None:
-    """The mean difference over the common pictures with its 95% interval; None for fewer than two."""
+def _difference(images: list[dict[str, float]], common: list[str]) -> dict[str, float] | None:
+    """The mean difference over the common images with its 95% interval; None for fewer than two."""
     if len(common) < 2:
         return None
-    a, b = ([part[name] for name in common] for part in pictures)
+    a, b = ([part[name] for name in common] for part in images)
     return vars(paired([b], [a]))
 
 
@@ -113,13 +113,13 @@ def _verdict(gap: dict[str, float] | None, common: int, greater_is_better: bool,
     if gap is None:
         return ""
     if common < FEW:
-        return "too few pictures to tell"
+        return "too few images to tell"
     better = gap["value"] > 0 if greater_is_better else gap["value"] < 0
     return f"{names[better]} is better" if gap["low"] > 0 or gap["high"] < 0 else "within noise"
 
 
 def write_page(registry: Registry, found: dict[str, Any], opened: Submissions) -> Path:
-    """The page of what `compare` found, below the runs, with the test pictures on which the submissions differ most.
+    """The page of what `compare` found, below the runs, with the test images on which the submissions differ most.
 
     Raises RunError where there can be no page, whatever the reason: the numbers of a comparison stand without it.
     """
@@ -139,16 +139,16 @@ def _write_page(registry: Registry, found: dict[str, Any], opened: Submissions) 
     from kagglekit.report.disagreements import disagreements
 
     _, competition = registry.competition(found["competition"])
-    pictures, reason = [], ""
+    images, reason = [], ""
     try:
         dataset, files = opened()
-        pictures = disagreements(dataset, competition.metric, files, SHOWN, progress.track)
-    except Exception as error:  # numbers need no pictures: the page says why there are none
-        reason = f"No pictures: {_reason(error)}"
+        images = disagreements(dataset, competition.metric, files, SHOWN, progress.track)
+    except Exception as error:  # numbers need no images: the page says why there are none
+        reason = f"No images: {_reason(error)}"
         progress.say(reason)
     classes = competition.classes[1 if competition.task == "multiclass" else 0 :]
     target = folders.home() / PAGES / "-".join(found["runs"]) / "report.html"
-    return write_compare_page(target, found, pictures, classes, reason)
+    return write_compare_page(target, found, images, classes, reason)
 
 
 def beside(registry: Registry, run: Path, competition: Competition, published: Published) -> dict[str, Any]:
@@ -156,15 +156,15 @@ def beside(registry: Registry, run: Path, competition: Competition, published: P
 
     Raises RunError for an unfinished run, UsageError for one of another competition.
     """
-    claim = claim_of(run)
-    if claim.manifest.competition != competition.id:
+    evidence = read_evidence(run)
+    if evidence.manifest.competition != competition.id:
         raise UsageError(
-            f"{run.name} is a run of {claim.manifest.competition}, {published.name} a solution of {competition.id}; "
+            f"{run.name} is a run of {evidence.manifest.competition}, {published.name} a solution of {competition.id}; "
             "compare within one competition"
         )
     differences = None
     if published.preset:
-        differences = unlike(claim.manifest.recipe, recipe_of(registry, competition, published.preset))
+        differences = unlike(evidence.manifest.recipe, recipe_of(registry, competition, published.preset))
         differences.pop("seed", None)
     return {
         "run": run.name,
@@ -172,10 +172,10 @@ def beside(registry: Registry, run: Path, competition: Competition, published: P
         "solution": f"{competition.id}/{published.name}",
         "by": published.by,
         "url": published.url,
-        "metric": claim.result.metric,
+        "metric": evidence.result.metric,
         "published_metric": published.metric,
         "published": dict(published.scores),
-        "measured": measured(competition, run, claim.manifest, claim.result),
+        "measured": measured(competition, run, evidence.manifest, evidence.result),
         "preset": published.preset,
         "recipe": differences,
         "differs": list(published.differs),

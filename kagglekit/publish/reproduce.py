@@ -79,7 +79,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Evidence:
     """What a finished run says of itself."""
 
     folder: Path
@@ -98,7 +98,7 @@ class Claim:
         return self.result.greater_is_better is not False
 
 
-def claim_of(folder: Path) -> Claim:
+def read_evidence(folder: Path) -> Evidence:
     """The claim of a finished run; raises RunError for one that is not finished, or too old to be checked."""
     if not folders.is_done(folder):
         raise RunError(f"run {folder.name} has not finished; go on with it by repeating its command")
@@ -107,22 +107,22 @@ def claim_of(folder: Path) -> Claim:
             f"run {folder.name} was made by an older version, which kept too little to be checked; run it anew"
         )
     manifest, result = read_manifest(folder, WHOLE_MANIFEST), read_result(folder, COMPARED)
-    claim = Claim(folder, manifest, result, read_validated(folder, WHOLE_VALIDATED))
-    if len(claim.validated.pictures) != len(claim.validated.scores):
-        raise RunError(f"{folder / folders.VALIDATED}: damaged: not one score for each picture; run it anew")
-    return claim
+    evidence = Evidence(folder, manifest, result, read_validated(folder, WHOLE_VALIDATED))
+    if len(evidence.validated.images) != len(evidence.validated.scores):
+        raise RunError(f"{folder / folders.VALIDATED}: damaged: not one score for each image; run it anew")
+    return evidence
 
 
-def reproduce(registry: Registry, folder: Path, place: Path | None = None, exact: bool = True) -> Verdict:
+def reproduce(registry: Registry, folder: Path, data_folder: Path | None = None, exact: bool = True) -> Verdict:
     """Compare, then compute again. With `exact` the weights must be equal by hash and any difference before is a FAIL.
 
     Otherwise the score of the same recipe with another seed has to lie in the band of its seeds (`band_of`), which
     needs finished runs of at least three. `place` is the data folder if it moved. Raises KagglekitError.
     """
-    claim = claim_of(folder)
-    place = place or Path(claim.manifest.data)
-    solution = resolve(validate(claim.manifest.recipe), registry)
-    found = list(differences(claim, solution, place))
+    evidence = read_evidence(folder)
+    data_folder = data_folder or Path(evidence.manifest.data)
+    solution = resolve(validate(evidence.manifest.recipe), registry)
+    found = list(differences(evidence, solution, data_folder))
     for one in found:
         progress.say(f"{'differs' if one.fatal else 'note'}: {one.what}: {one.detail}")
     fatal = [one for one in found if one.fatal]
@@ -130,31 +130,31 @@ def reproduce(registry: Registry, folder: Path, place: Path | None = None, exact
         progress.say("data, folds, recipe, code and versions are as they were")
     if exact:
         if fatal:
-            return Verdict(False, f"{fatal[0].what}: {fatal[0].detail}", found, claim.score)
-        return _again(claim, solution, place, found)
+            return Verdict(False, f"{fatal[0].what}: {fatal[0].detail}", found, evidence.score)
+        return _again(evidence, solution, data_folder, found)
     wrong = [one for one in fatal if one.what in ("recipe", "data")]
     if wrong:
-        return Verdict(False, f"{wrong[0].what}: {wrong[0].detail}", found, claim.score)
-    return _in_band(claim, solution, place, found)
+        return Verdict(False, f"{wrong[0].what}: {wrong[0].detail}", found, evidence.score)
+    return _in_band(evidence, solution, data_folder, found)
 
 
-def differences(claim: Claim, solution: Solution, place: Path) -> Iterator[Difference]:
+def differences(evidence: Evidence, solution: Solution, data_folder: Path) -> Iterator[Difference]:
     """Everything that is not as it was when the run was made, what matters most first."""
-    yield from recipe_differences(claim)
-    dataset = solution.dataset(place)
-    now = hash_tree(place, dataset.files, folders.cache(), progress.track)
+    yield from recipe_differences(evidence)
+    dataset = solution.dataset(data_folder)
+    now = hash_tree(data_folder, dataset.files, folders.cache(), progress.track)
     shown = {folders.shown_name(name): content for name, content in now.items()}
-    yield from _named("data", folders.read_hashes(claim.folder / folders.DATA), shown, "file")
+    yield from _named("data", folders.read_hashes(evidence.folder / folders.DATA), shown, "file")
     from kagglekit.data.fingerprint import root_of
 
     folds = folds_of(prepare(solution, dataset, root_of(now), test=False))
-    yield from fold_differences(read_folds(claim.folder), folds)
-    yield from _named("code", folders.read_hashes(claim.folder / folders.CODE), source_hashes(solution), "source")
-    then, here = claim.manifest.versions, versions()
+    yield from fold_differences(read_folds(evidence.folder), folds)
+    yield from _named("code", folders.read_hashes(evidence.folder / folders.CODE), source_hashes(solution), "source")
+    then, here = evidence.manifest.versions, versions()
     for name in sorted(then.keys() | here.keys()):
         if then.get(name) != here.get(name):
             yield Difference("version", f"{name} was {then.get(name, 'absent')}, is {here.get(name, 'absent')}")
-    then, here = claim.manifest.hardware, hardware()
+    then, here = evidence.manifest.hardware, hardware()
     for name in ("device", "gpus", "threads", "cpu", "cores", "platform"):
         if then.get(name) != here.get(name):
             said = f"{name} was {then.get(name, 'absent')}, is {here.get(name, 'absent')}"
@@ -162,13 +162,13 @@ def differences(claim: Claim, solution: Solution, place: Path) -> Iterator[Diffe
             yield Difference("hardware", said, fatal=name in ("device", "gpus", "threads"))
 
 
-def recipe_differences(claim: Claim) -> Iterator[Difference]:
+def recipe_differences(evidence: Evidence) -> Iterator[Difference]:
     """Keys in which `recipe.toml` is no longer what the run computed."""
     from kagglekit import recipe as recipes
 
-    layer = recipes.load(claim.folder / folders.RECIPE)
-    edited, _ = recipes.compose([(str(claim.folder / folders.RECIPE), layer)])
-    then, now = claim.manifest.recipe, edited.model_dump(mode="json")
+    layer = recipes.load(evidence.folder / folders.RECIPE)
+    edited, _ = recipes.compose([(str(evidence.folder / folders.RECIPE), layer)])
+    then, now = evidence.manifest.recipe, edited.model_dump(mode="json")
     for key, (old, new) in unlike(then, now).items():
         yield Difference("recipe", f"{key} was {old!r}, is {new!r}")
 
@@ -212,17 +212,17 @@ def _named(what: str, then: Mapping[str, str], now: Mapping[str, str], kind: str
         yield Difference(what, f"and {len(changed) - SHOWN} more {kind}s")
 
 
-def _again(claim: Claim, solution: Solution, place: Path, found: Sequence[Difference]) -> Verdict:
+def _again(evidence: Evidence, solution: Solution, data_folder: Path, found: Sequence[Difference]) -> Verdict:
     """Compute the experiment once more and compare weights by hash."""
     with deterministic():
-        folder, result, _ = run(Request(solution, place, claim.manifest.fidelity, "kk reproduce", again=True))
+        folder, result, _ = run(Request(solution, data_folder, evidence.manifest.fidelity, "kk reproduce", again=True))
     now = read_validated(folder, WHOLE_VALIDATED)
-    verdict = Verdict(True, "", found, claim.score, result.score.value, run=folder.name)
-    if now.members == claim.validated.members:
-        if verdict.reached != claim.score:
-            return replace(verdict, passed=False, first=f"score: was {claim.score!r}, is {verdict.reached!r}")
+    verdict = Verdict(True, "", found, evidence.score, result.score.value, run=folder.name)
+    if now.members == evidence.validated.members:
+        if verdict.reached != evidence.score:
+            return replace(verdict, passed=False, first=f"score: was {evidence.score!r}, is {verdict.reached!r}")
         return replace(verdict, notes=(f"{len(now.members)} checkpoint(s) equal by hash",))
-    for then, row in zip(claim.validated.history, now.history, strict=False):
+    for then, row in zip(evidence.validated.history, now.history, strict=False):
         for name in ("train_loss", "valid_loss", "valid_score"):
             before, after = getattr(then, name), getattr(row, name)
             if before != after:
@@ -245,33 +245,33 @@ def deterministic() -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
-def _in_band(claim: Claim, solution: Solution, place: Path, found: Sequence[Difference]) -> Verdict:
-    scores = seed_scores(claim)
+def _in_band(evidence: Evidence, solution: Solution, data_folder: Path, found: Sequence[Difference]) -> Verdict:
+    scores = seed_scores(evidence)
     if len(scores) < SEEDS:
         raise UsageError(
             f"--band: a band needs runs of at least {SEEDS} seeds, there are {len(scores)}; make more with "
-            f"kk run {claim.folder / folders.RECIPE} --data {place} --seed N"
+            f"kk run {evidence.folder / folders.RECIPE} --data {data_folder} --seed N"
         )
     low, high = band_of(list(scores.values()))
     seed = max(scores) + 1
     recipe = solution.recipe.model_copy(update={"seed": seed})
     fresh = resolve(recipe, solution.registry)
-    folder, result, _ = run(Request(fresh, place, claim.manifest.fidelity, "kk reproduce --band"))
+    folder, result, _ = run(Request(fresh, data_folder, evidence.manifest.fidelity, "kk reproduce --band"))
     reached = result.score.value
     inside = low <= reached <= high
     first = "" if inside else f"score: {reached:.4f} with seed {seed} lies outside {low:.4f} .. {high:.4f}"
-    return Verdict(inside, first, found, claim.score, reached, (low, high), folder.name,
+    return Verdict(inside, first, found, evidence.score, reached, (low, high), folder.name,
                    (f"band of {len(scores)} seeds",))  # fmt: skip
 
 
-def seed_scores(claim: Claim) -> dict[int, float]:
+def seed_scores(evidence: Evidence) -> dict[int, float]:
     """Validation scores, by seed, of finished runs that differ from a run in nothing but the seed."""
-    wanted = {**claim.manifest.recipe, "seed": None}
+    wanted = {**evidence.manifest.recipe, "seed": None}
     scores = {}
-    done = (p.parent for p in claim.folder.parent.glob(f"*/{folders.MANIFEST}") if folders.is_done(p.parent))
+    done = (p.parent for p in evidence.folder.parent.glob(f"*/{folders.MANIFEST}") if folders.is_done(p.parent))
     for folder, manifest in sound(done, read_manifest):
         same = {**manifest.recipe, "seed": None} == wanted
-        if same and manifest.data_fingerprint == claim.manifest.data_fingerprint:
+        if same and manifest.data_fingerprint == evidence.manifest.data_fingerprint:
             for _, result in sound([folder], partial(read_result, needed=())):
                 if result.validation:
                     scores[manifest.recipe_seed] = result.validation.value

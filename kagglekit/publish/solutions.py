@@ -1,6 +1,6 @@
 """Which solutions are at hand, what is claimed of each, and what was measured of it on this machine.
 
-A published score is the host's, on a test part whose truth is not public. A local one is measured on pictures whose
+A published score is the host's, on a test part whose truth is not public. A local one is measured on images whose
 truth is at hand: another set, whatever its size. So every local score carries what it was measured on.
 """
 
@@ -136,8 +136,8 @@ def data_words(one: Tree, part: str) -> str:
     data, count = one["data"], (one[part] or {}).get("count")
     kind = "drawn " if data["drawn"] else ""
     if part == "test":
-        return f"{count} {kind}test pictures with answers at hand"
+        return f"{count} {kind}test images with answers at hand"
     total = f" of {data['used']}" if data["used"] else ""
     host = data["labelled_by_host"]
     whole = f"; the host labelled {host:,}" if host and not data["drawn"] else ""
-    return f"{count}{total} {kind}pictures, held out{whole}"
+    return f"{count}{total} {kind}images, held out{whole}"

@@ -1,1 +1,1 @@
-"""Self-contained HTML pages about runs: pictures and curves inline, nothing fetched from elsewhere."""
+"""Self-contained HTML pages about runs: images and curves inline, nothing fetched from elsewhere."""

@@ -53,7 +53,7 @@ def scale(effects: Sequence[AxisRecord]) -> tuple[float, float, float]:
 
 def cost_words(effect: AxisRecord) -> str:
     """What a technique costs, as people say it."""
-    trained, looked = effect.cost.train, 1000 * effect.cost.picture
+    trained, predicted = effect.cost.train, 1000 * effect.cost.image
     words = [] if effect.after else [f"{trained:+.0f} s a training"]
-    words.append(f"{looked:+.0f} ms a predicted picture")
+    words.append(f"{predicted:+.0f} ms a predicted image")
     return ", ".join(words).replace("-", "−")

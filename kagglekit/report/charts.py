@@ -148,14 +148,17 @@ def cost_chart(spots: Sequence[Spot], rungs: int, sign: int, names: dict[int, st
     def draw(axes, roomy: bool) -> None:
         figures.dress(axes)
         for spot in spots:
-            place, last = (spot.seconds, view.hold(spot.score)), spot.rung == rungs - 1
+            position, last = (spot.seconds, view.hold(spot.score)), spot.rung == rungs - 1
             style = {"color": ACCENT, "alpha": tone(spot.rung, rungs), "markersize": 8, "markeredgewidth": 0}
-            axes.plot(*place, SHAPES[spot.rung % len(SHAPES)], **style)
+            axes.plot(*position, SHAPES[spot.rung % len(SHAPES)], **style)
             if last and spot.number in names:
-                axes.plot(*place, "o", markersize=14, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4)
+                axes.plot(
+                    *position, "o", markersize=14, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4
+                )
                 # One to the left and one to the right: winner and recipe often lie close together.
                 aside, align = (-12, "right") if "winner" in names[spot.number] else (12, "left")
-                axes.annotate(names[spot.number], place, (aside, 0), textcoords="offset points", ha=align, va="center",
+                axes.annotate(names[spot.number], position, (aside, 0), textcoords="offset points", ha=align,
+                              va="center",
                               color=INK, fontweight="bold")  # fmt: skip
         axes.set_xscale("log")
         low, high = min(seconds) / 1.5, max(seconds) * (1.6 if roomy else 4)
@@ -196,8 +199,8 @@ def _draw_path(axes, path: Sequence[Spot], view: Window, strong: bool) -> None:
         fill, edge = (color, SURFACE) if climbed else (SURFACE, MUTED)
         marker = "v" if view.hides(spot.score) else marker if climbed else "o"
         # Those that stayed stand a little aside, not under the lines of those that climbed.
-        place = spot.rung if climbed else spot.rung - 0.03
-        axes.plot([place], [view.hold(spot.score)], marker, markersize=7.5 if climbed else 5.5,
+        position = spot.rung if climbed else spot.rung - 0.03
+        axes.plot([position], [view.hold(spot.score)], marker, markersize=7.5 if climbed else 5.5,
                   markerfacecolor=fill, markeredgecolor=edge, markeredgewidth=1.3, zorder=4)  # fmt: skip
 
 

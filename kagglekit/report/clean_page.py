@@ -18,8 +18,8 @@ from kagglekit.report import figures
 from kagglekit.report.run_page import page_environment
 from kagglekit.types import Finding, Sample, Size, Task, Track, untracked
 
-SIDE = 280  # pixels of the longer side of a picture
-PICTURES_BUDGET = 6_000_000  # characters of data URIs
+SIDE = 280  # pixels of the longer side of an image
+IMAGES_BUDGET = 6_000_000  # characters of data URIs
 
 
 def write_clean_page(
@@ -32,10 +32,10 @@ def write_clean_page(
 ) -> Path:
     """Write the gallery of `found` to `path` and return it: a section per rule, the worst `most` of each first.
 
-    `facts` holds what is said around it, as `cleaning.summary` makes it. A picture that cannot be read is shown as
+    `facts` holds what is said around it, as `cleaning.summary` makes it. An image that cannot be read is shown as
     text. Raises OSError when the disk does not take the file.
     """
-    groups = gallery(dataset, found, facts["task"], most, PICTURES_BUDGET, track)
+    groups = gallery(dataset, found, facts["task"], most, IMAGES_BUDGET, track)
     page = page_environment().get_template("clean.html.j2").render(result=facts, groups=groups)
     # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
     write_bytes(path, page.encode("utf-8", errors="backslashreplace"))
@@ -47,14 +47,14 @@ def gallery(
 ) -> list[dict[str, Any]]:
     """What the macro `finding_card` shows, by rule: its name, count and the cards of its worst `most`.
 
-    All pictures together take about `budget` characters of data URIs.
+    All images together take about `budget` characters of data URIs.
     """
     samples = {sample.id: sample for sample in dataset.train}
     shown = [one for _, ones in sections(found) for one in ones[:most]]
     limit = budget // max(1, 2 * len(shown))
     cards = {}
     for one in track(shown, len(shown), "drawing the gallery"):
-        cards[id(one)] = {"finding": one, "pictures": list(_pictures(dataset, samples, one, task, limit))}
+        cards[id(one)] = {"finding": one, "images": list(_images(dataset, samples, one, task, limit))}
     return [
         {"rule": rule, "count": len(ones), "cards": [cards[id(one)] for one in ones[:most]]}
         for rule, ones in sections(found)
@@ -69,7 +69,7 @@ def sections(found: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
     return [(rule, sorted(ones, key=lambda one: (-one.score, one.sample))) for rule, ones in sorted(rules.items())]
 
 
-def _pictures(
+def _images(
     dataset: Dataset, samples: Mapping[str, Sample], one: Finding, task: Task, limit: int
 ) -> Iterator[dict[str, Any]]:
     """The sample of a finding, the mask that it proposes, and the first one that it is related to."""
@@ -85,13 +85,13 @@ def _pictures(
             yield {"name": name, "fault": str(error), "alt": ""}
             continue
         for title, outline, what in shown:
-            picture = figures.truth_picture(image, outline, SIDE)
-            uri, size = figures.jpeg_data_uri(picture, limit), picture.shape[1::-1]
+            overlay = figures.truth_overlay(image, outline, SIDE)
+            uri, size = figures.jpeg_data_uri(overlay, limit), overlay.shape[1::-1]
             yield {"name": title, "fault": "", "uri": uri, "size": size, "alt": f"{name} with {what} outlined"}
 
 
 def labelled(dataset: Dataset, sample: Sample, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """(picture uint8 `[h, w, 3]`, label) of the size that is shown."""
+    """(image uint8 `[h, w, 3]`, label) of the size that is shown."""
     scale = min(1.0, SIDE / max(sample.size))
     size: Size = (max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1])))
     image, mask = small_image(dataset, sample, size), small_mask(dataset, sample, size, task)
@@ -106,6 +106,6 @@ def small_proposal(text: str, sample: Sample, label: np.ndarray, task: Task) -> 
 
 
 def visible(image: np.ndarray) -> np.ndarray:
-    """A picture of any depth and number of channels as uint8 `[h, w, 3]`; deeper ones by rank."""
+    """An image of any depth and number of channels as uint8 `[h, w, 3]`; deeper ones by rank."""
     image = as_bytes(image)
     return np.ascontiguousarray(image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, 2))

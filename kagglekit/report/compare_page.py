@@ -1,4 +1,4 @@
-"""Write the page of a comparison: both scores, what differs in the recipe, pictures on which two runs disagree."""
+"""Write the page of a comparison: both scores, what differs in the recipe, images on which two runs disagree."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BUDGET = 3_000_000  # characters of data URIs
 
 
 def write_compare_page(
-    path: Path, found: Mapping[str, Any], pictures: Sequence[Disagreement], classes: Sequence[str], reason: str = ""
+    path: Path, found: Mapping[str, Any], images: Sequence[Disagreement], classes: Sequence[str], reason: str = ""
 ) -> Path:
     """Write the page to `path` and return it.
 
     `found` is what `publish.compare` gives, `classes` names those of the masks from 1 on; `reason` says why
-    there are no pictures. Raises OSError when the disk does not take the file.
+    there are no images. Raises OSError when the disk does not take the file.
     """
     axis = None
     if gap := found["difference"]:
@@ -30,16 +30,16 @@ def write_compare_page(
         room = 0.08 * (max(ends) - min(ends) or 1e-3)
         low, high = min(ends) - room, max(ends) + room
         axis = {"at": span(EstimateRecord(**gap), low, high), "zero": round(100 * -low / (high - low), 2)}
-    limit = BUDGET // (3 * max(1, len(pictures)))
-    masks = [mask for one in pictures for mask in (*one.masks, one.truth) if mask is not None]
+    limit = BUDGET // (3 * max(1, len(images)))
+    masks = [mask for one in images for mask in (*one.masks, one.truth) if mask is not None]
     environment = page_environment()
     environment.filters["score"] = signed_text
     page = environment.get_template("compare.html.j2").render(
         found=found,
         axis=axis,
-        cards=[card(one, found["runs"], limit) for one in pictures],
-        legend=figures.picture_legend(masks, classes),
-        with_truth=any(one.truth is not None for one in pictures),
+        cards=[card(one, found["runs"], limit) for one in images],
+        legend=figures.overlay_legend(masks, classes),
+        with_truth=any(one.truth is not None for one in images),
         reason=reason,
     )
     # Names of files on disk may hold bytes that are no UTF-8; they are shown escaped instead of failing the page.
@@ -48,21 +48,21 @@ def write_compare_page(
 
 
 def card(one: Disagreement, runs: Sequence[str], limit: int) -> dict[str, Any]:
-    """What the template shows of one picture: the truth, where it is known, and both masks over the photo."""
+    """What the template shows of one image: the truth, where it is known, and both masks over the photo."""
     shown = []
     if one.truth is not None:
-        truth = figures.truth_picture(one.image, one.truth, SIDE)
+        truth = figures.truth_overlay(one.image, one.truth, SIDE)
         shown.append(("Truth", truth, f"{one.sample} with the true outline"))
     for letter, run, mask in zip("AB", runs, one.masks, strict=True):
         if one.truth is None:
-            picture, what = figures.truth_picture(one.image, mask, SIDE), "its mask outlined"
+            image, what = figures.truth_overlay(one.image, mask, SIDE), "its mask outlined"
         else:
-            picture, what = figures.error_picture(one.image, one.truth, mask, SIDE), "its errors coloured"
-        shown.append((f"{letter}, {run}", picture, f"{one.sample} as {run} has it, {what}"))
+            image, what = figures.error_overlay(one.image, one.truth, mask, SIDE), "its errors coloured"
+        shown.append((f"{letter}, {run}", image, f"{one.sample} as {run} has it, {what}"))
     return {
         "id": one.sample,
         "share": one.share,
         "scores": one.scores,
         "size": shown[0][1].shape[1::-1],
-        "pictures": [(name, figures.jpeg_data_uri(picture, limit), alt) for name, picture, alt in shown],
+        "images": [(name, figures.jpeg_data_uri(image, limit), alt) for name, image, alt in shown],
     }

@@ -1,4 +1,4 @@
-"""Test pictures on which two submissions disagree most, read from the submitted rows; nothing is predicted again."""
+"""Test images on which two submissions disagree most, read from the submitted rows; nothing is predicted again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kagglekit.report.clean_page import visible
 from kagglekit.types import Box, Sample, Track, untracked
 
 SIDE = 360  # pixels of the longer side of what is shown, at most
-WHOLE = 4096  # columns of a stripe where pictures are no slides
+WHOLE = 4096  # columns of a stripe where images are no slides
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """One picture: uint8 `[h, w, 3]`, both masks and the truth (None where it is not known) at that size.
+    """One image: uint8 `[h, w, 3]`, both masks and the truth (None where it is not known) at that size.
 
     `share` is the part of what either marks on which they differ, 0..1; `scores` are those of the metric, or None.
     """
@@ -38,9 +38,9 @@ class Disagreement:
 def disagreements(
     dataset: Dataset, metric: Metric, files: tuple[Path, Path], most: int = 8, track: Track = untracked
 ) -> list[Disagreement]:
-    """The `most` test pictures that both submissions have, the largest disagreement first, equal ones left out.
+    """The `most` test images that both submissions have, the largest disagreement first, equal ones left out.
 
-    Slides go through memory by stripe. Raises SubmissionError for files that cannot be read, DataError for pictures.
+    Slides go through memory by stripe. Raises SubmissionError for files that cannot be read, DataError for images.
     """
     rows = [dataset.submission.read(path) for path in files]
     samples = [s for s in dataset.test if all(s.id in some for some in rows)]
@@ -81,7 +81,7 @@ def _shown(dataset: Dataset, metric: Metric, sample: Sample, share: float, rows:
         one, other = (metric.reduce(compare_row(dataset, known, row, metric)[None]) for row in rows)
         scores = one, other
         truth = _small(_truths(dataset, known), step)
-    # A plugin's own reading by bands may round the size of a picture otherwise.
+    # A plugin's own reading by bands may round the size of an image otherwise.
     height, width = (min(one.shape[axis] for one in (image, *masks)) for axis in (0, 1))
     image, first, second = (np.ascontiguousarray(one[:height, :width]) for one in (image, *masks))
     truth = None if truth is None else truth[:height, :width]

@@ -20,7 +20,7 @@ from kagglekit.report.run_page import page_environment
 from kagglekit.types import Draw, Finding, Sample, Task, Track, untracked
 
 FINDINGS_BUDGET, EXAMPLES_BUDGET, PAIRS_BUDGET = 1_900_000, 900_000, 700_000  # characters of data URIs
-FINDINGS, PAIRS, CHANNELS, MATRIX = 6, 8, 4, 14  # that are shown: of a rule, copies, of a picture, classes
+FINDINGS, PAIRS, CHANNELS, MATRIX = 6, 8, 4, 14  # that are shown: of a rule, copies, of an image, classes
 
 
 def write_eda_page(
@@ -33,7 +33,7 @@ def write_eda_page(
 ) -> Path:
     """Write the page about `facts` (as `eda.explore` makes them) to `path` and return it.
 
-    `examples` are labelled pictures to show, `found` what rules distrust. Pictures that cannot be read are shown as
+    `examples` are labelled images to show, `found` what rules distrust. Images that cannot be read are shown as
     text. Raises OSError when the disk does not take the file.
     """
     environment = page_environment()
@@ -44,11 +44,11 @@ def write_eda_page(
         facts=facts,
         examples=[example(dataset, draw, facts["task"], len(examples)) for draw in shown],
         findings=gallery(dataset, found, facts["task"], FINDINGS, FINDINGS_BUDGET, track),
-        heat=[heat_picture(rows) for rows in facts["places"]],
+        heat=[heat_map(rows) for rows in facts["places"]],
         colors=[figures.css_color(figures.class_color(k)) for k in range(1, len(facts["classes"]) + 1)],
         matrix=together(facts["classes"], facts["together"]),
         intensities=intensity_charts(facts["intensity"]),
-        windows=window_pictures(dataset, examples, facts["intensity"]["windows"]),
+        windows=window_images(dataset, examples, facts["intensity"]["windows"]),
         pairs=pairs(dataset, facts["copies"], track),
         drifts=[drift_chart(k, one) for k, one in enumerate(track(features, len(features), "drawing charts"))],
     )
@@ -71,7 +71,7 @@ def value_text(value: float) -> str:
 
 
 def example(dataset: Dataset, draw: Draw, task: Task, count: int) -> dict[str, Any]:
-    """A labelled picture, or a window of a slide, with its label outlined."""
+    """A labelled image, or a window of a slide, with its label outlined."""
     try:
         if draw.box is None:
             image, mask = labelled(dataset, draw.sample, task)
@@ -81,15 +81,15 @@ def example(dataset: Dataset, draw: Draw, task: Task, count: int) -> dict[str, A
             mask = resize_mask(dataset.read_mask(draw.sample, draw.box), image.shape[:2], task)
     except DataError as error:
         return {"name": draw.sample.id, "fault": str(error)}
-    picture = figures.truth_picture(image, mask, SIDE)
-    uri = figures.jpeg_data_uri(picture, EXAMPLES_BUDGET // max(1, count))
-    return {"name": draw.sample.id, "fault": "", "uri": uri, "size": picture.shape[1::-1]}
+    overlay = figures.truth_overlay(image, mask, SIDE)
+    uri = figures.jpeg_data_uri(overlay, EXAMPLES_BUDGET // max(1, count))
+    return {"name": draw.sample.id, "fault": "", "uri": uri, "size": overlay.shape[1::-1]}
 
 
 def together(names: Sequence[str], counts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
     """Rows of the table of classes that come together: of classes that are shown, the `MATRIX` most frequent.
 
-    `parts` are shares of the pictures of the row that show each column, None for itself.
+    `parts` are shares of the images of the row that show each column, None for itself.
     """
     kept = sorted(sorted(range(len(names)), key=lambda k: -counts[k][k])[:MATRIX])
     kept = [k for k in kept if counts[k][k]]
@@ -103,8 +103,8 @@ def together(names: Sequence[str], counts: Sequence[Sequence[int]]) -> list[dict
     ]
 
 
-def heat_picture(rows: Sequence[Sequence[float]]) -> dict[str, Any] | None:
-    """Where a class lies, as a picture of a few cells, dark to bright; None where nothing is known."""
+def heat_map(rows: Sequence[Sequence[float]]) -> dict[str, Any] | None:
+    """Where a class lies, as an image of a few cells, dark to bright; None where nothing is known."""
     if not rows:
         return None
     import matplotlib
@@ -152,7 +152,7 @@ def steps(name: str, lines: Sequence[tuple[Sequence[float], str]], low: float, h
     return figures.svg_chart(name, draw, label, (3.6, 1.9))
 
 
-def window_pictures(
+def window_images(
     dataset: Dataset, examples: Sequence[Draw], windows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Of each suggested intensity window its chart, and how it shows one example."""
@@ -160,7 +160,7 @@ def window_pictures(
     if windows and examples and examples[0].box is None:
         draw = examples[len(examples) // 2]
         try:
-            image = figures.photo_picture(np.repeat(_first_channel(dataset, draw), 3, 2), SIDE)
+            image = figures.scaled_photo(np.repeat(_first_channel(dataset, draw), 3, 2), SIDE)
         except DataError:
             image = None  # the gallery says that it cannot be read
     shown = []
@@ -185,7 +185,7 @@ def _first_channel(dataset: Dataset, draw: Draw) -> np.ndarray:
 def pairs(
     dataset: Dataset, copies: Mapping[str, Any] | None, track: Track = untracked
 ) -> dict[str, list[dict[str, Any]]]:
-    """Pictures that are nearly the same, two of each group: in both parts ("leaks"), and in the training part."""
+    """Images that are nearly the same, two of each group: in both parts ("leaks"), and in the training part."""
     if not copies:
         return {"leaks": [], "train": []}
     train, test = ({sample.id: sample for sample in part} for part in (dataset.train, dataset.test))
@@ -194,7 +194,7 @@ def pairs(
     limit = PAIRS_BUDGET // max(1, 2 * (len(leaks) + len(inside)))
     return {
         name: [
-            {"pictures": [_plain(dataset, s, limit) for s in (a, b)], "more": len(one["train"]) + len(one["test"]) - 2}
+            {"images": [_plain(dataset, s, limit) for s in (a, b)], "more": len(one["train"]) + len(one["test"]) - 2}
             for a, b, one in track(some, len(some), "drawing copies")
         ]
         for name, some in (("leaks", leaks), ("train", inside))
@@ -205,16 +205,16 @@ def _plain(dataset: Dataset, sample: Sample, limit: int) -> dict[str, Any]:
     scale = min(1.0, SIDE / max(sample.size))
     try:
         size = max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1]))
-        picture = figures.photo_picture(visible(small_image(dataset, sample, size)), SIDE)
+        overlay = figures.scaled_photo(visible(small_image(dataset, sample, size)), SIDE)
     except DataError as error:
         return {"name": sample.id, "fault": str(error)}
-    uri = figures.jpeg_data_uri(picture, limit)
-    return {"name": sample.id, "fault": "", "uri": uri, "size": picture.shape[1::-1]}
+    uri = figures.jpeg_data_uri(overlay, limit)
+    return {"name": sample.id, "fault": "", "uri": uri, "size": overlay.shape[1::-1]}
 
 
 def drift_chart(number: int, one: Mapping[str, Any]) -> dict[str, Any]:
     """A feature with the histograms of both parts over each other."""
     train, test = one["shares"]
-    label = f"{one['name']} of training and test pictures"
+    label = f"{one['name']} of training and test images"
     svg = steps(f"drift-{number}", [(train, ACCENT), (test, SECOND)], one["bins"][0], one["bins"][-1], label)
     return {"svg": svg, **one}

@@ -61,7 +61,7 @@ def jpeg_data_uri(image: np.ndarray, limit_bytes: int | None = None) -> str:
     return uri
 
 
-def photo_picture(image: np.ndarray, side: int = 320) -> np.ndarray:
+def scaled_photo(image: np.ndarray, side: int = 320) -> np.ndarray:
     """Scale a photo so that its longer side is `side` pixels; uint8 [H, W, 3] in and out."""
     import cv2
 
@@ -73,7 +73,7 @@ def photo_picture(image: np.ndarray, side: int = 320) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def truth_picture(image: np.ndarray, labels: np.ndarray, side: int = 320) -> np.ndarray:
+def truth_overlay(image: np.ndarray, labels: np.ndarray, side: int = 320) -> np.ndarray:
     """Draw every class of a mask as an outline over the photo, several classes with a light tint too.
 
     image is uint8 [H, W, 3], labels uint8 [H, W] with 0 = background, or [H, W, K] with a plane for each class, which
@@ -81,22 +81,22 @@ def truth_picture(image: np.ndarray, labels: np.ndarray, side: int = 320) -> np.
     Raises ValueError when the two differ in size.
     """
     _check_same_size(image, labels)
-    picture = photo_picture(image, side)
+    overlay = scaled_photo(image, side)
     classes = _classes(labels)
     for index in classes:
         # A single class is clear from its outline; several need a tint to be told apart.
-        picture = _blend(picture, _plane(labels, index), class_color(index), 0.0 if len(classes) == 1 else 0.3)
-    return _outlined(picture, labels, {index: class_color(index) for index in classes})
+        overlay = _blend(overlay, _plane(labels, index), class_color(index), 0.0 if len(classes) == 1 else 0.3)
+    return _outlined(overlay, labels, {index: class_color(index) for index in classes})
 
 
-def error_picture(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, side: int = 320) -> np.ndarray:
+def error_overlay(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, side: int = 320) -> np.ndarray:
     """Colour hits, misses, false alarms and wrong classes over a greyed photo.
 
-    image is uint8 [H, W, 3], truth and predicted are masks as in truth_picture; returns uint8 [h, w, 3] with longer
+    image is uint8 [H, W, 3], truth and predicted are masks as in truth_overlay; returns uint8 [h, w, 3] with longer
     side `side`. Predictions of several classes are outlined too. Raises ValueError when sizes differ.
     """
     _check_same_size(image, truth, predicted)
-    picture = _pale_grey(photo_picture(image, side))
+    overlay = _pale_grey(scaled_photo(image, side))
     kinds = error_kinds(truth, predicted)
     for name, color, strength in (
         ("hit", HIT, 0.42),
@@ -104,12 +104,12 @@ def error_picture(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, s
         ("false alarm", FALSE_ALARM, 0.88),
         ("wrong class", WRONG_CLASS, 0.92),
     ):
-        picture = _blend(picture, kinds[name], color, strength)
+        overlay = _blend(overlay, kinds[name], color, strength)
     classes = _classes(predicted)
     if len({*classes, *_classes(truth)}) <= 1:
-        return picture
+        return overlay
     # White, because the colours of classes would be mistaken for those of errors.
-    return _outlined(picture, predicted, dict.fromkeys(classes, WHITE), thickness=1)
+    return _outlined(overlay, predicted, dict.fromkeys(classes, WHITE), thickness=1)
 
 
 def error_kinds(truth: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
@@ -139,7 +139,7 @@ def class_color(index: int) -> Color:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def picture_legend(label_maps: Iterable[np.ndarray], names: Sequence[str] = (), most: int = 12) -> dict[str, object]:
+def overlay_legend(label_maps: Iterable[np.ndarray], names: Sequence[str] = (), most: int = 12) -> dict[str, object]:
     """Explain the colours used for masks: "kinds" of error and "classes" as (name, CSS colour) pairs.
 
     `names` are those of class 1, 2, ... At most `most` classes are named; "more" counts the others.
@@ -277,29 +277,29 @@ def _coverage(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(mask.astype(np.float32), (width, height), interpolation=way)
 
 
-def _blend(picture: np.ndarray, mask: np.ndarray, color: Color, strength: float) -> np.ndarray:
-    alpha = strength * _coverage(mask, *picture.shape[:2])[:, :, None]
-    return np.rint(picture * (1 - alpha) + np.array(color, dtype=np.float32) * alpha).astype(np.uint8)
+def _blend(overlay: np.ndarray, mask: np.ndarray, color: Color, strength: float) -> np.ndarray:
+    alpha = strength * _coverage(mask, *overlay.shape[:2])[:, :, None]
+    return np.rint(overlay * (1 - alpha) + np.array(color, dtype=np.float32) * alpha).astype(np.uint8)
 
 
-def _outlined(picture: np.ndarray, labels: np.ndarray, colors: dict[int, Color], thickness: int = 2) -> np.ndarray:
+def _outlined(overlay: np.ndarray, labels: np.ndarray, colors: dict[int, Color], thickness: int = 2) -> np.ndarray:
     import cv2
 
     outlines = []
     for index in colors:
         # A quarter of a pixel is enough to count: structures thinner than a shown pixel must stay visible.
-        shown = (_coverage(_plane(labels, index), *picture.shape[:2]) >= 0.25).astype(np.uint8)
+        shown = (_coverage(_plane(labels, index), *overlay.shape[:2]) >= 0.25).astype(np.uint8)
         outlines.append(cv2.findContours(shown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0])
     # A soft dark line beneath keeps the outlines visible on bright photos.
-    halo = picture.copy()
+    halo = overlay.copy()
     for contours in outlines:
         cv2.drawContours(halo, contours, -1, (15, 15, 20), thickness + 2, cv2.LINE_AA)
-    picture = cv2.addWeighted(halo, 0.5, picture, 0.5, 0)
+    overlay = cv2.addWeighted(halo, 0.5, overlay, 0.5, 0)
     for color, contours in zip(colors.values(), outlines, strict=True):
-        cv2.drawContours(picture, contours, -1, color, thickness, cv2.LINE_AA)
-    return picture
+        cv2.drawContours(overlay, contours, -1, color, thickness, cv2.LINE_AA)
+    return overlay
 
 
-def _pale_grey(picture: np.ndarray) -> np.ndarray:
-    grey = picture @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+def _pale_grey(overlay: np.ndarray) -> np.ndarray:
+    grey = overlay @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     return np.repeat(np.rint(40 + grey * 0.78).astype(np.uint8)[:, :, None], 3, axis=2)

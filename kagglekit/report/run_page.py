@@ -20,13 +20,13 @@ from kagglekit.runs.record import Result, read_manifest, read_result
 from kagglekit.runs.record_parts import MemberRecord, Score, Seconds
 from kagglekit.train.trained import Epoch
 
-PICTURE_SIDE = 320
-PICTURES_BUDGET = 1_600_000  # characters of data URIs; leaves room for curves and text below 2 MB
+IMAGE_SIDE = 320
+IMAGES_BUDGET = 1_600_000  # characters of data URIs; leaves room for curves and text below 2 MB
 
 
 @dataclass(frozen=True)
 class Example:
-    """One predicted picture: image uint8 [H, W, 3]; truth and predicted uint8 [H, W], or [H, W, K] of K classes."""
+    """One predicted image: image uint8 [H, W, 3]; truth and predicted uint8 [H, W], or [H, W, K] of K classes."""
 
     sample_id: str
     image: np.ndarray
@@ -56,7 +56,7 @@ def write_run_page(folder: Path, examples: Sequence[Example], result: Result | N
         "scale": score_scale([result.validation, result.test]),
         "times": time_shares(result.seconds),
         "groups": example_groups(examples),
-        "legend": figures.picture_legend(
+        "legend": figures.overlay_legend(
             (labels for e in examples for labels in (e.truth, e.predicted)), result.classes
         ),
     }
@@ -221,8 +221,8 @@ def history_charts(history: Sequence[Epoch], members: Sequence[MemberRecord]) ->
 
 
 def example_groups(examples: Sequence[Example]) -> list[dict[str, Any]]:
-    """Turn examples (best first) into Best and Worst groups of pictures; the worst group starts with the worst one."""
-    limit = PICTURES_BUDGET // (3 * max(1, len(examples)))
+    """Turn examples (best first) into Best and Worst groups of images; the worst group starts with the worst one."""
+    limit = IMAGES_BUDGET // (3 * max(1, len(examples)))
     cards = [_example_card(example, limit) for example in examples]
     middle = (len(cards) + 1) // 2
     if len(cards) == 1:
@@ -233,21 +233,27 @@ def example_groups(examples: Sequence[Example]) -> list[dict[str, Any]]:
 
 def _example_card(example: Example, limit: int) -> dict[str, Any]:
     shares = {k: 100 * float(m.mean()) for k, m in figures.error_kinds(example.truth, example.predicted).items()}
-    photo = figures.photo_picture(example.image, PICTURE_SIDE)
-    truth = figures.truth_picture(example.image, example.truth, PICTURE_SIDE)
-    errors = figures.error_picture(example.image, example.truth, example.predicted, PICTURE_SIDE)
-    told = ", ".join(f"{name} {share:.1f} %" for name, share in shares.items() if name != "wrong class" or share > 0)
-    pictures = (
+    photo = figures.scaled_photo(example.image, IMAGE_SIDE)
+    truth = figures.truth_overlay(example.image, example.truth, IMAGE_SIDE)
+    errors = figures.error_overlay(example.image, example.truth, example.predicted, IMAGE_SIDE)
+    shares_text = ", ".join(
+        f"{name} {share:.1f} %" for name, share in shares.items() if name != "wrong class" or share > 0
+    )
+    images = (
         ("Photo", photo, f"Photo {example.sample_id}"),
         ("Truth", truth, f"{example.sample_id} with the true outline"),
-        ("Prediction", errors, f"{example.sample_id} with the prediction's errors coloured: {told} of the picture"),
+        (
+            "Prediction",
+            errors,
+            f"{example.sample_id} with the prediction's errors coloured: {shares_text} of the image",
+        ),
     )
     height, width = photo.shape[:2]
     return {
         "id": example.sample_id,
         "score": example.score,
         "size": (width, height),
-        "pictures": [(name, figures.jpeg_data_uri(picture, limit), alt) for name, picture, alt in pictures],
+        "images": [(name, figures.jpeg_data_uri(image, limit), alt) for name, image, alt in images],
     }
 
 

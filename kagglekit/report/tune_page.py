@@ -111,10 +111,10 @@ def percent_text(share: float | None) -> str:
 
 
 def rung_text(rung: RungRecord) -> str:
-    """Write a fidelity in words: 128 px, 25 % of the pictures, 3 epochs."""
+    """Write a fidelity in words: 128 px, 25 % of the images, 3 epochs."""
     epochs, fraction = rung.epochs, rung.fraction
     part = "all" if fraction == 1 else f"{100 * fraction:g} % of the" if fraction else "some"
-    return f"{rung.image_size or '–'} px, {part} pictures, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
+    return f"{rung.image_size or '–'} px, {part} images, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
 
 
 def span(estimate: Interval | None, low: float, high: float) -> dict[str, float] | None:
@@ -122,13 +122,13 @@ def span(estimate: Interval | None, low: float, high: float) -> dict[str, float]
     if not estimate or estimate.value is None or high <= low:
         return None
 
-    def place(value: float) -> float:
+    def percent(value: float) -> float:
         return round(100 * (min(max(value, low), high) - low) / (high - low), 2)
 
-    point, left, right = place(estimate.value), estimate.low, estimate.high
+    point, left, right = percent(estimate.value), estimate.low, estimate.high
     if left is None or right is None:
         return {"point": point, "left": point, "width": 0.0}
-    return {"point": point, "left": place(left), "width": round(place(right) - place(left), 2)}
+    return {"point": point, "left": percent(left), "width": round(percent(right) - percent(left), 2)}
 
 
 def around(estimate: Interval | None) -> dict[str, float] | None:
@@ -140,19 +140,19 @@ def around(estimate: Interval | None) -> dict[str, float] | None:
 
 def run_command(winner: WinnerRecord | None, data: str) -> str | None:
     """Give the command that runs the winner's recipe, or None without one."""
-    place = f" --data {shlex.quote(data)}" if data else ""
-    return f"kk run {shlex.quote(winner.recipe)}{place}" if winner and winner.recipe else None
+    percent = f" --data {shlex.quote(data)}" if data else ""
+    return f"kk run {shlex.quote(winner.recipe)}{percent}" if winner and winner.recipe else None
 
 
 def cost_words(cost: CostRecord, rungs: int) -> dict[str, Any]:
     """Say what the ladder saved; `bar` is the spent share in percent of the longer of the two."""
     spent, full, share = cost.seconds, cost.full_seconds, cost.share
-    told: dict[str, Any] = {**msgspec.structs.asdict(cost), "headline": None, "bar": None}
+    words: dict[str, Any] = {**msgspec.structs.asdict(cost), "headline": None, "bar": None}
     if rungs > 1 and spent is not None and full and share is not None:
         saved = 1 - share
-        told["headline"] = f"{percent_text(saved)} saved" if saved > 0 else "Nothing saved"
-        told["bar"] = (round(100 * spent / max(spent, full), 1), round(100 * full / max(spent, full), 1))
-    return told
+        words["headline"] = f"{percent_text(saved)} saved" if saved > 0 else "Nothing saved"
+        words["bar"] = (round(100 * spent / max(spent, full), 1), round(100 * full / max(spent, full), 1))
+    return words
 
 
 def trial_rows(trials: Sequence[TrialRecord], rungs: int, sign: int, winner: int | None) -> list[dict[str, Any]]:

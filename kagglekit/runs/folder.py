@@ -154,8 +154,8 @@ def is_read_only(error: OSError) -> bool:
 
 def check_places() -> None:
     """Raise UsageError where runs, cache or samples can never lie, before any work is done."""
-    for variable, place in (("RUNS", home()), ("CACHE", cache()), ("SAMPLES", os.environ.get("KAGGLEKIT_SAMPLES"))):
-        absolute = Path(place or ".").absolute()
+    for variable, folder in (("RUNS", home()), ("CACHE", cache()), ("SAMPLES", os.environ.get("KAGGLEKIT_SAMPLES"))):
+        absolute = Path(folder or ".").absolute()
         for one in (absolute, *absolute.parents):
             if one.is_dir():
                 break

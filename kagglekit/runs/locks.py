@@ -12,11 +12,11 @@ from kagglekit.runs.folder import cache
 
 
 @contextmanager
-def alone(place: str, does: str) -> Iterator[None]:
+def alone(key: str, does: str) -> Iterator[None]:
     """Only one process of this cache works at `place` at a time; others say what it `does` and wait.
 
     The lock lies in the cache, not beside what it guards.
     """
-    name = hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()  # paths hold any bytes
+    name = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()  # paths hold any bytes
     with locked(cache() / "locks" / f"{name}.lock", lambda: progress.say(f"another process {does}; waiting for it")):
         yield

@@ -71,7 +71,7 @@ class Result(Part, frozen=True, kw_only=True):
     submission: SubmissionRecord = SubmissionRecord(file="")
     members: tuple[MemberRecord, ...] = ()
     views: tuple[ViewRecord, ...] = ()
-    pictures: Images = Images(channels=3, depth="uint8", tiling=None)
+    images: Images = msgspec.field(default=Images(channels=3, depth="uint8", tiling=None), name="pictures")
     skipped: tuple[LeftOut, ...] = ()
     relabelled: tuple[LeftOut, ...] = ()
     counts: Counts | None = None
@@ -100,7 +100,7 @@ class Validated(Part, frozen=True, kw_only=True):
     validation: Score
     metric: str
     greater_is_better: bool | None = None
-    pictures: tuple[str, ...] = ()
+    images: tuple[str, ...] = msgspec.field(default=(), name="pictures")
     scores: tuple[float, ...] = ()
     history: tuple[Epoch, ...] = ()
     members: tuple[str, ...] = ()

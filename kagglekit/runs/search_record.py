@@ -77,7 +77,7 @@ class WinnerRecord(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunnerUpRecord(Part, frozen=True, kw_only=True):
-    """The second, and by how much the winner leads on the pictures of both."""
+    """The second, and by how much the winner leads on the images of both."""
 
     number: int
     score: float | None = None
@@ -192,10 +192,10 @@ class EffectRecord(Part, frozen=True, kw_only=True):
 
 
 class AxisCost(Part, frozen=True, kw_only=True):
-    """Seconds that an axis adds to a training, and to each picture that is predicted."""
+    """Seconds that an axis adds to a training, and to each image that is predicted."""
 
     train: float = 0.0
-    picture: float = 0.0
+    image: float = msgspec.field(default=0.0, name="picture")
 
 
 class AxisRecord(Part, frozen=True, kw_only=True, omit_defaults=True):
@@ -221,14 +221,14 @@ class PairRecord(Part, frozen=True, kw_only=True):
 
 
 class VariantRecord(Part, frozen=True, kw_only=True):
-    """A variant: the axes that are on, its scores, and what a picture costs."""
+    """A variant: the axes that are on, its scores, and what an image costs."""
 
     name: str
     on: tuple[str, ...]
     score: float
     seeds: tuple[float, ...]
     passes: int
-    picture_seconds: float
+    image_seconds: float = msgspec.field(name="picture_seconds")
 
 
 class FailedRecord(Part, frozen=True, kw_only=True):
@@ -270,7 +270,7 @@ class AblationResult(Part, frozen=True, kw_only=True):
     effects: tuple[AxisRecord, ...] = ()
     interactions: tuple[PairRecord, ...] = ()
     variants: tuple[VariantRecord, ...] = ()
-    pictures: int = 0
+    images: int = msgspec.field(default=0, name="pictures")
     schema: int = 0
 
     @property

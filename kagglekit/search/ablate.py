@@ -24,12 +24,12 @@ from kagglekit.runs.search_record import AblationAsked, AblationResult, read_abl
 from kagglekit.search.ablation_plan import AblationPlan, Axis, Study, runnable
 from kagglekit.search.effects import Comparison, Scores, interaction, left_out
 from kagglekit.search.storage import RESULT
-from kagglekit.search.trial_runner import Place
+from kagglekit.search.trial_runner import TrialContext
 from kagglekit.search.trial_store import Key, Outcome, Trials
 from kagglekit.search.tune import alone
 
 ABLATION = "ablation.json"  # what was asked, below the folder of an ablation
-Executor = Callable[[Study, Place], None]
+Executor = Callable[[Study, TrialContext], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Ablation:
     solution: Solution
     data: Path
     dataset: Dataset
-    mark: str
+    data_fingerprint: str
     command: str = ""
 
     @property
@@ -56,9 +56,9 @@ def ablation_of(plan: AblationPlan, solution: Solution, data: Path, command: str
     """
     dataset = solution.dataset(data)
     plan = runnable(plan, solution, dataset, named)
-    mark = fingerprint(data, dataset.files, folders.cache(), progress.track)
-    name = plan.name or f"{plan.recipe.competition}-{digest([_fixed(plan), mark])[:6]}"
-    return Ablation(replace(plan, name=name), solution, data, dataset, mark, command)
+    data_fingerprint = fingerprint(data, dataset.files, folders.cache(), progress.track)
+    name = plan.name or f"{plan.recipe.competition}-{digest([_fixed(plan), data_fingerprint])[:6]}"
+    return Ablation(replace(plan, name=name), solution, data, dataset, data_fingerprint, command)
 
 
 def _fixed(plan: AblationPlan) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def ablate(ablation: Ablation, execute: Executor) -> AblationResult:
         _claim(ablation)
         # A training is recorded by its number among those of the plan: another set of variants is another record.
         variants = sorted(plan.variants().values())
-        trials = Trials(folder, digest([code, ablation.mark, _fixed(plan), variants]))
+        trials = Trials(folder, digest([code, ablation.data_fingerprint, _fixed(plan), variants]))
         try:
             study = Study(plan, trials)
             if trials.stale():
@@ -85,7 +85,7 @@ def ablate(ablation: Ablation, execute: Executor) -> AblationResult:
             elif study.results:
                 progress.say(f"ablation {plan.name}: going on after {len(study.results)} training(s)")
             try:
-                execute(study, Place(ablation.data.absolute(), ablation.command))
+                execute(study, TrialContext(ablation.data.absolute(), ablation.command))
             except KeyboardInterrupt:
                 progress.say(f"ablation {plan.name} was interrupted; the same command goes on with it")
                 raise
@@ -97,7 +97,9 @@ def ablate(ablation: Ablation, execute: Executor) -> AblationResult:
 def _claim(ablation: Ablation) -> None:
     """Write what the ablation is; UsageError where another one lies there."""
     path = ablation.folder / ABLATION
-    content = AblationAsked(name=ablation.plan.name, data=ablation.mark, **digestible(_fixed(ablation.plan)))
+    content = AblationAsked(
+        name=ablation.plan.name, data=ablation.data_fingerprint, **digestible(_fixed(ablation.plan))
+    )
     if path.exists():
         before = read_ablation_plan(path)
         names = ("name", "data", "recipe", "axes")
@@ -148,12 +150,12 @@ def summarize(study: Study, metric: Metric) -> dict[str, Any]:
         for (_, number, seed), outcome in outcomes.items()
         if outcome.status != "done"
     ]
-    told = {"failed": failed, "seeds": len(whole), "seeds_asked": plan.seeds, "cost": _cost(outcomes)}
+    known = {"failed": failed, "seeds": len(whole), "seeds_asked": plan.seeds, "cost": _cost(outcomes)}
     if not whole:
-        return {**told, "effects": [], "interactions": [], "variants": [], "pictures": 0}
+        return {**known, "effects": [], "interactions": [], "variants": [], "pictures": 0}
     scores = Scores(metric, [counts_of(study, outcomes, seed) for seed in whole])
     return {
-        **told,
+        **known,
         "effects": effects(plan, scores, study, outcomes, whole),
         "interactions": interactions(plan, scores),
         "variants": _variants(plan, metric, scores, outcomes, whole, study),
@@ -180,7 +182,7 @@ def _verdicts(study: Study, outcomes: dict[Key, Outcome], seed: int) -> dict[str
 
 
 def counts_of(study: Study, outcomes: dict[Key, Outcome], seed: int) -> dict[str, Any]:
-    """The metric's counts of every variant of a seed, pictures in one order."""
+    """The metric's counts of every variant of a seed, images in one order."""
     import numpy as np
 
     found = {}
@@ -238,16 +240,16 @@ def interactions(plan: AblationPlan, scores: Scores) -> list[dict[str, Any]]:
 def _cost_of(
     plan: AblationPlan, axis: Axis, study: Study, outcomes: dict[Key, Outcome], seeds: list[int]
 ) -> dict[str, float]:
-    """Seconds that an axis adds to a training, and to each picture that is predicted; means over seeds."""
+    """Seconds that an axis adds to a training, and to each image that is predicted; means over seeds."""
     names, everything = plan.variants(), plan.everything
     job_of = {names[on]: number for number, job in enumerate(plan.jobs()) for on in job}
     with_, without = names[everything], names[everything - {axis.name}]
-    trained, looked = [], []
+    trained, predicted = [], []
     for seed in seeds:
         both = [outcomes[0, job_of[name], seed] for name in (with_, without)]
         trained.append(both[0].train - both[1].train)
-        looked.append(both[0].variants[with_]["picture_seconds"] - both[1].variants[without]["picture_seconds"])
-    return {"train": 0.0 if axis.after else sum(trained) / len(seeds), "picture": sum(looked) / len(seeds)}
+        predicted.append(both[0].variants[with_]["picture_seconds"] - both[1].variants[without]["picture_seconds"])
+    return {"train": 0.0 if axis.after else sum(trained) / len(seeds), "picture": sum(predicted) / len(seeds)}
 
 
 def _variants(

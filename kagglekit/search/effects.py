@@ -1,6 +1,6 @@
 """From the counts of all variants to what each technique is worth: differences of the metric, with intervals.
 
-Pictures are drawn anew, the same for all variants of a seed (paired). What seeds add to that is estimated from all
+Images are drawn anew, the same for all variants of a seed (paired). What seeds add to that is estimated from all
 techniques of a kind together: two or three seeds of one alone say next to nothing of their own spread.
 """
 
@@ -41,10 +41,10 @@ class Effect:
 
 
 class Scores:
-    """The metric of every variant and seed: of all its pictures, and of pictures drawn anew.
+    """The metric of every variant and seed: of all its images, and of images drawn anew.
 
-    `counts[seed][variant]` are `[N, ...]` counts by picture; within a seed all variants have the same pictures. Scores
-    count upwards: where a smaller metric is better they are negative. Raises RunError for variants of other pictures.
+    `counts[seed][variant]` are `[N, ...]` counts by image; within a seed all variants have the same images. Scores
+    count upwards: where a smaller metric is better they are negative. Raises RunError for variants of other images.
     """
 
     def __init__(self, metric: Metric, counts: Sequence[Mapping[str, np.ndarray]], seed: int = 0, draws: int = DRAWS):
@@ -57,7 +57,7 @@ class Scores:
         for of_seed in counts:
             lengths = {len(one) for one in of_seed.values()}
             if len(lengths) != 1:
-                raise RunError("the variants of one seed were judged on different pictures; remove the ablation's runs")
+                raise RunError("the variants of one seed were judged on different images; remove the ablation's runs")
             (n,) = lengths
             drawn = [rng.integers(n, size=n) for _ in range(min(draws, max(200, int(2e7 // n))))]
             self.point.append({name: sign * metric.reduce(one) for name, one in of_seed.items()})

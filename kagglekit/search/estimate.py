@@ -18,7 +18,7 @@ from kagglekit.search.rungs import Rung
 
 STEPS = 20
 PATIENCE = 8.0  # seconds of a probe, at most, once three steps are done
-LOOK = 0.35  # what predicting a picture costs, of what training on it costs
+PREDICT_COST = 0.35  # what predicting an image costs, of what training on it costs
 SETUP = 2.0  # seconds a trial spends on reading, building and writing
 
 
@@ -27,7 +27,7 @@ class Probe:
     """What a training step costs: seconds, and bytes of memory, at one size; and the network's parameters.
 
     `fixed`: those of the seconds that fewer pixels do not save. `cleaning`: seconds of the networks that rules train on
-    all pictures, once for all trials.
+    all images, once for all trials.
     """
 
     seconds: float
@@ -42,15 +42,15 @@ class Probe:
 
 
 def probe(solution: Solution, dataset: Dataset, rungs: Sequence[Rung]) -> Probe:
-    """Train the recipe's network some steps on pictures of noise, at the size of the last rung and of the lowest.
+    """Train the recipe's network some steps on images of noise, at the size of the last rung and of the lowest.
 
     Raises KagglekitError where it does not fit.
     """
     from kagglekit.train.network import pick_device, prepare
 
     device = pick_device()
-    intake = solution.intake(dataset.channels, dataset.depth)
-    network = prepare(solution.model(intake.channels, pretrained=False), intake, device)
+    input_transform = solution.input_transform(dataset.channels, dataset.depth)
+    network = prepare(solution.model(input_transform.channels, pretrained=False), input_transform, device)
     before = _memory(device)
     low, top = rungs[0].image_size, rungs[-1].image_size
     seconds = _seconds_of_step(solution, dataset, network, device, top)
@@ -104,9 +104,9 @@ def _memory(device: str) -> int:
 
 
 def windows(dataset: Dataset, side: int) -> tuple[float, float]:
-    """Looks of a network of `side` pixels at all training pictures: (of an epoch, of predicting each once).
+    """Looks of a network of `side` pixels at all training images: (of an epoch, of predicting each once).
 
-    Of tiled pictures: an epoch as long as a grid without overlap, which samplers may change, and no blank windows.
+    Of tiled images: an epoch as long as a grid without overlap, which samplers may change, and no blank windows.
     """
     tiling = dataset.tiling
     if tiling is None:
@@ -116,9 +116,9 @@ def windows(dataset: Dataset, side: int) -> tuple[float, float]:
     return grid, grid / tiling.step**2
 
 
-def with_cleaning(probed: Probe, solution: Solution, dataset: Dataset, mark: str, side: int) -> Probe:
+def with_cleaning(probed: Probe, solution: Solution, dataset: Dataset, data_fingerprint: str, side: int) -> Probe:
     """The probe, taken at `side` pixels, and what cleaning data with the fingerprint `mark` will cost."""
-    if known(solution, mark):
+    if known(solution, data_fingerprint):
         return probed
     pixels = sum(t.learned_pixels(len(dataset.train)) for t in solution.techniques if hasattr(t, "learned_pixels"))
     return replace(probed, cleaning=probed.seconds / (solution.recipe.batch_size * side**2) * pixels)
@@ -143,10 +143,10 @@ def estimate(plan: Plan, solution: Solution, dataset: Dataset, slots: int, probe
     total = probed.cleaning  # which all trials wait for
     for rung, trials in zip(plan.rungs, counts(plan), strict=True):
         each = probed.seconds_at((rung.image_size / top.image_size) ** 2) / recipe.batch_size
-        drawn, looks = windows(dataset, rung.image_size)
+        drawn, passes = windows(dataset, rung.image_size)
         trained = drawn * (1 - 1 / recipe.folds) * rung.fraction * rung.epochs
-        looked = looks / recipe.folds * (rung.epochs + 3 * views) * LOOK
-        seconds = SETUP + each * (trained + looked)
+        predicted = passes / recipe.folds * (rung.epochs + 3 * views) * PREDICT_COST
+        seconds = SETUP + each * (trained + predicted)
         total += seconds * -(-trials // slots)
         store = drawn * rung.image_size**2 * (dataset.channels + 1)
         rungs.append({"text": str(rung), "trials": trials, "seconds": seconds, "store": store})
@@ -187,15 +187,15 @@ def ablation_costs(
 ) -> dict[str, Any]:
     """Seconds of each training of an ablation, of all, and disk, JSON-like; `probed` at its fidelity."""
     recipe, rung = plan.recipe, plan.rungs[0]
-    drawn, seen = windows(dataset, rung.image_size)
-    held_out, views = seen / recipe.folds, len(solution.views())
+    drawn, tissue_windows = windows(dataset, rung.image_size)
+    held_out, views = tissue_windows / recipe.folds, len(solution.views())
     each = probed.seconds / recipe.batch_size
     trained = drawn * (1 - 1 / recipe.folds) * rung.fraction * rung.epochs
-    looks = 3 * views  # members times views: once for the training's own score, once more for its variants
-    training = SETUP + each * (trained + held_out * LOOK * (rung.epochs + 2 * looks))
+    passes = 3 * views  # members times views: once for the training's own score, once more for its variants
+    training = SETUP + each * (trained + held_out * PREDICT_COST * (rung.epochs + 2 * passes))
     jobs = [training for _ in plan.jobs()]
     stored = drawn * rung.image_size**2 * (dataset.channels + 1)
-    probabilities = 2 * drawn / recipe.folds * rung.image_size**2 * len(solution.competition.classes) * looks
+    probabilities = 2 * drawn / recipe.folds * rung.image_size**2 * len(solution.competition.classes) * passes
     trainings = len(jobs) * plan.seeds
     return {
         "jobs": jobs,

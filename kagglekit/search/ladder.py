@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kagglekit.recipe import Recipe
-from kagglekit.search.post_training import best_look, looks_of, seen_with
+from kagglekit.search.post_training import best_settings, scored_with, settings_of
 from kagglekit.search.promote import Candidate, kind_of, promote
 from kagglekit.search.propose import Config, propose
 from kagglekit.search.rungs import Rung, climbers
@@ -47,7 +47,7 @@ class Plan:
     after: tuple[str, ...] = ()  # keys of the space that act after training
 
     @property
-    def judging(self) -> Params:
+    def default_settings(self) -> Params:
         """The recipe's own settings after training, which all trials are judged with; none without a prior."""
         if not (self.prior and self.after):
             return {}
@@ -90,7 +90,7 @@ class Task:
     sign: int = 1
     bars: tuple[float, ...] = ()
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
-    looks: dict[str, Params] = field(default_factory=dict)
+    settings_tried: dict[str, Params] = field(default_factory=dict)
     label: str = ""
 
     @property
@@ -172,25 +172,29 @@ class Ladder:
     def task(self, key: Key) -> Task:
         """What a worker needs to run a trial."""
         rung, number, _ = key
-        judging, last = self.plan.judging, self.plan.is_last(rung)
-        params = self.configs[number].params | judging
-        looks = looks_of(self.configs, number, judging) if last and judging else {}
-        variants = {name: self._tree(key, params | look) for name, look in looks.items()}
+        default_settings, last = self.plan.default_settings, self.plan.is_last(rung)
+        params = self.configs[number].params | default_settings
+        settings_tried = settings_of(self.configs, number, default_settings) if last and default_settings else {}
+        variants = {name: self._tree(key, params | settings_name) for name, settings_name in settings_tried.items()}
         below = self.results.get((rung - 1, number, 0))
         warm = below.checkpoint if below and self.plan.warm else ""
         tree = self._tree(key, params)
-        return Task(key, tree, params, warm, last, self.sign, self.bars(key), variants, looks)
+        return Task(key, tree, params, warm, last, self.sign, self.bars(key), variants, settings_tried)
 
     def settled(self, number: int) -> Params:
         """The settings that a trial of the last rung is best judged with."""
-        look = self.look(number)
-        chosen = self.results[len(self.plan.rungs) - 1, number, 0].looks[look]["params"] if look else {}
-        return self.configs[number].params | self.plan.judging | chosen
+        settings_name = self.settings_name(number)
+        chosen = (
+            self.results[len(self.plan.rungs) - 1, number, 0].settings_tried[settings_name]["params"]
+            if settings_name
+            else {}
+        )
+        return self.configs[number].params | self.plan.default_settings | chosen
 
-    def look(self, number: int) -> str:
+    def settings_name(self, number: int) -> str:
         """The name of what a configuration's networks of the last rung are best judged with; empty: as the recipe."""
         last = len(self.plan.rungs) - 1
-        return best_look((o for (r, n, _), o in self.results.items() if (r, n) == (last, number)), self.sign)
+        return best_settings((o for (r, n, _), o in self.results.items() if (r, n) == (last, number)), self.sign)
 
     def winning_tree(self, number: int) -> dict[str, Any]:
         """The recipe of a trial of the last rung, with everything that it changed."""
@@ -219,8 +223,8 @@ class Ladder:
         return {number: self._mean(outcomes) for number, outcomes in sorted(found.items())}
 
     def _mean(self, outcomes: list[Outcome]) -> float:
-        look = best_look(outcomes, self.sign)
-        return sum(seen_with(outcome, look).score or 0.0 for outcome in outcomes) / len(outcomes)
+        settings_name = best_settings(outcomes, self.sign)
+        return sum(scored_with(outcome, settings_name).score or 0.0 for outcome in outcomes) / len(outcomes)
 
     def _keys(self, rung: int, numbers) -> list[Key]:
         repeats = self.plan.repeats if self.plan.is_last(rung) else 1

@@ -12,7 +12,7 @@ from kagglekit.search.trial_store import Key, Outcome
 from kagglekit.train.trained import Epoch
 
 if TYPE_CHECKING:
-    from kagglekit.search.trial_runner import Place
+    from kagglekit.search.trial_runner import TrialContext
 
 Report = Callable[[Epoch], None]
 Objective = Callable[[Task, Report], Outcome]
@@ -60,14 +60,14 @@ class Nobody:
         """Nothing."""
 
 
-def objective_at(place: Place) -> Objective:
+def objective_at(context: TrialContext) -> Objective:
     """The objective that trains, its own news kept to the log of its run."""
     from kagglekit import progress
     from kagglekit.search.trial_runner import run_trial
 
     def objective(task: Task, report: Report) -> Outcome:
         with progress.console(progress.Console(quiet=True)):
-            outcome = run_trial(task, place, report)
+            outcome = run_trial(task, context, report)
         if outcome.full:
             raise RunError(f"{task.name}: {outcome.error}; the same command goes on once there is room")
         return outcome

@@ -22,7 +22,7 @@ from kagglekit.files import unfinished
 from kagglekit.pipeline.cluster import worker_environment
 from kagglekit.search.ladder import Task
 from kagglekit.search.local import Nobody, Schedule, Watcher
-from kagglekit.search.trial_runner import Place
+from kagglekit.search.trial_runner import TrialContext
 from kagglekit.search.trial_store import Outcome
 from kagglekit.train.trained import Epoch
 
@@ -80,14 +80,14 @@ def share(nodes: list[dict[str, float]], wave: int, gpus_per_trial: float | None
     return Share(float(cpus), 0.0), sum(node // cpus for node in cores)
 
 
-def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watcher | None = None) -> None:
+def climb(ladder: Schedule, context: TrialContext, part: Share, slots: int, watcher: Watcher | None = None) -> None:
     """Run a ladder, or a study, to its end on the Ray that this process is connected to."""
     os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
     from ray import tune
 
     feed = make_feed(ladder, watcher or Nobody())
-    where = {"data": str(place.data), "command": place.command, "environment": worker_environment(part.cpus)}
-    trainable = tune.with_resources(tune.with_parameters(train, place=where), part.resources)
+    where = {"data": str(context.data), "command": context.command, "environment": worker_environment(part.cpus)}
+    trainable = tune.with_resources(tune.with_parameters(train, context=where), part.resources)
     with unfinished(Path(tempfile.gettempdir()) / "kagglekit-tune", folder=True) as scratch:
         tuner = tune.Tuner(
             trainable,
@@ -107,16 +107,16 @@ def climb(ladder: Schedule, place: Place, part: Share, slots: int, watcher: Watc
         raise RunError(f"{feed.full or 'Ray ended before the search did'}; the same command goes on with it")
 
 
-def train(config: dict[str, Any], place: dict[str, Any]) -> None:
+def train(config: dict[str, Any], context: dict[str, Any]) -> None:
     """One trial in a worker: names and numbers in, rows and at last the outcome out."""
-    os.environ.update(place["environment"])  # before torch is imported, which reads it
+    os.environ.update(context["environment"])  # before torch is imported, which reads it
     from ray import tune
 
     from kagglekit.search.trial_runner import run_trial
 
     content = json.loads(config["task"])
     task = Task(**content | {"key": tuple(content["key"]), "bars": tuple(content["bars"])})
-    where = Place(Path(place["data"]), place["command"])
+    where = TrialContext(Path(context["data"]), context["command"])
 
     def report(epoch: Epoch) -> None:
         tune.report({"score": epoch.valid_score or 0.0, ROW: json.dumps(epoch.as_dict()), "outcome": ""})
@@ -187,8 +187,8 @@ def in_a_line(record: logging.LogRecord) -> bool:
     """A filter of Tune's log: of an error what it is, without a traceback; nothing of trials that begin anew."""
     if record.exc_info and record.exc_info[1]:
         lines = [line for line in str(record.exc_info[1]).splitlines() if line.strip()]
-        told = lines[-1] if "Traceback" in str(record.exc_info[1]) else (lines or [""])[0]
-        record.msg, record.args, record.exc_info = f"a worker ended: {told.strip()}", (), None
+        last = lines[-1] if "Traceback" in str(record.exc_info[1]) else (lines or [""])[0]
+        record.msg, record.args, record.exc_info = f"a worker ended: {last.strip()}", (), None
     return "did not complete" not in str(record.msg)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kagglekit.protocols import Metric
     from kagglekit.search.trial_store import Outcome
 
-LOOKS = 4  # sampled sets of such settings that a network of the last rung is judged with
+SAMPLED_SETS = 4  # sampled sets of such settings that a network of the last rung is judged with
 
 
 def after_training(space: Space, solution: Solution) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def after_training(space: Space, solution: Solution) -> tuple[str, ...]:
     return after if len(after) < len(space) else ()
 
 
-def looks_of(configs: Sequence[Config], number: int, recipes: Params) -> dict[str, Params]:
+def settings_of(configs: Sequence[Config], number: int, recipes: Params) -> dict[str, Params]:
     """Name -> settings that act after training to judge a network with: its own first, then those of other trials.
 
     `recipes` are the recipe's, which it is judged with anyway.
@@ -38,49 +38,49 @@ def looks_of(configs: Sequence[Config], number: int, recipes: Params) -> dict[st
     found: dict[str, Params] = {}
     known = [_acting(recipes)]
     for config in (configs[number], *(c for c in configs if c.origin != "retired")):
-        look = {key: config.params[key] for key in recipes if key in config.params}
-        if _acting(look) not in known:
-            known.append(_acting(look))
-            found[f"trial {config.number}"] = look
-        if len(found) == LOOKS:
+        settings_name = {key: config.params[key] for key in recipes if key in config.params}
+        if _acting(settings_name) not in known:
+            known.append(_acting(settings_name))
+            found[f"trial {config.number}"] = settings_name
+        if len(found) == SAMPLED_SETS:
             break
     return found
 
 
-def _acting(look: Params) -> Params:
+def _acting(settings_name: Params) -> Params:
     """Without the settings of techniques that are off."""
-    return {key: value for key, value in look.items() if look.get(".".join(key.split(".")[:2]), True)}
+    return {key: value for key, value in settings_name.items() if settings_name.get(".".join(key.split(".")[:2]), True)}
 
 
-def with_looks(outcome: Outcome, looks: dict[str, Params], metric: Metric) -> Outcome:
+def with_settings_scores(outcome: Outcome, settings_tried: dict[str, Params], metric: Metric) -> Outcome:
     """The outcome with what each way to judge its network comes to, in place of counts."""
     import numpy as np
 
     found = {}
-    for name, params in looks.items():
+    for name, params in settings_tried.items():
         counts = outcome.variants[name]["counts"]
-        pictures = [metric.reduce(np.asarray(one)[None]) for one in counts]
-        found[name] = {"score": outcome.variants[name]["score"], "pictures": pictures, "params": params}
-    return replace(outcome, variants={}, looks=found)
+        images = [metric.reduce(np.asarray(one)[None]) for one in counts]
+        found[name] = {"score": outcome.variants[name]["score"], "images": images, "params": params}
+    return replace(outcome, variants={}, settings_tried=found)
 
 
-def best_look(outcomes: Iterable[Outcome], sign: int) -> str:
+def best_settings(outcomes: Iterable[Outcome], sign: int) -> str:
     """How the networks of a configuration, one for each seed, are best judged; empty: with the recipe's own settings.
 
     `sign` is 1 where a higher score is better, else -1. The recipe's stay unless the mean over seeds is better.
     """
     done = [outcome for outcome in outcomes if outcome.score is not None]
-    names = [name for name in done[0].looks if all(name in one.looks for one in done)] if done else []
-    means = {name: sum(sign * one.looks[name]["score"] for one in done) for name in names}
+    names = [name for name in done[0].settings_tried if all(name in one.settings_tried for one in done)] if done else []
+    means = {name: sum(sign * one.settings_tried[name]["score"] for one in done) for name in names}
     best = max(means, key=means.__getitem__, default="")
     return best if best and means[best] > sum(sign * (one.score or 0.0) for one in done) else ""
 
 
-def seen_with(outcome: Outcome, look: str) -> Outcome:
+def scored_with(outcome: Outcome, settings_name: str) -> Outcome:
     """The outcome with the score of a way to judge its network; empty: as it is."""
-    if not look or outcome.score is None:
+    if not settings_name or outcome.score is None:
         return outcome
-    found: dict[str, Any] = outcome.looks[look]
-    said = f"best with post-training settings of {look}, {found['score'] - outcome.score:+.4f}"
-    pictures = tuple(found.get("pictures", ()))
-    return replace(outcome, score=found["score"], pictures=pictures, notes=(*outcome.notes, said))
+    found: dict[str, Any] = outcome.settings_tried[settings_name]
+    said = f"best with post-training settings of {settings_name}, {found['score'] - outcome.score:+.4f}"
+    images = tuple(found.get("images", ()))
+    return replace(outcome, score=found["score"], images=images, notes=(*outcome.notes, said))

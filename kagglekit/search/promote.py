@@ -29,12 +29,12 @@ def promote(candidates: Sequence[Candidate], count: int, controls: int, seed: Se
     import numpy as np
 
     ordered = sorted(candidates, key=lambda c: (-c.merit, c.number))
-    place: dict[int, int] = {}  # within the kind
+    rank_in_kind: dict[int, int] = {}  # within the kind
     kinds: Counter[str] = Counter()
     for candidate in ordered:
-        place[candidate.number] = kinds[candidate.kind]
+        rank_in_kind[candidate.number] = kinds[candidate.kind]
         kinds[candidate.kind] += 1
-    chosen = [c.number for c in sorted(ordered, key=lambda c: place[c.number])][:count]
+    chosen = [c.number for c in sorted(ordered, key=lambda c: rank_in_kind[c.number])][:count]
     rank = {candidate.number: i for i, candidate in enumerate(ordered)}
     climbing: dict[int, Why] = dict.fromkeys(sorted(chosen, key=rank.__getitem__), "merit")
     left = sorted(rank.keys() - climbing.keys())

@@ -172,12 +172,12 @@ def _step(distribution: Any, value: Any, moves: bool, rng: np.random.Generator) 
     if low == high:
         return low
     ends = np.log([low, high]) if distribution.log else np.array([low, high], float)
-    place = np.log(value) if distribution.log else value
-    unit = (place - ends[0]) / (ends[1] - ends[0]) + rng.normal(0, STEP) * moves
+    position = np.log(value) if distribution.log else value
+    unit = (position - ends[0]) / (ends[1] - ends[0]) + rng.normal(0, STEP) * moves
     unit = 1 - abs(1 - abs(unit) % 2)  # reflected at both ends
-    place = ends[0] + unit * (ends[1] - ends[0])
+    position = ends[0] + unit * (ends[1] - ends[0])
     if moves:
-        value = float(np.exp(place)) if distribution.log else float(place)
+        value = float(np.exp(position)) if distribution.log else float(position)
     if distribution.step:
         value = low + round((value - low) / distribution.step) * distribution.step
     value = min(max(value, low), high)

@@ -22,7 +22,7 @@ class SettingLost(RunError):
 class Watched(Recipe):
     """A recipe that remembers which of its fields somebody looked at; copies share the memory."""
 
-    _looked: set[str] = PrivateAttr(default_factory=set)
+    _fields_read: set[str] = PrivateAttr(default_factory=set)
 
     def __getattribute__(self, name: str) -> Any:
         """The field, after a note that it was asked for."""
@@ -32,20 +32,20 @@ class Watched(Recipe):
                 private["_looked"].add(name)
         return super().__getattribute__(name)
 
-    def looked(self) -> set[str]:
+    def fields_read(self) -> set[str]:
         """Names of the fields that were asked for since `forget`."""
-        return set(self._looked)
+        return set(self._fields_read)
 
     def forget(self) -> None:
         """Begin anew."""
-        self._looked.clear()
+        self._fields_read.clear()
 
 
 def check(
     solution: Solution,
     params: Params,
     observed: Mapping[str, Any],
-    looked: set[str] | None = None,
+    fields_read: set[str] | None = None,
     asked: set[str] | None = None,
 ) -> None:
     """Raise SettingLost, naming it, for a sampled setting that did not arrive.
@@ -58,7 +58,7 @@ def check(
         head = key.partition(".")[0]
         if head == "techniques":
             _check_technique(key, value, techniques, asked)
-        elif looked is not None and head not in looked:
+        elif fields_read is not None and head not in fields_read:
             raise SettingLost(f"{key}: sampled {value!r}, but nothing ever read it; {_blame(solution, head)}")
     expected = {
         "lr": recipe.lr,
@@ -69,7 +69,7 @@ def check(
         expected["batch_size"] = recipe.batch_size
     for key, value in expected.items():
         if key in observed and not math.isclose(observed[key], value, rel_tol=1e-6):
-            # A last lone picture joins the batch before it, which may be the first.
+            # A last lone image joins the batch before it, which may be the first.
             if key == "batch_size" and observed[key] == value + 1 == observed["draws"]:
                 continue
             said = f"{key}: the recipe says {value:g}, training has {observed[key]:g}"

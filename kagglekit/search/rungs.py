@@ -22,7 +22,7 @@ FIELDS = ("image_size", "fraction", "epochs")
 
 @dataclass(frozen=True)
 class Rung:
-    """One fidelity: pixels of the shorter side, part of the training pictures (0..1], epochs."""
+    """One fidelity: pixels of the shorter side, part of the training images (0..1], epochs."""
 
     image_size: int
     fraction: float
@@ -38,7 +38,7 @@ class Rung:
 
 
 def parse_rungs(text: str) -> tuple[Rung, ...]:
-    """Rungs written as `256:26%:4,512:100%:14` (size:pictures:epochs); raises UsageError."""
+    """Rungs written as `256:26%:4,512:100%:14` (size:images:epochs); raises UsageError."""
     rungs = []
     for part in text.split(","):
         found = FORM.fullmatch(part.strip())
@@ -73,11 +73,11 @@ def check_rungs(rungs: Sequence[Rung]) -> tuple[Rung, ...]:
     return tuple(rungs)
 
 
-def default_rungs(competition: Competition, recipe: Recipe, pictures: float) -> tuple[Rung, ...]:
-    """Three rungs that end at the recipe's fidelity; `pictures` are those of an epoch, of the whole training set.
+def default_rungs(competition: Competition, recipe: Recipe, images: float) -> tuple[Rung, ...]:
+    """Three rungs that end at the recipe's fidelity; `images` are those of an epoch, of the whole training set.
 
     They begin at the competition's `trial` preset where that is much cheaper, else at half the side, a quarter of the
-    pictures and half the epochs (a 32nd of the work). The middle rung, where kinds of networks are compared, has the
+    images and half the epochs (a 32nd of the work). The middle rung, where kinds of networks are compared, has the
     geometric mean of their work; see `middle_of`.
     """
     top = Rung(*(getattr(recipe.fidelity, name) for name in FIELDS))
@@ -87,16 +87,16 @@ def default_rungs(competition: Competition, recipe: Recipe, pictures: float) -> 
     if low.work > top.work / 16:
         low = Rung(_size(top.image_size / 2), round(top.fraction / 4, 3), math.ceil(top.epochs / 2))
     rungs = [low]
-    for rung in (middle_of(low, top, pictures / (recipe.batch_size * recipe.accumulate)), top):
+    for rung in (middle_of(low, top, images / (recipe.batch_size * recipe.accumulate)), top):
         if rung.work > rungs[-1].work and rung.work <= top.work:
             rungs.append(rung)
     return tuple(rungs)
 
 
 def middle_of(low: Rung, top: Rung, steps: float) -> Rung:
-    """The rung between two, where an epoch of all pictures has so many steps.
+    """The rung between two, where an epoch of all images has so many steps.
 
-    The geometric mean in pixels, pictures and epochs where that trains long enough to compare slow starters; else the
+    The geometric mean in pixels, images and epochs where that trains long enough to compare slow starters; else the
     same work in more steps, on fewer pixels.
     """
     middle = Rung(
@@ -112,7 +112,7 @@ def middle_of(low: Rung, top: Rung, steps: float) -> Rung:
         # Rounding up to whole epochs may nearly double a little work.
         if epochs >= low.epochs and epochs * side**2 * top.fraction <= 1.5 * work:
             middle = Rung(side, top.fraction, min(top.epochs, epochs))
-        else:  # for all pictures there is too little work in so few epochs
+        else:  # for all images there is too little work in so few epochs
             middle = Rung(side, round(work / (side**2 * low.epochs), 3), low.epochs)
     return middle
 

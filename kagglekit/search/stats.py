@@ -13,7 +13,7 @@ from kagglekit.search.space import contains
 if TYPE_CHECKING:
     import numpy as np
 
-DRAWS = 800  # of a ladder, or of pictures
+DRAWS = 800  # of a ladder, or of images
 FEWEST = 4  # trials on both rungs below which nothing can be said
 
 
@@ -60,8 +60,8 @@ def agreement(low: Sequence[float], both: Sequence[int], high: Sequence[float], 
     if len(both) < FEWEST or np.ptp(high) == 0 or np.ptp(np.asarray(low, float)[list(both)]) == 0:
         return None
     rng, total, chosen = np.random.default_rng(seed), len(low), np.asarray(both)
-    places = rankdata(low, method="ordinal")[chosen] - 1
-    drawn = np.sort(rng.normal(size=(DRAWS, total)), axis=1)[:, places]  # of trials that rank as these do
+    positions = rankdata(low, method="ordinal")[chosen] - 1
+    drawn = np.sort(rng.normal(size=(DRAWS, total)), axis=1)[:, positions]  # of trials that rank as these do
     noise = rng.normal(size=drawn.shape)
     observed = _spearman(rankdata(np.asarray(low, float)[chosen])[None], rankdata(high)[None])[0]
     ranks = drawn.argsort(1).argsort(1)
@@ -69,8 +69,8 @@ def agreement(low: Sequence[float], both: Sequence[int], high: Sequence[float], 
     below, above = np.empty(len(grid)), np.empty(len(grid))
     for i, rho in enumerate(grid):
         upper = rho * drawn + math.sqrt(1 - rho * rho) * noise
-        seen = _spearman(ranks, upper.argsort(1).argsort(1))
-        below[i], above[i] = (seen <= observed + 1e-9).mean(), (seen >= observed - 1e-9).mean()
+        correlations = _spearman(ranks, upper.argsort(1).argsort(1))
+        below[i], above[i] = (correlations <= observed + 1e-9).mean(), (correlations >= observed - 1e-9).mean()
     possible = grid[np.minimum(below, above) > 0.025]
     middle = grid[np.abs(below - above).argmin()]
     ends = [float(possible[0]), float(middle), float(possible[-1])] if len(possible) else [float(middle)] * 3
@@ -92,9 +92,9 @@ def regret(final: dict[int, float], leader: int) -> float | None:
 
 
 def paired(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], seed: int = 0) -> Estimate:
-    """The difference of two mean scores, picture by picture `[seeds][pictures]`, with its bootstrap interval.
+    """The difference of two mean scores, image by image `[seeds][images]`, with its bootstrap interval.
 
-    Seeds and, within each, pictures are drawn anew, both trials alike. Means of pictures stand for scores that are no
+    Seeds and, within each, images are drawn anew, both trials alike. Means of images stand for scores that are no
     such means.
     """
     import numpy as np

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kagglekit.search.ladder import Ladder
-from kagglekit.search.post_training import seen_with
+from kagglekit.search.post_training import scored_with
 from kagglekit.search.space import Space, contains, values_of
 from kagglekit.search.stats import Agreement, Estimate, agreement, importances, paired, regret
 from kagglekit.search.trial_store import Key, Outcome
@@ -18,7 +18,7 @@ ORIGINS = ("recipe", "near recipe", "near best", "random")
 
 def summarize(ladder: Ladder) -> dict[str, Any]:
     """Everything that the page, the table and `--json` show, JSON-like. Scores as the metric has them."""
-    outcomes = {key: seen_with(one, ladder.look(key[1])) if ladder.plan.is_last(key[0]) else one
+    outcomes = {key: scored_with(one, ladder.settings_name(key[1])) if ladder.plan.is_last(key[0]) else one
                 for key, one in ladder.trials.all().items()}  # fmt: skip
     winner = pick_winner(ladder)
     agreements = [_agreement(ladder, rung) for rung in range(len(ladder.plan.rungs) - 1)]
@@ -78,7 +78,7 @@ def _trial(ladder: Ladder, outcomes: dict[Key, Outcome], config) -> dict[str, An
                     "weights": list(outcome.weights),
                 }
             )
-    params = {key: value for key, value in config.params.items() if key not in ladder.plan.judging}
+    params = {key: value for key, value in config.params.items() if key not in ladder.plan.default_settings}
     return {"number": config.number, "origin": config.origin, "params": params, "steps": steps}
 
 
@@ -95,15 +95,15 @@ def _winner(ladder: Ladder, number: int) -> dict[str, Any]:
     }
 
 
-def _pictures(ladder: Ladder, outcomes: dict[Key, Outcome], number: int) -> list[Sequence[float]]:
+def _images(ladder: Ladder, outcomes: dict[Key, Outcome], number: int) -> list[Sequence[float]]:
     last = len(ladder.plan.rungs) - 1
     found = (outcomes.get((last, number, repeat)) for repeat in range(ladder.plan.repeats))
-    return [outcome.pictures for outcome in found if outcome and outcome.status == "done"]
+    return [outcome.images for outcome in found if outcome and outcome.status == "done"]
 
 
 def _against(ladder: Ladder, outcomes: dict[Key, Outcome], ours: int, theirs: int) -> Estimate | None:
     """By how much one configuration beats another on the last rung, higher being better."""
-    a, b = _pictures(ladder, outcomes, ours), _pictures(ladder, outcomes, theirs)
+    a, b = _images(ladder, outcomes, ours), _images(ladder, outcomes, theirs)
     if not a or len(a) != len(b) or any(len(x) != len(y) or not x for x, y in zip(a, b, strict=True)):
         return None
     found = paired(a, b)
@@ -167,7 +167,7 @@ def _agreement(ladder: Ladder, rung: int) -> dict[str, Any] | None:
 
 def _importance(ladder: Ladder) -> dict[str, Estimate]:
     scores = ladder.scores(0)
-    space: Space = {key: d for key, d in ladder.plan.space.items() if key not in ladder.plan.judging}
+    space: Space = {key: d for key, d in ladder.plan.space.items() if key not in ladder.plan.default_settings}
     rows = [c for c in ladder.configs if c.number in scores and _inside(space, c.params)]
     return importances([c.params for c in rows], space, [ladder.sign * scores[c.number] for c in rows])
 

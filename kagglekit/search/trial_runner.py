@@ -22,15 +22,15 @@ from kagglekit.runs import folder as folders
 from kagglekit.runs.record import WHOLE_VALIDATED, Validated, read_validated
 from kagglekit.runs.record_parts import known
 from kagglekit.search.ladder import Task
-from kagglekit.search.post_training import with_looks
+from kagglekit.search.post_training import with_settings_scores
 from kagglekit.search.readback import Watched, check
 from kagglekit.search.trial_store import Outcome, Status
-from kagglekit.search.variants import judge_variants, lost_weights
+from kagglekit.search.variants import evaluate_variants, lost_weights
 from kagglekit.train.trained import Epoch
 
 
 @dataclass(frozen=True)
-class Place:
+class TrialContext:
     """Where the data of a search lie, and what typed it."""
 
     data: Path
@@ -56,7 +56,7 @@ class Course:
         self.run = run
 
 
-def run_trial(task: Task, place: Place, report: Report) -> Outcome:
+def run_trial(task: Task, context: TrialContext, report: Report) -> Outcome:
     """Train and validate what `task` says; `report` gets each epoch's row.
 
     Never raises for what a trial can suffer: settings that do not arrive, a loss that is no number, too little memory
@@ -85,7 +85,7 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
 
     while True:
         try:
-            folder, record, new = _attempt(task, recipe, place, row, course)
+            folder, record, new = _attempt(task, recipe, context, row, course)
             break
         except Stopped:
             return ended("pruned")
@@ -94,7 +94,7 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
                 said = str(error) if isinstance(error, KagglekitError) else f"{type(error).__name__}: {error}"
                 return replace(ended("failed", said), full=is_full_disk(error))
             if recipe["batch_size"] < 2:
-                return ended("failed", "out of memory even with one picture at a time")
+                return ended("failed", "out of memory even with one image at a time")
             recipe |= {"batch_size": recipe["batch_size"] // 2, "accumulate": recipe["accumulate"] * 2}
             notes.append(f"out of memory: went on with batch_size={recipe['batch_size']}, "
                          f"accumulate={recipe['accumulate']}")  # fmt: skip
@@ -103,29 +103,29 @@ def run_trial(task: Task, place: Place, report: Report) -> Outcome:
             _free_memory()
     changes = {name: recipe[name] for name in ("batch_size", "accumulate") if recipe[name] != task.recipe[name]}
     outcome = _outcome(task, folder, record, new, notes, changes, time.perf_counter() - started)
-    return with_variants(task, recipe, place, folder, outcome) if task.variants else outcome
+    return with_variants(task, recipe, context, folder, outcome) if task.variants else outcome
 
 
-def with_variants(task: Task, tree: dict[str, Any], place: Place, folder: Path, outcome: Outcome) -> Outcome:
+def with_variants(task: Task, tree: dict[str, Any], context: TrialContext, folder: Path, outcome: Outcome) -> Outcome:
     """The outcome, and what the trial's network scores with the task's other recipes."""
     started = time.perf_counter()
     solution = resolve(Recipe.model_validate(tree), discover())
     try:
         record = read_validated(folder, WHOLE_VALIDATED)
         variants = {name: variant | outcome.changes for name, variant in task.variants.items()}
-        found = judge_variants(solution, place.data, folder, record, variants)
+        found = evaluate_variants(solution, context.data, folder, record, variants)
     except Exception as error:
         said = str(error) if isinstance(error, KagglekitError) else f"{type(error).__name__}: {error}"
-        if task.looks:  # a network that took hours is not lost for a look at it
+        if task.settings_tried:  # a network that took hours is not lost for a look at it
             return replace(
                 outcome, notes=(*outcome.notes, f"scored with the recipe's post-training settings alone: {said}")
             )
         return replace(outcome, status="failed", error=said)
     after = time.perf_counter() - started
     outcome = replace(outcome, variants=found, after=round(after, 3), wall=round(outcome.wall + after, 3))
-    if not task.looks:
+    if not task.settings_tried:
         return outcome
-    outcome = with_looks(outcome, task.looks, solution.competition.metric)
+    outcome = with_settings_scores(outcome, task.settings_tried, solution.competition.metric)
     return replace(outcome, seconds=round(outcome.seconds + after, 3))
 
 
@@ -136,7 +136,7 @@ def below(task: Task, curve: list[float | None]) -> bool:
 
 
 def _attempt(
-    task: Task, tree: dict[str, Any], place: Place, row: Report, course: Course
+    task: Task, tree: dict[str, Any], context: TrialContext, row: Report, course: Course
 ) -> tuple[Path, Validated, bool]:
     recipe = Watched.model_validate(tree)
     solution = resolve(recipe, discover())
@@ -153,10 +153,10 @@ def _attempt(
 
     def approve(observed: Mapping[str, float]) -> None:
         # Whoever goes on after the last epoch, or takes over a training, reads no setting of training any more.
-        looked, called = (recipe.looked(), asked) if course.trained else (None, None)
-        check(solution, params, observed, looked, called)
+        fields_read, called = (recipe.fields_read(), asked) if course.trained else (None, None)
+        check(solution, params, observed, fields_read, called)
 
-    request = Request(solution, place.data, command=place.command, begun=course.begun, report=row, approve=approve)
+    request = Request(solution, context.data, command=context.command, begun=course.begun, report=row, approve=approve)
     folder, record, new = validate(request)
     if task.variants and not new and lost_weights(folder, record):
         (folder / folders.VALIDATED).unlink()  # nothing is lost: the same training gives the same weights
@@ -189,7 +189,7 @@ def _outcome(
         run=folder.name,
         weights=record.members,
         checkpoint=str(last.absolute()) if last.is_file() else "",
-        pictures=record.scores if task.last else (),
+        images=record.scores if task.last else (),
         notes=tuple(notes),
         changes=changes,
         shared=not new,

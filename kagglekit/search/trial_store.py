@@ -35,10 +35,10 @@ create table if not exists trials (
 class Outcome:
     """How a trial ended. `seconds` of the device; `curve` the validation score of each epoch while training.
 
-    `score` is that of the whole solution on validation, None for a failed trial. `pictures` are the scores of single
-    validation pictures, kept on the last rung only. `variants`: what its network scores in other ways, by their names;
+    `score` is that of the whole solution on validation, None for a failed trial. `images` are the scores of single
+    validation images, kept on the last rung only. `variants`: what its network scores in other ways, by their names;
     `looks`: the same of settings after training that are not the recipe's, which may be the better ones; their score,
-    pictures and params.
+    images and params.
     `train` and `after` are the seconds of training and of judging those. `wall` is all the time that the trial took,
     `overhead` what its executor added to that, both in seconds. `full`: the disk was full, so that the failure says
     nothing of the settings; executors end the search instead of entering it.
@@ -51,12 +51,12 @@ class Outcome:
     run: str = ""
     weights: tuple[str, ...] = ()
     checkpoint: str = ""
-    pictures: tuple[float, ...] = ()
+    images: tuple[float, ...] = ()
     error: str = ""
     notes: tuple[str, ...] = ()
     changes: dict[str, Any] = field(default_factory=dict)  # what the trial had to change of its recipe
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
-    looks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    settings_tried: dict[str, dict[str, Any]] = field(default_factory=dict)
     train: float = 0.0
     after: float = 0.0
     shared: bool = False
@@ -66,8 +66,11 @@ class Outcome:
 
     def light(self) -> Outcome:
         """The same without what only reports need."""
-        looks = {name: {k: v for k, v in look.items() if k != "pictures"} for name, look in self.looks.items()}
-        return replace(self, pictures=(), notes=(), variants={}, looks=looks, error=self.error[:200])
+        settings_tried = {
+            name: {k: v for k, v in settings_name.items() if k != "images"}
+            for name, settings_name in self.settings_tried.items()
+        }
+        return replace(self, images=(), notes=(), variants={}, settings_tried=settings_tried, error=self.error[:200])
 
 
 @dataclass

@@ -30,13 +30,13 @@ from kagglekit.search.rungs import default_rungs
 from kagglekit.search.space import to_json
 from kagglekit.search.storage import RESULT, SEARCH, WINNER, Storage
 from kagglekit.search.summary import summarize
-from kagglekit.search.trial_runner import Place
+from kagglekit.search.trial_runner import TrialContext
 from kagglekit.search.trial_store import Trials, retire_outside
 
 FIXED = ("competition", "recipe", "rungs", "seed", "prior", "warm", "data")  # may not differ on a resume
 ADVICE = "remove the folder of the search, or choose another --name"
 LOOSE = {"space": "space", "trials": "trials", "promote": "promote", "controls": "controls", "repeats": "seeds"}
-Executor = Callable[[Ladder, Place], None]
+Executor = Callable[[Ladder, TrialContext], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Search:
     solution: Solution
     data: Path
     dataset: Dataset
-    mark: str
+    data_fingerprint: str
     command: str = ""
     resume: bool = False
     limit: float | None = None
@@ -69,12 +69,12 @@ def search_of(plan: Plan, solution: Solution, data: Path, **more: Any) -> Search
         drawn, _ = windows(dataset, plan.recipe.fidelity.image_size)
         learned = drawn * (1 - 1 / plan.recipe.folds)
         plan = replace(plan, rungs=default_rungs(solution.competition, plan.recipe, learned))
-    mark = fingerprint(data, dataset.files, folders.cache(), progress.track)
+    data_fingerprint = fingerprint(data, dataset.files, folders.cache(), progress.track)
     # Sizes and space may change on a resume, so that they are no part of the name.
     kept = {name: value for name, value in describe(plan).items() if name not in LOOSE}
     plan = replace(plan, after=after_training(plan.space, solution))
-    plan = replace(plan, name=plan.name or f"{plan.recipe.competition}-{digest([kept, mark])[:6]}")
-    return Search(plan, solution, data, dataset, mark, **more)
+    plan = replace(plan, name=plan.name or f"{plan.recipe.competition}-{digest([kept, data_fingerprint])[:6]}")
+    return Search(plan, solution, data, dataset, data_fingerprint, **more)
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -98,11 +98,18 @@ def tune(search: Search, execute: Executor) -> SearchResult:
         storage = Storage(search.storage, folder) if search.storage else None
         if storage:
             storage.fetch()
-        before = claim(search, code)
+        before = evidence(search, code)
         if before and search.limit is not None:  # what a budget suffices for is decided once, not by each probe
             search = replace(search, plan=replace(search.plan, trials=before.trials))
         plan = search.plan
-        fixed = [code, search.mark, plan.recipe.identity(), [asdict(rung) for rung in plan.rungs], plan.seed, plan.warm]
+        fixed = [
+            code,
+            search.data_fingerprint,
+            plan.recipe.identity(),
+            [asdict(rung) for rung in plan.rungs],
+            plan.seed,
+            plan.warm,
+        ]
         trials = Trials(folder, digest(fixed))
         try:
             if before:
@@ -111,7 +118,7 @@ def tune(search: Search, execute: Executor) -> SearchResult:
             if storage:
                 ladder.after = lambda: storage.push_soon(trials.connection)
             try:
-                execute(ladder, Place(search.data.absolute(), search.command))
+                execute(ladder, TrialContext(search.data.absolute(), search.command))
             except KeyboardInterrupt:
                 conclude(ladder, search, time.time() - started)
                 progress.say(f"search {plan.name} was interrupted; the same command goes on with it")
@@ -166,7 +173,7 @@ def contents(search: Search, code: str) -> SearchPlan:
     return SearchPlan(
         name=search.plan.name,
         **describe(search.plan),
-        data=search.mark,
+        data=search.data_fingerprint,
         code=code,
         folder=str(search.data),
         command=search.command,
@@ -175,7 +182,7 @@ def contents(search: Search, code: str) -> SearchPlan:
     )
 
 
-def claim(search: Search, code: str) -> SearchPlan | None:
+def evidence(search: Search, code: str) -> SearchPlan | None:
     """Write what the search is, or compare it with what lies there, which is returned; UsageError where they differ."""
     content, path, name = contents(search, code), search.folder / SEARCH, search.plan.name
     before = read_search_plan(path, ADVICE) if path.exists() else None

@@ -27,10 +27,10 @@ CACHE = "apart"  # below a run's folder
 WAYS = "variants.json"
 
 
-def judge_variants(
-    solution: Solution, place: Path, folder: Path, record: Validated, recipes: Mapping[str, dict]
+def evaluate_variants(
+    solution: Solution, data_folder: Path, folder: Path, record: Validated, recipes: Mapping[str, dict]
 ) -> dict[str, dict]:
-    """Name -> counts of the metric by picture, score and cost, of recipes that differ in what follows training.
+    """Name -> counts of the metric by image, score and cost, of recipes that differ in what follows training.
 
     `folder` and `record` are those of a run that was trained by `solution` on the data at `place`. What was judged
     before is read from the run's folder. Raises RunError where the run's checkpoints are gone.
@@ -41,18 +41,18 @@ def judge_variants(
     known = folders.read_json(path) if path.exists() else {}
     missing = {name: way for name, way in ways.items() if keys[name] not in known}
     if missing:
-        dataset = solution.dataset(place)
-        mark = fingerprint(place, dataset.files, folders.cache())
-        data = prepare(solution, dataset, mark, test=False)
+        dataset = solution.dataset(data_folder)
+        data_fingerprint = fingerprint(data_folder, dataset.files, folders.cache())
+        data = prepare(solution, dataset, data_fingerprint, test=False)
         try:
             members = members_of(folder, record.history, data.splits[0].fold)
         except FileNotFoundError as error:
             said = f"run {folder.name}: {error} is gone; remove {folder} and repeat the command"
             raise RunError(said) from error
-        for name, verdict in _judge(solution, data, members, folder, missing).items():
+        for name, verdict in _evaluate(solution, data, members, folder, missing).items():
             known[keys[name]] = verdict
         folders.write_json(path, known)
-        shutil.rmtree(folder / CACHE)  # members times views times pictures: too much to keep for what it costs anew
+        shutil.rmtree(folder / CACHE)  # members times views times images: too much to keep for what it costs anew
     return {name: known[key] for name, key in keys.items()}
 
 
@@ -65,7 +65,7 @@ def lost_weights(folder: Path, record: Validated) -> bool:
     return False
 
 
-def _judge(
+def _evaluate(
     solution: Solution, data: Data, members: Sequence[Member], folder: Path, ways: Mapping[str, Solution]
 ) -> dict[str, dict]:
     fold = data.splits[0].fold
@@ -75,8 +75,8 @@ def _judge(
     everywhere = list({view.name: view for some in views.values() for view in some}.values())
     started = device_clock()
     _predict(solution, data, everyone, everywhere, folder / CACHE)
-    looks = len(everyone) * len(everywhere) * max(1, len(data.validation))
-    each = (device_clock() - started) / looks
+    passes = len(everyone) * len(everywhere) * max(1, len(data.validation))
+    each = (device_clock() - started) / passes
     return {name: _verdict(way, data, chosen[name], views[name], folder, each) for name, way in ways.items()}
 
 
@@ -93,14 +93,14 @@ def _predict(solution: Solution, data: Data, members: Sequence[Member], views: S
     from kagglekit.predict.infer import Predictor
 
     recipe, competition = solution.recipe, solution.competition
-    ensemble, intake = solution.ensemble(), data.intake
+    ensemble, input_transform = solution.ensemble(), data.input_transform
     equal: Chosen = [(member, 1 / len(members)) for member in members]
 
     def make_model():
-        return solution.empty_model(intake.channels)
+        return solution.empty_model(input_transform.channels)
 
     def predictor_of(some: Sequence[tuple[Member, float]]) -> Predictor:
-        return Predictor(recipe, competition.task, some, ensemble, views, make_model, intake, apart=True)
+        return Predictor(recipe, competition.task, some, ensemble, views, make_model, input_transform, apart=True)
 
     probs = ValidationProbs(folder, {data.splits[0].fold: equal}, ensemble, data.store, data.splits)
     probs.write(predictor_of, recipe, progress.track)
@@ -109,7 +109,7 @@ def _predict(solution: Solution, data: Data, members: Sequence[Member], views: S
 def _verdict(
     way: Solution, data: Data, chosen: dict[int, Chosen], views: Sequence[View], folder: Path, each: float
 ) -> dict[str, Any]:
-    """Counts and cost of one way; `each` are the seconds of one member's look through one view at one picture."""
+    """Counts and cost of one way; `each` are the seconds of one member's look through one view at one image."""
     from kagglekit.pipeline.stages import choose_settings, score_validation
     from kagglekit.pipeline.validation import ValidationProbs
     from kagglekit.predict.postprocess import describe

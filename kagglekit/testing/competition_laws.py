@@ -16,7 +16,7 @@ from kagglekit.testing.subjects import COUNT, require_mask
 from kagglekit.types import Box, untracked
 
 PRESETS = ("demo", "full")  # what `kk run` takes without data, and with them
-DRAWS = 6  # pictures after which the drawing is interrupted
+DRAWS = 6  # images after which the drawing is interrupted
 
 
 @law("competition")
@@ -56,7 +56,7 @@ def every_preset_resolves(subject):
 
 @law("competition")
 def the_demo_resolves_at_its_smallest(subject):
-    """The demo resolves with a small network, small pictures and one epoch, as every other check uses it."""
+    """The demo resolves with a small network, small images and one epoch, as every other check uses it."""
     subject.raw("solution", subject.make_solution)
 
 
@@ -115,7 +115,7 @@ def an_interrupted_drawing_leaves_nothing(subject):
         left = sorted(path.name for path in parent.iterdir())
         require(not left, f"an interrupted drawing leaves {', '.join(left)}; draw beside it and rename when complete")
         return
-    raise NotApplicable("it draws without track(), so that it cannot be interrupted between two pictures")
+    raise NotApplicable("it draws without track(), so that it cannot be interrupted between two images")
 
 
 @law("competition")
@@ -144,8 +144,8 @@ def indexing_again_gives_the_same_samples(subject):
 
 
 @law("competition")
-def pictures_fit_their_samples(subject):
-    """A picture has the size that its sample states, and the channels and depth of its data set."""
+def images_fit_their_samples(subject):
+    """An image has the size that its sample states, and the channels and depth of its data set."""
     dataset = subject.dataset
     for sample in [*_all(subject), *list(dataset.test)[:2]]:
         image = dataset.read_image(sample)
@@ -158,7 +158,7 @@ def pictures_fit_their_samples(subject):
 
 @law("competition")
 def masks_fit_their_samples(subject):
-    """A mask has the size of its picture, a truth that of its submission, both uint8 and of the classes alone."""
+    """A mask has the size of its image, a truth that of its submission, both uint8 and of the classes alone."""
     for sample in _all(subject):
         require_mask(subject.competition, sample, subject.dataset.read_mask(sample), sample.size, "read_mask")
     subject.raw("truth", subject.make_truths)
@@ -166,7 +166,7 @@ def masks_fit_their_samples(subject):
 
 @law("competition")
 def a_box_is_a_part_of_the_whole(subject):
-    """Reading a box gives what cutting it out of the whole gives: pictures, masks and truths."""
+    """Reading a box gives what cutting it out of the whole gives: images, masks and truths."""
     subject.truths  # noqa: B018
     rng = np.random.default_rng(0)
     for sample in subject.some:
@@ -183,7 +183,7 @@ def a_box_is_a_part_of_the_whole(subject):
 
 @law("competition")
 def reading_is_safe_in_threads(subject):
-    """Pictures and masks read by several threads at once are those read one after the other."""
+    """Images and masks read by several threads at once are those read one after the other."""
     subject.truths  # noqa: B018
     dataset = subject.dataset
     samples = subject.some[:3]
@@ -232,13 +232,13 @@ def the_store_holds_what_reading_afresh_gives(subject):
     parts = decode_bands if store.tiling else decode
     for sample in subject.some:
         pairs = list(parts(anew, by_id[sample.id], store.shape(sample), competition.task, len(competition.classes)))
-        for kept, fresh, what in zip(store.read(sample), zip(*pairs, strict=True), ("picture", "mask"), strict=True):
+        for kept, fresh, what in zip(store.read(sample), zip(*pairs, strict=True), ("image", "mask"), strict=True):
             same = np.array_equal(kept, np.concatenate(fresh))
             require(same, f"{sample.id}: its {what} is another one when the folder is indexed anew")
 
 
 def _all(subject) -> list:
-    """All training samples, as the store decodes them; of large pictures, which take long, some."""
+    """All training samples, as the store decodes them; of large images, which take long, some."""
     return list(subject.dataset.train) if subject.dataset.tiling is None else subject.some
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import UsageError, did_you_mean
 from kagglekit.plugin.registry import Registry, discover
-from kagglekit.testing.laws import Law, Verdict, judge
+from kagglekit.testing.laws import Law, Verdict, check_law
 
 if TYPE_CHECKING:
     from kagglekit.testing.subjects import Subject
@@ -108,7 +108,7 @@ def examine(
     cannot do without. Raises UsageError for an unknown name.
     """
     for subject, one in cases(registry or discover(), name, settings):
-        yield judge(one, subject)
+        yield check_law(one, subject)
 
 
 def conformance(
@@ -125,7 +125,7 @@ def conformance(
 
     @pytest.mark.parametrize(("subject", "one"), [pytest.param(s, law, id=f"{s}: {law.name}") for s, law in found])
     def test_conformance(subject, one):
-        verdict = judge(one, subject)
+        verdict = check_law(one, subject)
         if verdict.status == "skip":
             pytest.skip(verdict.reason)
         if verdict.status == "fail":

@@ -43,7 +43,7 @@ class Discs(Dataset):
 
     Several classes: of a multilabel task the first is the disc, the second all else, further ones other discs; of a
     label map the disc is cut into sectors. `damaged` ids raise DataError when read; `delay` seconds pass before each
-    picture is read; `reads` counts them. A `deep` picture has 16 bits.
+    image is read; `reads` counts them. A `deep` image has 16 bits.
     """
 
     samples: Sequence[Sample]
@@ -87,7 +87,7 @@ class Discs(Dataset):
         time.sleep(self.delay)
         self.reads.append(sample.id)
         if sample.id in self.damaged:
-            raise DataError(f"{sample.id}: this picture is broken")
+            raise DataError(f"{sample.id}: this image is broken")
         inside = Discs((), task="binary").read_mask(sample)[..., None].astype(bool)
         noise = np.random.default_rng(10_000 + sample.label).integers(0, 100, (*sample.size, 3))
         image = noise + np.where(inside, np.array([150, 0, 0]), np.array([0, 0, 120]))
@@ -142,7 +142,7 @@ TASKS: Mapping[Task, Competition] = {
 
 
 def with_drawn(registry: Registry) -> Registry:
-    """The same plugins and three competitions, one for each task, whose pictures are drawn in memory."""
+    """The same plugins and three competitions, one for each task, whose images are drawn in memory."""
     module = types.ModuleType(f"kagglekit.{DRAWN}")
     vars(module)["kk_dataset"] = hookimpl(_answer_dataset)
     plugin = Plugin(DRAWN, "kagglekit", module)

@@ -71,7 +71,7 @@ def require(condition: Any, message: str) -> None:
         raise Violation(message)
 
 
-def judge(law: Law, subject: Any) -> Verdict:
+def check_law(law: Law, subject: Any) -> Verdict:
     """Ask whether `subject` keeps `law`; whatever the plugin raises is a verdict, never an error of the kit."""
     started = time.perf_counter()
     status: Literal["pass", "fail", "skip"] = "pass"
@@ -91,17 +91,17 @@ def judge(law: Law, subject: Any) -> Verdict:
 
 def _over_hosts(law: Law, subject: Any) -> str:
     """Judge a stage in every world that the subject fits; one that it refuses for a stated reason does not count."""
-    refusals, judged = [], 0
+    refusals, checked = [], 0
     for host in subject.hosts():
         try:
             law.check(host)
-            judged += 1
+            checked += 1
             if law.once:
                 break
         except RecipeError as refusal:
             refusals.append(str(refusal))
         except Violation as fault:
             raise Violation(f"{fault} ({host})") from fault
-    if not judged:
+    if not checked:
         raise NotApplicable(f"it does not fit: {refusals[0]}" if refusals else "there is nothing to try it on")
-    return f"in {judged} of {judged + len(refusals)} worlds; refused: {refusals[0]}" if refusals else ""
+    return f"in {checked} of {checked + len(refusals)} worlds; refused: {refusals[0]}" if refusals else ""

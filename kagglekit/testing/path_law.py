@@ -27,7 +27,7 @@ def the_whole_path_ends_in_a_scored_submission(subject):
         folder, result, _ = run(Request(solution, data, "demo", "kk check"))
     # Of a busy machine a process gets a part; of several threads the clock on the wall counts.
     seconds = min(time.perf_counter() - started, time.process_time() - worked)
-    require((result.score.count or 0) >= 1, "no picture was validated")
+    require((result.score.count or 0) >= 1, "no image was validated")
     metric = solution.competition.metric.name
     require(result.metric == metric, f"the score is called {result.metric}, the metric {metric}")
     faults = check_file(folder / result.submission.file, dataset)
@@ -35,7 +35,7 @@ def the_whole_path_ends_in_a_scored_submission(subject):
     require(not dataset.answers or result.test, "the answers are known, but the submission was not scored")
     require(
         seconds <= LIMIT,
-        f"it took {seconds:.0f} s, expected at most {LIMIT:.0f}; draw smaller pictures, or mend the recipe",
+        f"it took {seconds:.0f} s, expected at most {LIMIT:.0f}; draw smaller images, or mend the recipe",
     )
     return f"{seconds:.1f} s"
 

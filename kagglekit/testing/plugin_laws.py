@@ -92,11 +92,11 @@ def importing_it_loads_nothing_heavy(subject):
 @law("plugin")
 def importing_it_changes_nothing_outside(subject):
     """Importing the plugin prints nothing and leaves the environment variables alone."""
-    seen = _imported(subject)
-    require(not seen["printed"], f"importing it prints {seen['printed'][:60]!r}; `kk list --json` would break")
+    effects = _imported(subject)
+    require(not effects["printed"], f"importing it prints {effects['printed'][:60]!r}; `kk list --json` would break")
     require(
-        not seen["environment"],
-        f"importing it changes the environment ({', '.join(seen['environment'])}); do that inside a hook",
+        not effects["environment"],
+        f"importing it changes the environment ({', '.join(effects['environment'])}); do that inside a hook",
     )
 
 
@@ -137,11 +137,11 @@ def _imported(subject) -> dict:
     """What a fresh process sees of the import."""
     _installed(subject)
 
-    def look() -> dict:
+    def imported() -> dict:
         *printed, last = _process(IMPORT, [subject.plugin.name])
         return {**json.loads(last), "printed": "\n".join(printed).strip()}
 
-    return subject.raw("import", look)
+    return subject.raw("import", imported)
 
 
 def _process(code: str, arguments: Sequence[str], text: str = "") -> list[str]:

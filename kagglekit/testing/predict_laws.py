@@ -15,28 +15,26 @@ from kagglekit.types import Member, Prediction, Sample
 
 EPOCHS = 5
 CLOSE = 1e-5
-BLURRED = 0.1  # a view that resamples may change a picture by this part of its range
+BLURRED = 0.1  # a view that resamples may change an image by this part of its range
 SHAPES = (2, 3, 64, 96), (1, 2, 96, 64)
 FITTED_ON = 6
 
 
 @law("stage", "kk_tta")
 def views_begin_with_identity_and_weigh_1(host):
-    """The first view is the picture as it is, weights are 0 or more and sum to 1, names differ."""
+    """The first view is the image as it is, weights are 0 or more and sum to 1, names differ."""
     import torch
 
     views = host.solution.views()  # raises for weights
     x = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
-    require(
-        torch.equal(views[0].do(x), x), f"the first view, {views[0].name}, changes the picture; identity comes first"
-    )
+    require(torch.equal(views[0].do(x), x), f"the first view, {views[0].name}, changes the image; identity comes first")
     names = [view.name for view in views]
     require(len(set(names)) == len(names), f"two views are named alike: {names}; merge them")
 
 
 @law("stage", "kk_tta")
-def undoing_a_view_brings_the_picture_back(host):
-    """undo(do(x)) == x, also for pictures that are not square; a view that resamples keeps everything in its place."""
+def undoing_a_view_brings_the_image_back(host):
+    """undo(do(x)) == x, also for images that are not square; a view that resamples keeps everything in its place."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -59,7 +57,7 @@ def undoing_a_view_brings_the_picture_back(host):
 
 
 def _ramps(shape):
-    """Pictures that rise from left to right in even channels and from top to bottom in odd ones."""
+    """Images that rise from left to right in even channels and from top to bottom in odd ones."""
     import torch
 
     b, c, h, w = shape
@@ -145,7 +143,7 @@ def what_is_fitted_is_of_the_same_kind(host):
 
 
 def predictions(host, count: int = 3) -> list[Prediction]:
-    """Smooth probabilities of pictures of several sizes, class scores and the picture included; the last is empty."""
+    """Smooth probabilities of images of several sizes, class scores and the image included; the last is empty."""
     classes = len(host.solution.competition.classes)
     asked = host.dataset.test[0].truth_size if host.dataset.test else (48, 64)
     asked = asked if asked[0] * asked[1] <= 2**21 else (256, 192)

@@ -29,7 +29,7 @@ def kk_solution(kk_registry):
 
 @pytest.fixture
 def kk_discs():
-    """`kk_discs(solution)`: a dozen drawn pictures in the form of the solution's task, as a data set in memory."""
+    """`kk_discs(solution)`: a dozen drawn images in the form of the solution's task, as a data set in memory."""
     from kagglekit.testing.fixtures import dataset_for
 
     return lambda solution: dataset_for(solution.competition)

@@ -24,7 +24,7 @@ MORE = 1e-6
 
 
 def prepared(host):
-    """(augment, some pictures and masks as stored)."""
+    """(augment, some images and masks as stored)."""
     if "augment" not in host.made:
         augment = host.solution.augment(host.dataset, list(host.dataset.train), host.store)
         pairs = [host.store.read(draw.sample, draw.box) for draw in drawn(host)[:4]]
@@ -58,9 +58,7 @@ def draws_are_of_the_samples_given(host):
     found = drawn(host, 0, host.solution.sampler(host.dataset, samples, host.store))
     strange = [d.sample.id for d in found if d.sample.id not in given]
     require(found, "an epoch draws nothing")
-    require(
-        not strange, f"it draws {next(iter(strange), '')}, which is not among `samples`; validation pictures leak so"
-    )
+    require(not strange, f"it draws {next(iter(strange), '')}, which is not among `samples`; validation images leak so")
 
 
 @law("stage", "kk_sampler")
@@ -72,18 +70,18 @@ def boxes_of_an_epoch_have_one_size(host):
 
 @law("stage", "kk_augment")
 def distorting_leaves_its_inputs_alone(host):
-    """Pictures and masks that go into a distortion are not changed in place: they are the store's."""
+    """Images and masks that go into a distortion are not changed in place: they are the store's."""
     augment, pairs = prepared(host)
     for (image, mask), seed in itertools.product(pairs, range(SEEDS)):
         before = image.copy(), mask.copy()
         distort(augment, image, mask, (seed,))
         same = np.array_equal(image, before[0]) and np.array_equal(mask, before[1])
-        require(same, "it changes the picture or mask that it is given; copy before writing")
+        require(same, "it changes the image or mask that it is given; copy before writing")
 
 
 @law("stage", "kk_augment")
 def distorting_keeps_shape_and_depth(host):
-    """A distorted picture and mask have the shape and type that they had."""
+    """A distorted image and mask have the shape and type that they had."""
     augment, pairs = prepared(host)
     for (image, mask), seed in itertools.product(pairs, range(SEEDS)):
         out, truth = distort(augment, image.copy(), mask.copy(), (seed,))
@@ -118,35 +116,35 @@ def distorting_is_reproducible(host):
 
 @law("stage", "kk_augment")
 def distorted_masks_stay_aligned(host):
-    """Where the picture goes its mask goes: an object is still told from the ground by its colour."""
+    """Where the image goes its mask goes: an object is still told from the ground by its colour."""
     augment, pairs = prepared(host)
     image, mask = corner(pairs[0][0], pairs[0][1], host.solution.competition.task)
-    apart = judged = 0
+    apart = checked = 0
     for seed in range(DISTORTED):
         out, truth = distort(augment, image.copy(), mask.copy(), (seed,))
         inside = (truth[..., 0] if truth.ndim == 3 else truth) > 0
         if out.shape == image.shape and 0.01 < inside.mean() < 0.99:
-            judged += 1
+            checked += 1
             apart += separation(out, inside) < APART
     require(
-        apart <= ALLOWED * judged,
-        f"in {apart} of {judged} distortions the mask does not lie where its object does; move both alike",
+        apart <= ALLOWED * checked,
+        f"in {apart} of {checked} distortions the mask does not lie where its object does; move both alike",
     )
 
 
 def corner(image: np.ndarray, mask: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
-    """A bright square off the centre on a dark noisy ground, in the form of a picture and its mask."""
+    """A bright square off the centre on a dark noisy ground, in the form of an image and its mask."""
     h, w, _ = image.shape
     where = np.zeros((h, w), bool)
     where[h // 8 : h // 2, w // 8 : int(w * 0.4)] = True
     top = 255 if DEPTHS[str(image.dtype)] == 1 else 8000
     noise = np.random.default_rng(0).uniform(0.1, 0.3, image.shape)
-    picture = (np.where(where[..., None], noise + 0.5, noise) * top).astype(image.dtype)
+    scene = (np.where(where[..., None], noise + 0.5, noise) * top).astype(image.dtype)
     out = np.zeros_like(mask)
     out[where] = 1
     if task == "multilabel" and mask.ndim == 3:
         out[..., 1:] = 0
-    return picture, out
+    return scene, out
 
 
 def separation(image: np.ndarray, inside: np.ndarray) -> float:
@@ -162,20 +160,26 @@ def separation(image: np.ndarray, inside: np.ndarray) -> float:
 
 @law("stage", "kk_intake")
 def the_network_sees_values_of_0_to_1(host):
-    """What the network sees is float32 in 0..1, with the channels that the intake states, training or not."""
+    """What the network sees is float32 in 0..1, with the channels that the input transform states, training or not."""
     import torch
 
     dataset = host.dataset
-    intake = host.solution.intake(dataset.channels, dataset.depth)
+    input_transform = host.solution.input_transform(dataset.channels, dataset.depth)
     image = np.array(host.store.read(*_draw(host))[0])
     batch = torch.from_numpy(np.stack([image, image])).permute(0, 3, 1, 2)
     for training in (False, True):
-        seen = intake(batch, training)
-        wanted = (2, intake.channels, *batch.shape[2:])
-        require(tuple(seen.shape) == wanted, f"the intake gave {tuple(seen.shape)}; expected {wanted}")
-        require(seen.dtype == torch.float32, f"the intake gave {seen.dtype}; expected float32")
-        low, high = float(seen.min()), float(seen.max())
-        require(low >= -MORE and high <= 1 + MORE, f"the intake gave values of {low:.3g}..{high:.3g}; expected 0..1")
+        transformed = input_transform(batch, training)
+        wanted = (2, input_transform.channels, *batch.shape[2:])
+        require(
+            tuple(transformed.shape) == wanted,
+            f"the input transform gave {tuple(transformed.shape)}; expected {wanted}",
+        )
+        require(transformed.dtype == torch.float32, f"the input transform gave {transformed.dtype}; expected float32")
+        low, high = float(transformed.min()), float(transformed.max())
+        require(
+            low >= -MORE and high <= 1 + MORE,
+            f"the input transform gave values of {low:.3g}..{high:.3g}; expected 0..1",
+        )
 
 
 def _draw(host):
@@ -184,8 +188,8 @@ def _draw(host):
 
 
 @law("stage", "kk_model")
-def logits_have_the_size_of_the_picture(host):
-    """Logits have a channel for each class and the size of the picture, whichever multiples of 32 its sides are."""
+def logits_have_the_size_of_the_image(host):
+    """Logits have a channel for each class and the size of the image, whichever multiples of 32 its sides are."""
     import torch
 
     model = _network(host)
@@ -194,8 +198,8 @@ def logits_have_the_size_of_the_picture(host):
             found = model.eval()(torch.zeros(2, _channels(host), h, w))
         masks = found.masks if isinstance(found, ModelOutput) else found
         wanted = (2, len(host.solution.competition.classes), h, w)
-        require(tuple(masks.shape) == wanted, f"logits of a {h}x{w} picture have shape {tuple(masks.shape)}")
-        require(bool(torch.isfinite(masks).all()), f"logits of a black {h}x{w} picture are not finite")
+        require(tuple(masks.shape) == wanted, f"logits of a {h}x{w} image have shape {tuple(masks.shape)}")
+        require(bool(torch.isfinite(masks).all()), f"logits of a black {h}x{w} image are not finite")
 
 
 @law("stage", "kk_loss")
@@ -259,7 +263,7 @@ def findings_are_reproducible_and_name_samples(host):
 
 
 def _channels(host) -> int:
-    return host.solution.intake(host.dataset.channels, host.dataset.depth).channels
+    return host.solution.input_transform(host.dataset.channels, host.dataset.depth).channels
 
 
 def _network(host):

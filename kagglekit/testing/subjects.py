@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kagglekit.protocols import Dataset
     from kagglekit.recipe import Recipe
 
-COUNT = 6  # training pictures of the sample data: enough for two folds, few enough for seconds
+COUNT = 6  # training images of the sample data: enough for two folds, few enough for seconds
 SIZE = 64  # pixels of the shorter side
 CHEAP = {"encoder_weights": "none", "decoder": "unet/4", "precision": "fp32", "batch_size": 4, "folds": 2}
 SMALL = {"fidelity.image_size": SIZE, "fidelity.fraction": 1.0, "fidelity.epochs": 1}
@@ -29,12 +29,12 @@ SMALL = {"fidelity.image_size": SIZE, "fidelity.fraction": 1.0, "fidelity.epochs
 
 @dataclass(frozen=True)
 class Host:
-    """A world in which stages are tried: a resolved solution, pictures, the pictures decoded."""
+    """A world in which stages are tried: a resolved solution, images, the images decoded."""
 
     solution: Solution
     dataset: Dataset
     store: Store
-    made: dict = field(default_factory=dict)  # what laws share, since samplers of large pictures take seconds to make
+    made: dict = field(default_factory=dict)  # what laws share, since samplers of large images take seconds to make
 
     def __str__(self) -> str:
         return f"in {self.solution.competition.id}, {self.dataset.depth}"
@@ -92,7 +92,7 @@ class PluginSubject(Subject):
 
 
 class CompetitionSubject(Subject):
-    """A competition at its smallest: the demo preset on a few pictures that it draws itself."""
+    """A competition at its smallest: the demo preset on a few images that it draws itself."""
 
     def __init__(self, registry: Registry, plugin: Plugin, competition: Competition, settings: Mapping | None = None):
         super().__init__(registry)
@@ -146,7 +146,7 @@ class CompetitionSubject(Subject):
             self.folder / "cache", dataset, recipe.fidelity.image_size, len(competition.classes), competition.task
         )
         lost = store.fill(dataset, dataset.train)
-        require(not lost, f"pictures of its own sample data cannot be decoded: {next(iter(lost.values()), '')}")
+        require(not lost, f"images of its own sample data cannot be decoded: {next(iter(lost.values()), '')}")
         return store
 
     def make_truths(self) -> list:

@@ -102,7 +102,7 @@ def a_file_reads_back_as_it_was_written(subject):
 
 @law("competition")
 def missing_and_strange_rows_are_named(subject):
-    """Checking a file in which a picture that nobody asked for stands instead of a test picture names both."""
+    """Checking a file in which an image that nobody asked for stands instead of a test image names both."""
     if "a_submission_has_the_ids_that_are_asked_for" in subject.failed:
         raise NotApplicable("first mend the ids that are written")
     dataset, path = subject.dataset, _written(subject, _rows(subject))
@@ -114,14 +114,14 @@ def missing_and_strange_rows_are_named(subject):
         raise NotApplicable("the file does not hold the ids as they are, so that none can be exchanged")
     path.write_bytes(data.replace(missing.encode(), strange.encode()))
     try:
-        told = "\n".join(check_file(path, dataset))
+        complaints = "\n".join(check_file(path, dataset))
     except SubmissionError as error:
-        told = str(error)
+        complaints = str(error)
     finally:
         path.write_bytes(data)
     what = f"a file with {strange} instead of {missing}"
-    require(told, f"{what} is said to be in order; compare its ids with those asked for")
-    unnamed = [id for id in (missing, strange) if id not in told]
+    require(complaints, f"{what} is said to be in order; compare its ids with those asked for")
+    unnamed = [id for id in (missing, strange) if id not in complaints]
     require(not unnamed, f"{what} is refused without naming {' and '.join(unnamed)}")
 
 
@@ -165,12 +165,12 @@ def the_metric_knows_the_edges(subject):
                 shapes.add(counts.shape)
                 score = metric.reduce(counts[None])
                 require(np.isfinite(score), f"masks of {size} score {score}; say what both empty, and one empty, are")
-    require(len(shapes) == 1, f"counts of different pictures have the shapes {sorted(shapes)}; they must be stacked")
+    require(len(shapes) == 1, f"counts of different images have the shapes {sorted(shapes)}; they must be stacked")
 
 
 @law("competition")
 def counts_of_parts_add_up(subject):
-    """Counts of two parts of a picture add up to the counts of the whole."""
+    """Counts of two parts of an image add up to the counts of the whole."""
     metric, rng = subject.competition.metric, np.random.default_rng(0)
     for size in SMALLEST[1:]:
         truth, mask = (random_mask(subject.competition, size, rng) for _ in range(2))

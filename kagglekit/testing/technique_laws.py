@@ -11,7 +11,7 @@ from kagglekit.plugin.registry import MARK, SPECS
 from kagglekit.testing.laws import NotApplicable, law, require
 from kagglekit.testing.plugin_laws import PLAIN
 
-# The engine's own intake refuses pictures of more than 8 bits, so there is nothing that another one could wrap.
+# The engine's own input transform refuses images of more than 8 bits, so there is nothing that another one could wrap.
 REPLACEABLE = {"kk_intake"}
 
 
@@ -147,14 +147,14 @@ def its_search_space_is_of_its_settings(subject):
 @law("technique", "kk_dataset")
 def wrapping_a_data_set_keeps_what_is_scored(subject):
     """A data set that a technique wraps has the test part and the validated samples of the inner one, ids unique."""
-    judged, refusals = 0, []
+    checked, refusals = 0, []
     for host in subject.hosts():
         try:
             wrapped = host.solution.dataset(subject.folder)
         except (RecipeError, DataError) as refusal:
             refusals.append(str(refusal))
             continue
-        judged += 1
+        checked += 1
         inner = host.dataset
         require([s.id for s in wrapped.test] == [s.id for s in inner.test], "the test part is another one")
         kept = [s.id for s in wrapped.train if not s.extra]
@@ -162,7 +162,7 @@ def wrapping_a_data_set_keeps_what_is_scored(subject):
             kept == [s.id for s in inner.train],
             "samples that can be held out are others than before; mark what is added as `extra`",
         )
-    if not judged:
+    if not checked:
         raise NotApplicable(f"it does not fit: {refusals[0]}")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kagglekit.plugin.solution import Solution
     from kagglekit.recipe import Recipe
 
-WORLDS = ("uint8", False), ("uint16", False), ("uint8", True)  # depth of the pictures, are they tiled
+CASES = ("uint8", False), ("uint16", False), ("uint8", True)  # depth of the images, are they tiled
 NEED_MORE = {"kk_intake", "kk_sampler"}  # hooks that may be made for one of the others alone
 
 
@@ -56,9 +56,9 @@ class TechniqueSubject(Subject):
         return resolve(self.recipe(id), self.registry)
 
     def make_hosts(self) -> list[Host]:
-        """Every world; 16-bit pictures and tiled ones come last, for those who refuse others."""
+        """Every world; 16-bit images and tiled ones come last, for those who refuse others."""
         hosts = []
-        for depth, tiled in WORLDS[: 1 if not self.hooks & NEED_MORE else None]:
+        for depth, tiled in CASES[: 1 if not self.hooks & NEED_MORE else None]:
             for number, id in enumerate(self.competitions()):
                 solution = self.resolve(id)
                 competition = solution.competition

@@ -24,8 +24,8 @@ def averaged(
 ) -> Member:
     """A checkpoint beside the others with their weighted mean (stochastic weight averaging, Izmailov et al. 2018).
 
-    `make_network` gives the network with its intake on its device; `batches` pictures as stored, as in training: what
-    the averaged network sees decides the statistics of its batch normalisation. A known average is not made again.
+    `make_network` gives the network with its input transform on its device; `batches` images as stored, as in
+    training: what the averaged network sees decides the statistics of its batch normalisation. A known average is not made again.
     """
     last = chosen[-1][0]
     if len(chosen) == 1:
@@ -58,7 +58,7 @@ def mean_weights(chosen: Sequence[tuple[Member, float]]) -> tuple[dict[str, torc
 
 
 def renew_statistics(network: torch.nn.Module, images: Iterable[torch.Tensor]) -> None:
-    """Mean and variance of every batch normalisation over at most `MOST` batches of pictures."""
+    """Mean and variance of every batch normalisation over at most `MOST` batches of images."""
     from itertools import islice
 
     import torch

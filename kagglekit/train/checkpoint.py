@@ -121,10 +121,10 @@ def load_network(model: nn.Module, path: Path) -> None:
             "encoder, decoder and classes must be those of its run"
         )
     model.load_state_dict(weights)
-    told: Any = model  # any module may carry it
+    network: Any = model  # any module may carry it
     if "normalisation" in metadata:
-        told.normalisation = tuple(tuple(values) for values in metadata["normalisation"])
-    told.loaded_weights = f"warm start: {path.parent.parent.name}/{path.name}"
+        network.normalisation = tuple(tuple(values) for values in metadata["normalisation"])
+    network.loaded_weights = f"warm start: {path.parent.parent.name}/{path.name}"
 
 
 def save_state(

@@ -1,9 +1,9 @@
-"""One training on several processes that computes what one process would: who takes which pictures, what they tell.
+"""One training on several processes that computes what one process would: who takes which images, what they tell.
 
-A batch is drawn as for one process and split. Whatever couples the pictures of a batch is exchanged: batch statistics
+A batch is drawn as for one process and split. Whatever couples the images of a batch is exchanged: batch statistics
 inside the network, logits before the loss, gradients before the step. Every process computes the loss of the whole
-batch, so that a loss over a batch (Dice, Lovász, one that leaves pictures out) is the same as on one process. torch's
-DistributedDataParallel averages over processes instead of pictures, and knows nothing of such losses.
+batch, so that a loss over a batch (Dice, Lovász, one that leaves images out) is the same as on one process. torch's
+DistributedDataParallel averages over processes instead of images, and knows nothing of such losses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ APART = 0x9E3779B1  # between the seeds of two processes; torch keeps 32 bits of
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of one training, in torch's default process group; alone unless told otherwise."""
 
     rank: int = 0
@@ -52,7 +52,7 @@ class Team:
         return seed + self.rank * APART
 
     def splits(self, total: int) -> bool:
-        """Is a batch of `total` pictures split? One with fewer pictures than processes is computed whole by each."""
+        """Is a batch of `total` images split? One with fewer images than processes is computed whole by each."""
         return 1 < self.size <= total
 
     def share(self, group: Sequence[int]) -> list[int]:
@@ -66,11 +66,11 @@ class Team:
         return [(total * rank // self.size, total * (rank + 1) // self.size) for rank in range(self.size)]
 
     def batch_statistics(self, total: int) -> AbstractContextManager[object]:
-        """The context in which the network sees a batch of `total` pictures."""
+        """The context in which the network sees a batch of `total` images."""
         return BatchStatistics(self.size) if self.splits(total) else contextlib.nullcontext()
 
     def gathered(self, output: Any, masks: torch.Tensor, total: int) -> tuple[Any, torch.Tensor]:
-        """Logits and masks of all `total` pictures in their order; gradients reach those of this process only."""
+        """Logits and masks of all `total` images in their order; gradients reach those of this process only."""
         if not self.splits(total):
             return output, masks
         if isinstance(output, ModelOutput):
@@ -130,7 +130,7 @@ class Team:
 
 
 class BatchStatistics(TorchFunctionMode):
-    """Inside, batch norm that trains takes mean and variance over the pictures of all processes.
+    """Inside, batch norm that trains takes mean and variance over the images of all processes.
 
     Stands in for `batch_norm` itself: layers that derive from torch's, as timm's with an activation, keep all they do.
     """

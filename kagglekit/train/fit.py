@@ -19,9 +19,9 @@ import torch
 from kagglekit.data.loader import batches, to_target, without_gradients
 from kagglekit.data.store import Store
 from kagglekit.errors import RunError
-from kagglekit.protocols import Intake, Metric
+from kagglekit.protocols import InputTransform, Metric
 from kagglekit.train import checkpoint
-from kagglekit.train.distributed import Team
+from kagglekit.train.distributed import ProcessGroup
 from kagglekit.train.network import Network, autocast, full_precision, mask_logits, pick_dtype, prepare
 from kagglekit.train.trained import Epoch, Trained
 from kagglekit.types import Augment, Draw, Loss, Member, Sampler, Track, untracked
@@ -42,7 +42,7 @@ class Job:
     loss: Loss
     sampler: Sampler
     augment: Augment
-    intake: Intake
+    input_transform: InputTransform
     validation: Sequence[Draw]
     folder: Path
     fold: int = 0
@@ -51,7 +51,7 @@ class Job:
     make_optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None = None
     report: Callable[[Epoch], None] = lambda row: None
     # The processes that train together; the first validates, writes and speaks.
-    team: Team = field(default_factory=Team)
+    process_group: ProcessGroup = field(default_factory=ProcessGroup)
 
 
 def fit(job: Job) -> Trained:
@@ -59,12 +59,12 @@ def fit(job: Job) -> Trained:
 
     `job.report` gets each epoch when it is kept. Raises RunError when the loss is no longer a number.
     """
-    recipe, device = job.recipe, job.team.device()
+    recipe, device = job.recipe, job.process_group.device()
     dtype = pick_dtype(recipe, device)
     torch.manual_seed(recipe.seed)
     body = job.make_model()
     loaded = getattr(body, "loaded_weights", "whatever the plugin's network brings")
-    network = prepare(body, job.intake, device)
+    network = prepare(body, job.input_transform, device)
     optimizer = job.make_optimizer(body) if job.make_optimizer else make_optimizer(recipe, body)
     for group in optimizer.param_groups:
         group["peak"] = group["lr"]
@@ -85,15 +85,15 @@ def fit(job: Job) -> Trained:
             scaler.load_state_dict(restored[1]["scaler"])
         job.say(f"going on after epoch {len(history)} of {recipe.fidelity.epochs}")
 
-    loaded = job.team.begin(network, job.folder, len(history), loaded)
-    where = device if job.team.size == 1 else f"{job.team.size} x {device}"
+    loaded = job.process_group.begin(network, job.folder, len(history), loaded)
+    where = device if job.process_group.size == 1 else f"{job.process_group.size} x {device}"
     job.say(f"training on {where} in {str(dtype).removeprefix('torch.')}; encoder weights {loaded}")
     for epoch in range(len(history), recipe.fidelity.epochs):
         started = time.perf_counter()
-        torch.manual_seed(job.team.seed(recipe.seed * 100_003 + epoch + 1))
-        train_loss, lr, told = train_epoch(job, network, optimizer, scaler, average, epoch, device, dtype)
-        observed |= told
-        if not job.team.leads:  # the leader validates and writes meanwhile; its next batch is waited for
+        torch.manual_seed(job.process_group.seed(recipe.seed * 100_003 + epoch + 1))
+        train_loss, lr, first_batch = train_epoch(job, network, optimizer, scaler, average, epoch, device, dtype)
+        observed |= first_batch
+        if not job.process_group.leads:  # the leader validates and writes meanwhile; its next batch is waited for
             history.append(Epoch(epoch=epoch))
             continue
         with averaged(body, average):
@@ -140,30 +140,32 @@ def train_epoch(
     draws = list(job.sampler(epoch))
     per_epoch = steps_of(len(draws), recipe.batch_size)
     observed: dict[str, float] = {}
-    total, seen = torch.zeros((), dtype=torch.float64, device=device if device != "mps" else "cpu"), 0
+    total, count = torch.zeros((), dtype=torch.float64, device=device if device != "mps" else "cpu"), 0
     network.train()
-    stream = batches(job.store, draws, recipe.batch_size, job.augment, recipe.seed, epoch, device, job.team.share)
+    stream = batches(
+        job.store, draws, recipe.batch_size, job.augment, recipe.seed, epoch, device, job.process_group.share
+    )
     title = f"epoch {epoch + 1}/{recipe.fidelity.epochs}"
     for step, (images, masks) in enumerate(job.track(stream, per_epoch, title)):
         lr = lr_at(recipe, epoch + step / per_epoch)
         for group in optimizer.param_groups:  # parts of a network may have peaks of their own
             group["lr"] = lr * (group["peak"] / recipe.lr)
         images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
-        pictures = recipe.batch_size if step + 1 < per_epoch else len(draws) - step * recipe.batch_size
-        with autocast(device, dtype), job.team.batch_statistics(pictures):
+        global_batch = recipe.batch_size if step + 1 < per_epoch else len(draws) - step * recipe.batch_size
+        with autocast(device, dtype), job.process_group.batch_statistics(global_batch):
             logits = network(images)
-        logits, masks = job.team.gathered(full_precision(logits), masks, pictures)
+        logits, masks = job.process_group.gathered(full_precision(logits), masks, global_batch)
         loss = job.loss(logits, to_target(masks, job.task))
         if epoch == step == 0:
             side = min(images.shape[-2:])
             observed = {"batch_size": len(masks), "fidelity.image_size": side, "draws": len(draws)}
         # The last group of steps may be short.
         accumulated = min(recipe.accumulate, per_epoch - step // recipe.accumulate * recipe.accumulate)
-        scaler.scale(loss * job.team.weight(pictures) / accumulated).backward()
+        scaler.scale(loss * job.process_group.weight(global_batch) / accumulated).backward()
         total += loss.detach().to(total) * len(masks)
-        seen += len(masks)
+        count += len(masks)
         if (step + 1) % recipe.accumulate == 0 or step + 1 == per_epoch:
-            job.team.sum_gradients(network.parameters())
+            job.process_group.sum_gradients(network.parameters())
             scaler.unscale_(optimizer)
             if recipe.clip:
                 torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
@@ -172,7 +174,7 @@ def train_epoch(
             optimizer.zero_grad(set_to_none=True)
             if average:
                 blend(average, network.body.state_dict(), recipe.ema)
-    mean = total.item() / seen
+    mean = total.item() / count
     if not math.isfinite(mean):
         raise RunError(
             f"training: the loss became {mean} in epoch {epoch + 1}; lower the learning rate (-o "
@@ -186,7 +188,7 @@ def train_epoch(
 def validate(job: Job, network: Network, device: str, dtype: torch.dtype) -> tuple[float | None, float | None]:
     """(loss, score) on the validation draws at the store's size, threshold 0.5; None without any.
 
-    The counts of windows of one picture are added up.
+    The counts of windows of one image are added up.
     """
     import numpy as np
 
@@ -249,7 +251,7 @@ def blend(average: dict[str, torch.Tensor], weights: dict[str, torch.Tensor], de
 
 
 def steps_of(draws: int, batch_size: int, joined: bool = True) -> int:
-    """Batches in an epoch; a last single picture joins the batch before it while training (see `batches`)."""
+    """Batches in an epoch; a last single image joins the batch before it while training (see `batches`)."""
     steps = math.ceil(draws / batch_size)
     return steps - 1 if joined and steps > 1 and draws % batch_size == 1 else steps
 

@@ -70,7 +70,7 @@ def build(recipe: Recipe, channels: int, classes: int) -> nn.Module:
 
 
 def _insists_on_a_size(encoder: nn.Module) -> bool:
-    """Does a transformer of timm refuse pictures of another size than it was published for, without need?"""
+    """Does a transformer of timm refuse images of another size than it was published for, without need?"""
     return bool(getattr(getattr(getattr(encoder, "model", None), "patch_embed", None), "strict_img_size", False))
 
 

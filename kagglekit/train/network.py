@@ -1,4 +1,4 @@
-"""What surrounds a network on any device: pictures as stored in, normalisation on the device, precision."""
+"""What surrounds a network on any device: images as stored in, normalisation on the device, precision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kagglekit.data.input_transform import Plain
-from kagglekit.protocols import Intake
+from kagglekit.protocols import InputTransform
 from kagglekit.train.model import IMAGENET
 from kagglekit.types import ModelOutput
 
@@ -24,19 +24,19 @@ Output = torch.Tensor | ModelOutput
 
 
 class Network(nn.Module):
-    """Wraps a plugin's network: pictures as stored `[B, C, H, W]` -> logits; `body` holds all the weights."""
+    """Wraps a plugin's network: images as stored `[B, C, H, W]` -> logits; `body` holds all the weights."""
 
-    def __init__(self, body: nn.Module, intake: Intake):
+    def __init__(self, body: nn.Module, input_transform: InputTransform):
         super().__init__()
-        self.body, self.intake = body, intake
-        self.normalise_by(normalisation_of(body, intake.channels))
+        self.body, self.input_transform = body, input_transform
+        self.normalise_by(normalisation_of(body, input_transform.channels))
 
     body: nn.Module
     scale: torch.Tensor
     shift: torch.Tensor
 
     def normalise_by(self, normalisation: tuple) -> None:
-        """Set the (mean, std) of pictures in 0..1."""
+        """Set the (mean, std) of images in 0..1."""
         self.normalisation = normalisation
         mean, std = normalisation
         scale = 1 / torch.tensor(std, dtype=torch.float32)
@@ -46,15 +46,15 @@ class Network(nn.Module):
         self.register_buffer("shift", shift.view(1, -1, 1, 1).to(device), persistent=False)
 
     def take_in(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures as stored -> normalised float32, channels-last: what `body` is given."""
-        if isinstance(self.intake, Plain):  # one pass over the pixels instead of two
+        """Images as stored -> normalised float32, channels-last: what `body` is given."""
+        if isinstance(self.input_transform, Plain):  # one pass over the pixels instead of two
             taken, scale = images.float(), self.scale / 255
         else:
-            taken, scale = self.intake(images, self.training), self.scale
+            taken, scale = self.input_transform(images, self.training), self.scale
         return torch.addcmul(self.shift, taken, scale).contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: torch.Tensor) -> Output:
-        """Logits of pictures as stored."""
+        """Logits of images as stored."""
         found: Output = self.body(self.take_in(images))
         return found
 
@@ -128,7 +128,7 @@ def in_full_precision(kind: type[nn.Module]) -> type[nn.Module]:
     return type(kind.__name__, (FullPrecision, kind), {})
 
 
-def prepare(body: nn.Module, intake: Intake, device: str) -> Network:
+def prepare(body: nn.Module, input_transform: InputTransform, device: str) -> Network:
     """The network on its device, convolutions laid out channels-last."""
     torch.backends.cudnn.benchmark = device == "cuda"  # sizes of batches hardly change, so tuning pays at once
     if device == "cpu":  # which has fast 16-bit kernels for depthwise convolutions, but not for their gradients
@@ -136,6 +136,6 @@ def prepare(body: nn.Module, intake: Intake, device: str) -> Network:
             depthwise = isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
             if depthwise and not isinstance(layer, FullPrecision):
                 layer.__class__ = in_full_precision(cast(Any, type(layer)))
-    network: Any = Network(body, intake)  # torch's types know `to` without a format alone
+    network: Any = Network(body, input_transform)  # torch's types know `to` without a format alone
     placed: Network = network.to(device, memory_format=torch.channels_last)
     return placed

@@ -34,10 +34,10 @@ def read(path: Path) -> tuple[State, str]:
             return load_file(path), ""
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        told = first_line(error)
+        reason = first_line(error)
         if type(error).__name__ == "UnpicklingError":  # whose own text is advice to run what the file holds
-            told = "it is damaged, or holds whole Python objects; save the state_dict of the network"
-        raise RecipeError(f"encoder weights {path}: not a file of plain weights: {told}") from error
+            reason = "it is damaged, or holds whole Python objects; save the state_dict of the network"
+        raise RecipeError(f"encoder weights {path}: not a file of plain weights: {reason}") from error
     where: list[str] = []
     while isinstance(found, Mapping):
         inner = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping) and found[key]), None)

@@ -2,7 +2,7 @@
 
 For each of `--seeds` sample data of hair-seg are drawn (flaws in truth.json), the rules that `kk clean` asks by default
 are asked, and what they find is compared with what was planted. With `--train` the demo is trained with and without
-what was found, for as many steps (fewer pictures take more epochs); the paired difference of test scores, whose truth
+what was found, for as many steps (fewer images take more epochs); the paired difference of test scores, whose truth
 has no flaws, is given with its 95% interval.
 """
 
@@ -35,7 +35,7 @@ def draw(root: Path, count: int, seed: int) -> Path:
 
 
 def planted(folder: Path) -> dict[str, dict]:
-    """What truth.json says of each training picture."""
+    """What truth.json says of each training image."""
     entries = json.loads((folder / "truth.json").read_text())["annotations"]
     return {entry["file_name"]: entry for entry in entries}
 
@@ -68,7 +68,7 @@ def tell(title: str, counts: Counter) -> None:
 
 
 def as_many_steps(overrides: list[str], path: Path, count: int) -> list[str]:
-    """The settings with so many epochs that what the decisions in `path` leave of `count` pictures is seen as often."""
+    """The settings with so many epochs that what the decisions in `path` leave of `count` images is seen as often."""
     dropped = sum(one.action == "drop" for one in read(path).decisions)
     recipe = solution_of(discover(), "hair-seg", "demo", (), (), overrides).recipe
     kept = [one for one in overrides if not one.startswith("fidelity.epochs=")]
@@ -76,7 +76,7 @@ def as_many_steps(overrides: list[str], path: Path, count: int) -> list[str]:
 
 
 def scores_of(folder: Path, overrides: list[str], seed: int, with_: tuple[str, ...] = ()) -> list[float]:
-    """The scores of the test pictures, one by one, after a training of the demo."""
+    """The scores of the test images, one by one, after a training of the demo."""
     solution = solution_of(discover(), "hair-seg", "demo", with_, (), overrides, seed)
     place, result, _ = run(RunRequest(solution, folder, "demo"))
     dataset, metric = solution.dataset(folder), solution.competition.metric

@@ -1,9 +1,9 @@
-"""The dense CRF against pydensecrf2: seconds, their ratio, and how far the label maps agree, on natural pictures.
+"""The dense CRF against pydensecrf2: seconds, their ratio, and how far the label maps agree, on natural images.
 
 Unaries are made from annotations: blurred one-hot masks, mixed with smooth noise over all classes (`--noise` is its
 share). Both are called alternately on the same arrays, with 10 iterations and 50; the minimum and the median of each
-are printed, and the IoU of our label map with theirs: mean over the classes that either shows, and over all pictures
-together. `--random` adds a picture of noise, in which nearly every pixel has vertices of its own.
+are printed, and the IoU of our label map with theirs: mean over the classes that either shows, and over all images
+together. `--random` adds an image of noise, in which nearly every pixel has vertices of its own.
 """
 
 import argparse
@@ -30,8 +30,8 @@ SETS = (  # gaussian (sxy, compat), bilateral (sxy, srgb, compat), iterations
 )
 
 
-def pictures(data: Path, count: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, picture, label map) of `count` annotated pictures that lie below `data`, spread over all of them."""
+def images(data: Path, count: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, image, label map) of `count` annotated images that lie below `data`, spread over all of them."""
     index = msgspec.json.decode((data / "train_all.json").read_bytes())
     present = [image for image in index["images"] if (data / image["file_name"]).is_file()]
     outlines: dict[int, list] = {}
@@ -39,13 +39,13 @@ def pictures(data: Path, count: int) -> list[tuple[str, np.ndarray, np.ndarray]]
         outlines.setdefault(annotation["image_id"], []).append(annotation)
     found = []
     for image in present[:: max(1, len(present) // count)][:count]:
-        picture = cv2.cvtColor(cv2.imread(str(data / image["file_name"])), cv2.COLOR_BGR2RGB)
-        labels = np.zeros(picture.shape[:2], np.uint8)
+        pixels = cv2.cvtColor(cv2.imread(str(data / image["file_name"])), cv2.COLOR_BGR2RGB)
+        labels = np.zeros(pixels.shape[:2], np.uint8)
         for annotation in sorted(outlines.get(image["id"], []), key=lambda a: -a["area"]):
             for polygon in annotation["segmentation"]:
                 points = np.array(polygon).reshape(-1, 2).round().astype(np.int32)
                 cv2.fillPoly(labels, [points], int(annotation["category_id"]))
-        found.append((image["file_name"], picture, labels))
+        found.append((image["file_name"], pixels, labels))
     return found
 
 
@@ -116,23 +116,23 @@ def compare(cases: list[tuple[np.ndarray, np.ndarray]], settings, rounds: int) -
     return (
         f"ours {statistics.median(seconds[0]):.2f} s, theirs {statistics.median(seconds[1]):.2f} s, "
         f"ratio {least:.2f} ({min(r[0] for r in ratios):.2f} to {max(r[0] for r in ratios):.2f}; of medians "
-        f"{middle:.2f}); IoU {mean_iou(total):.5f} together, {min(ious):.5f} in the worst picture; "
+        f"{middle:.2f}); IoU {mean_iou(total):.5f} together, {min(ious):.5f} in the worst image; "
         f"mean difference at most {far:.6f}"
     )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train_all.json and its pictures")
-    parser.add_argument("--pictures", type=int, default=6)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train_all.json and its images")
+    parser.add_argument("--images", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--noise", type=float, default=0.5)
     parser.add_argument("--random", action="store_true")
     arguments = parser.parse_args()
-    found = pictures(arguments.data, arguments.pictures)
+    found = images(arguments.data, arguments.images)
     many = [(unary(labels, arguments.noise, seed), image) for seed, (_, image, labels) in enumerate(found)]
     few = [(1 - probs[:1], image) for probs, image in many]
-    print(f"{len(found)} pictures of {found[0][1].shape[1]} x {found[0][1].shape[0]} pixels")
+    print(f"{len(found)} images of {found[0][1].shape[1]} x {found[0][1].shape[0]} pixels")
     ours(*many[0], *SETS[0])  # the first call of a process also pays for loading libraries
     for settings in SETS:
         name = "gaussian {}/{}, bilateral {}/{}/{}, {} iterations".format(*settings[0], *settings[1], settings[2])
@@ -140,8 +140,8 @@ def main():
         print(f"{name}, 1 class: {compare(few, settings, arguments.rounds)}", flush=True)
     if arguments.random:
         noise = np.random.default_rng(0).integers(0, 256, found[0][1].shape).astype(np.uint8)
-        print(f"a picture of noise, {CLASSES} classes: {compare([(many[0][0], noise)], SETS[0], arguments.rounds)}")
-        print(f"a picture of noise, 1 class: {compare([(few[0][0], noise)], SETS[0], arguments.rounds)}")
+        print(f"an image of noise, {CLASSES} classes: {compare([(many[0][0], noise)], SETS[0], arguments.rounds)}")
+        print(f"an image of noise, 1 class: {compare([(few[0][0], noise)], SETS[0], arguments.rounds)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/depthwise.py [--sides 64 128 256] [--decoders fpn unet/2 unetplusplus]
 
-The demo of hair-seg on pictures of noise, batches of 8. All ways take turns in one process; medians are printed.
+The demo of hair-seg on images of noise, batches of 8. All ways take turns in one process; medians are printed.
 """
 
 import argparse
@@ -24,9 +24,9 @@ def stepper(side: int, decoder: str, precision: str, untouched: bool):
     """A function that trains one step and returns its seconds."""
     recipe, _, _ = compose_recipe(registry(), "hair-seg", "demo", (), (), [f"decoder={decoder}"], 0)
     solution = resolve(recipe, registry())
-    intake, dtype = solution.intake(3, "uint8"), getattr(torch, precision)
+    input_transform, dtype = solution.input_transform(3, "uint8"), getattr(torch, precision)
     with mock.patch.object(networks, "in_full_precision", lambda kind: kind) if untouched else mock.MagicMock():
-        network = networks.prepare(solution.model(3, pretrained=False), intake, "cpu")
+        network = networks.prepare(solution.model(3, pretrained=False), input_transform, "cpu")
     optimizer, loss = solution.optimizer(network.body), solution.loss()
     images = torch.randint(0, 256, (BATCH, 3, side, side), dtype=torch.uint8)
     target = to_target(torch.zeros((BATCH, side, side), dtype=torch.uint8), "binary")

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from tests import faults
-from tests.faults import ON_A_RUN, SIGNALS, VERBS, Place, Report
+from tests.faults import ON_A_RUN, SIGNALS, VERBS, Report, TrialContext
 
 # How many of 60 blows each command gets.
 SHARES = {"run": 18, "tune": 9, "ablate": 9, "clean": 6, "bundle": 4, "writeup": 5, "tensorboard": 4, "mlflow": 5}
@@ -30,7 +30,7 @@ def undisturbed(top: Path, data: Path) -> tuple[dict, dict, Path]:
     """(hashes, seconds) by verb, and the folder of a place with a finished run, of commands that nothing strikes."""
     expected, seconds = {}, {}
     for verb in VERBS:
-        place = Place(top / "quiet" / ("run" if verb in ON_A_RUN else verb), data, run_of(top))
+        place = TrialContext(top / "quiet" / ("run" if verb in ON_A_RUN else verb), data, run_of(top))
         started = time.monotonic()
         code, said = place.finish(verb)
         if code:
@@ -50,13 +50,13 @@ def signals(top: Path, data: Path, kills: int, rng: random.Random, verbs: list[s
     """The blows."""
     expected, seconds, quiet = undisturbed(top, data)
     report, number = Report(), 0
-    fresh = Place(top / "finished", data)
-    faults.copy_of_run(Place(quiet, data), fresh)
+    fresh = TrialContext(top / "finished", data)
+    faults.copy_of_run(TrialContext(quiet, data), fresh)
 
-    def place(verb: str, folder: Path) -> Place:
+    def place(verb: str, folder: Path) -> TrialContext:
         if verb in ON_A_RUN:
             shutil.copytree(fresh.base, folder)
-        return Place(folder, data, run_of(top))
+        return TrialContext(folder, data, run_of(top))
 
     for verb in verbs:
         wanted = report.strikes + max(1, round(SHARES[verb] * kills / 60))
@@ -72,14 +72,14 @@ def signals(top: Path, data: Path, kills: int, rng: random.Random, verbs: list[s
 def full_disk(top: Path, data: Path) -> Report:
     """A disk that is full at several moments of a run, and then is not."""
     report = Report()
-    quiet = Place(top / "roomy", data)
+    quiet = TrialContext(top / "roomy", data)
     assert quiet.finish("run")[0] == 0
     expected = faults.results(quiet, "run")
     for megabytes in (0.2, 3, 12, 25, 45, 60, 62, 64, 66):
         folder = top / f"small-{megabytes}"
         folder.mkdir()
         mounted = mount(folder, megabytes)
-        place = Place(folder, data)
+        place = TrialContext(folder, data)
         limit = {} if mounted else {"preexec_fn": lambda m=megabytes: resource.setrlimit(
             resource.RLIMIT_FSIZE, (int(m * 2**18), resource.RLIM_INFINITY))}  # fmt: skip
         code, said = place.finish("run", **limit)
@@ -105,15 +105,15 @@ def mount(folder: Path, megabytes: float) -> bool:
 
 
 def data_removed(top: Path, data: Path, rng: random.Random, times: int = 6) -> Report:
-    """Pictures that go away while a run reads them, and come back."""
+    """Images that go away while a run reads them, and come back."""
     report = Report()
-    quiet = Place(top / "whole", data)
+    quiet = TrialContext(top / "whole", data)
     started = time.monotonic()
     assert quiet.finish("run")[0] == 0
     duration, expected = time.monotonic() - started, faults.results(quiet, "run")
     for number in range(times):
         own = shutil.copytree(data, top / f"data-{number}")
-        place, images = Place(top / f"gone-{number}", own), own / "task02_train" / "images"
+        place, images = TrialContext(top / f"gone-{number}", own), own / "task02_train" / "images"
         process = place.start("run")
         time.sleep(rng.uniform(0.2, 0.9) * duration)
         images.rename(own / "away")
@@ -130,7 +130,7 @@ def data_removed(top: Path, data: Path, rng: random.Random, times: int = 6) -> R
 def at_once(top: Path, data: Path, count: int = 6) -> Report:
     """Different runs side by side with one cache, and two searches of one name."""
     report, seeds = Report(), [str(seed) for seed in range(count)]
-    alone, together = Place(top / "alone", data), Place(top / "together", data)
+    alone, together = TrialContext(top / "alone", data), TrialContext(top / "together", data)
     for seed in seeds:
         assert alone.finish("run", "--seed", seed)[0] == 0
     processes = [together.start("run", "--seed", seed) for seed in seeds]
@@ -140,7 +140,7 @@ def at_once(top: Path, data: Path, count: int = 6) -> Report:
         if process.returncode:
             report.lost.append(f"at once: {err[-1500:]}")
     report.check(together, "run", faults.results(alone, "run"), "--seed", "0")
-    searches, one = Place(top / "two", data), Place(top / "single", data)
+    searches, one = TrialContext(top / "two", data), TrialContext(top / "single", data)
     pair = [searches.start("tune"), searches.start("tune")]
     said = [process.communicate(timeout=600)[1] for process in pair]
     codes = sorted(process.returncode for process in pair)

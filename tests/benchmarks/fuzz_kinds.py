@@ -56,9 +56,9 @@ def rgb(path: Path) -> str:
 
 def gray16(path: Path) -> str:
     """The deep reader."""
-    from kagglekit.data.readers.images import read_picture
+    from kagglekit.data.readers.images import read_image
 
-    return mark(read_picture(path, 1, "uint16"))
+    return mark(read_image(path, 1, "uint16"))
 
 
 def windows(path: Path) -> str:
@@ -73,7 +73,7 @@ def windows(path: Path) -> str:
 
 
 def by_pil(mode: str = "RGB", **options) -> Callable[[Path], None]:
-    """A writer of pictures."""
+    """A writer of images."""
 
     def write(path: Path) -> None:
         from PIL import Image
@@ -136,7 +136,7 @@ def _codec(name: str) -> Callable:
 
 
 def pyramid(path: Path) -> None:
-    """A preview, the picture in tiles, a level below it."""
+    """A preview, the image in tiles, a level below it."""
     import tifffile
 
     with tifffile.TiffWriter(path) as file:
@@ -146,7 +146,7 @@ def pyramid(path: Path) -> None:
 
 
 TILED = {"photometric": "rgb", "tile": (32, 32)}
-PICTURES = {
+IMAGES = {
     "jpeg": Kind("a.jpg", by_pil(quality=90), rgb),
     "jpeg-turned": Kind("a.jpg", turned_jpeg, rgb),
     "jpeg-progressive": Kind("a.jpg", by_pil(progressive=True), rgb),

@@ -51,7 +51,7 @@ def read_hair_labels(path: Path) -> str:
 
 
 def coco() -> dict:
-    """Polygons and run lengths over two pictures."""
+    """Polygons and run lengths over two images."""
     from kagglekit.data.codecs.coco import mask_to_rle
 
     box = [20, 10, 50, 10, 50, 30, 20, 30]
@@ -75,7 +75,7 @@ def read_coco(path: Path) -> str:
     found = read(path)
     drawn = []
     for id, image in found.images.items():
-        if image.height * image.width <= 10_000_000:  # what a data set compares with the picture before it draws
+        if image.height * image.width <= 10_000_000:  # what a data set compares with the image before it draws
             drawn += [mark(annotation_mask(a.segmentation, (image.height, image.width))) for a in found.annotations[id]]
     return repr((sorted(found.images, key=str), drawn, len(found.faults)))
 
@@ -129,7 +129,7 @@ def read_decisions(path: Path) -> str:
 
 def recipe() -> str:
     """A recipe with techniques."""
-    from tests.worlds import recipe as small
+    from tests.toy_data import recipe as small
 
     return small().to_toml()
 
@@ -165,7 +165,7 @@ def read_decided(path: Path) -> str:
 def weights(path: Path) -> None:
     """A checkpoint of a run."""
     from kagglekit.train.checkpoint import save_weights
-    from tests.worlds import tiny_network
+    from tests.toy_data import tiny_network
 
     save_weights(path, tiny_network().state_dict(), {"normalisation": [[0.5] * 3] * 2})
 
@@ -181,7 +181,7 @@ def torch_weights(path: Path) -> None:
     """A file of weights as torch saves it."""
     import torch
 
-    from tests.worlds import tiny_network
+    from tests.toy_data import tiny_network
 
     torch.save({"state_dict": tiny_network().state_dict(), "epoch": 3}, path)
 

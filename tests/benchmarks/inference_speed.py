@@ -1,9 +1,9 @@
 """Views and an ensemble of three epochs: kagglekit's prediction against plain loops over `model(x)`, in 32-bit floats.
 
-The plain loops are what a notebook has: picture by picture, network by network, view by view, sums in place. Both read
-the same files, use the same weights (random, which costs the same) and end with masks at the size of the pictures.
+The plain loops are what a notebook has: image by image, network by network, view by view, sums in place. Both read
+the same files, use the same weights (random, which costs the same) and end with masks at the size of the images.
 
-    python tests/benchmarks/inference_speed.py --data DIR [--pictures 48] [--image-size 256] [--rounds 3]
+    python tests/benchmarks/inference_speed.py --data DIR [--images 48] [--image-size 256] [--rounds 3]
 """
 
 import argparse
@@ -87,12 +87,12 @@ def ours(paths: list[Path], recipe: Recipe, members: list[Member], size: int) ->
 def main() -> None:
     """Alternate both and print the ratio of each round."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="a folder with pictures somewhere below")
-    parser.add_argument("--pictures", type=int, default=48)
+    parser.add_argument("--data", type=Path, required=True, help="a folder with images somewhere below")
+    parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--image-size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    paths = sorted(options.data.rglob("*.jpg"))[: options.pictures]
+    paths = sorted(options.data.rglob("*.jpg"))[: options.images]
     recipe = Recipe(
         competition="none", encoder_weights="none", decoder="unet/2", precision="fp32", batch_size=8,
     )  # fmt: skip
@@ -110,7 +110,7 @@ def main() -> None:
                 ratios.append(seconds[plain] / seconds[ours])
                 print(f"round {number}: plain {seconds[plain]:.2f} s, ours {seconds[ours]:.2f} s, "
                       f"{ratios[-1]:.2f} times as fast; {different} of {pixels} pixels differ")  # fmt: skip
-    print(f"median {statistics.median(ratios):.2f} times as fast, {len(paths)} pictures at {options.image_size} px")
+    print(f"median {statistics.median(ratios):.2f} times as fast, {len(paths)} images at {options.image_size} px")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 
 
 def write(root: Path, entries: int, points: int) -> int:
-    """A contest folder, its pictures empty (the index looks at names only); returns the bytes of the labels."""
+    """A contest folder, its images empty (the index looks at names only); returns the bytes of the labels."""
     rng = np.random.default_rng(0)
     for part in ("task02_train", "task02_test"):
         (root / part / "images").mkdir(parents=True)

@@ -23,7 +23,7 @@ from kagglekit.search.local import climb, objective_at
 from kagglekit.search.rungs import parse_rungs
 from kagglekit.search.space import default_space
 from kagglekit.search.stats import agreement
-from kagglekit.search.trial_runner import Place
+from kagglekit.search.trial_runner import TrialContext
 from kagglekit.search.trial_store import Trials
 from kagglekit.search.tune import search_of
 
@@ -49,7 +49,7 @@ def main() -> None:
     plan = search_of(plan, solution, chosen.data).plan  # with the rungs that suit the data
     chosen.record.mkdir(parents=True, exist_ok=True)
     ladder = Ladder(plan, Trials(chosen.record, "bench"))
-    objective = objective_at(Place(chosen.data.absolute()))
+    objective = objective_at(TrialContext(chosen.data.absolute()))
 
     def told(task, report):
         outcome = objective(task, report)

@@ -1,8 +1,8 @@
-"""`object-paste` on real pictures: milliseconds per picture beside the plain distortions of the recycling contest.
+"""`object-paste` on real images: milliseconds per image beside the plain distortions of the recycling contest.
 
-Both are called in turn on the same decoded pictures with the same seeds, `--rounds` times each; printed are the medians
+Both are called in turn on the same decoded images with the same seeds, `--rounds` times each; printed are the medians
 over the rounds and the ratios of neighbouring rounds. The bank is built once per run and timed apart. Every pasted
-picture is compared with the one before: pixels outside the alpha are untouched, those inside are the object's, black
+image is compared with the one before: pixels outside the alpha are untouched, those inside are the object's, black
 ones too, and labels change under the alpha alone.
 """
 
@@ -31,7 +31,7 @@ def solution_of(pixels: int, *techniques: str, **settings):
 
 
 def check_pastes(pasted, pairs, count: int) -> tuple[int, int]:
-    """(pictures that got an object, black pixels of objects that are there); AssertionError for any stray pixel.
+    """(images that got an object, black pixels of objects that are there); AssertionError for any stray pixel.
 
     The object is drawn again from the same seed; where it was put is found by looking at every possible place.
     """
@@ -83,7 +83,7 @@ def main():
         store.fill(dataset, samples)
         pairs = [store.read(sample) for sample in samples]
         before = plain.augment(dataset, samples, store)
-        print(f"{len(pairs)} pictures of {arguments.pixels} pixels")
+        print(f"{len(pairs)} images of {arguments.pixels} pixels")
         for p in arguments.p:
             solution = solution_of(arguments.pixels, "object-paste", p=p)
             started = time.perf_counter()

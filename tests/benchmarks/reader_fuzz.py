@@ -58,11 +58,11 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def all_kinds() -> dict:
-    """Pictures first, then all else."""
-    from tests.benchmarks.fuzz_kinds import PICTURES
+    """Images first, then all else."""
+    from tests.benchmarks.fuzz_kinds import IMAGES
     from tests.benchmarks.fuzz_texts import TEXTS
 
-    return PICTURES | TEXTS
+    return IMAGES | TEXTS
 
 
 def serve(kind: str, mutations: int, seed: int, begin: int) -> None:

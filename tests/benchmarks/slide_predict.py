@@ -89,11 +89,11 @@ def measure(run: str, images: Path, out: Path) -> None:
     inside, windows, decoded = [0.0], [0], {}
     ask, decode = Predictor.__call__, Slide._decode
 
-    def timed(self, pictures):
+    def timed(self, windows_in):
         started = time.perf_counter()
-        answer = ask(self, pictures)
+        answer = ask(self, windows_in)
         inside[0] += time.perf_counter() - started
-        windows[0] += len(pictures)
+        windows[0] += len(windows_in)
         return answer
 
     def counted(self, part):

@@ -1,7 +1,7 @@
-"""An epoch of kagglekit against two loops of plain PyTorch: same network, batch, distortions and pictures, one process.
+"""An epoch of kagglekit against two loops of plain PyTorch: same network, batch, distortions and images, one process.
 
 plain: what a user would write (every epoch: read the file, resize, albumentations, float32, contiguous memory).
-by hand: kagglekit's own settings (bf16 where the CPU has it, channels-last, pictures in memory), without kagglekit.
+by hand: kagglekit's own settings (bf16 where the CPU has it, channels-last, images in memory), without kagglekit.
 
 Epochs alternate, ratios are per round from the second round on, medians are printed, and the IoU that each one reaches.
 """
@@ -35,7 +35,7 @@ PIXELS = 256
 
 
 class Files(torch.utils.data.Dataset):
-    """Reads, resizes and distorts a picture each time it is asked for."""
+    """Reads, resizes and distorts an image each time it is asked for."""
 
     def __init__(self, samples, augment, epoch):
         self.samples, self.augment, self.epoch = samples, augment, epoch
@@ -103,7 +103,7 @@ def iou(model, pairs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder of the hair-seg competition")
-    parser.add_argument("--pictures", type=int, default=96)
+    parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -112,7 +112,7 @@ def main():
     recipe, _, _ = compose_recipe(registry(), "hair-seg", "demo", (), (), changes, None)
     solution = resolve(recipe, registry())
     dataset = solution.dataset(arguments.data)
-    samples, held_out = dataset.train[: arguments.pictures], dataset.train[arguments.pictures :][:160]
+    samples, held_out = dataset.train[: arguments.images], dataset.train[arguments.images :][:160]
     loss_of = solution.loss()
     torch.manual_seed(0)
     weights = solution.model(3).state_dict()
@@ -142,7 +142,7 @@ def main():
             loss=loss_of,
             sampler=shuffle,
             augment=augment,
-            intake=Plain(3),
+            input_transform=Plain(3),
             validation=[],
             folder=Path(cache),
         )
@@ -184,7 +184,7 @@ def main():
     if arguments.json:
         print(json.dumps({"seconds": seconds, "iou": ious, "ratio": ratio}))
         return
-    shown = f"{len(samples)} pictures of {PIXELS} px, {arguments.epochs} epochs"
+    shown = f"{len(samples)} images of {PIXELS} px, {arguments.epochs} epochs"
     print(f"{shown}, {device}, {dtype}, {torch.get_num_threads()} threads")
     for name in runs:
         print(f"{name:<10} epochs {' '.join(f'{s:6.2f}' for s in seconds[name])} s   IoU {ious[name]:.4f}")

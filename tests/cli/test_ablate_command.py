@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import kk as program
 from tests.search.test_ablate import MORE
-from tests.search.world import data_at, install, path_of
+from tests.search.toy import data_at, install, path_of
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_the_plan_says_what_is_trained_and_what_is_judged_on_the_same_network(kk
 def test_an_ablation_ends_with_a_table_and_a_page_and_is_known_the_next_time(kk, tmp_path):
     done = kk("ablate", "discs", *SMALL, "--name", "mine")
     assert done.returncode == 0, done.stderr
-    assert "Discs: mean IoU, 2 seed(s), 8 pictures each" in done.stdout
+    assert "Discs: mean IoU, 2 seed(s), 8 images each" in done.stdout
     row = next(line for line in done.stdout.splitlines() if line.startswith("toy-blind"))
     assert row.count("hurts") == 2
     assert f"page        {tmp_path}/runs/ablations/mine/report.html" in done.stdout
@@ -82,7 +82,7 @@ def test_a_budget_leaves_out_seeds_before_anything_else():
     from kagglekit.recipe import Recipe
     from kagglekit.search.ablation_plan import AblationPlan, Axis
     from kagglekit.search.estimate import Probe, ablation_costs, fit_seeds
-    from tests.worlds import discs
+    from tests.toy_data import discs
 
     class Solved:
         """What the estimate asks of a solution."""
@@ -108,13 +108,13 @@ def test_networks_that_clean_count_once_and_are_told_unless_their_findings_are_k
     from kagglekit.recipe import Recipe
     from kagglekit.search.ablation_plan import AblationPlan, Axis
     from kagglekit.search.estimate import Probe, ablation_costs, with_cleaning
-    from tests.worlds import discs
+    from tests.toy_data import discs
 
     class Cleaner:
-        """Learns from half of each picture of 256 pixels."""
+        """Learns from half of each image of 256 pixels."""
 
-        def learned_pixels(self, pictures):
-            return pictures * 256 * 128
+        def learned_pixels(self, images):
+            return images * 256 * 128
 
     class Solved:
         """What the estimate asks of a solution."""

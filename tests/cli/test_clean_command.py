@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.helpers import kk as program
-from tests.worlds import edit_json, hair_folder, ring
+from tests.toy_data import edit_json, hair_folder, ring
 
 RULES = ("--with", "label-rules")
 

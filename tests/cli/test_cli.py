@@ -207,7 +207,7 @@ def test_sample_data_are_drawn_checked_and_reported_as_json(id, tmp_path):
     assert report["damaged"] == 0 and report["test"] > 0
     assert 0 < report["train"] <= 8
     text = answer("data", "check", id, str(folder))
-    assert text.startswith(f"{report['train']} training and {report['test']} test pictures, ")
+    assert text.startswith(f"{report['train']} training and {report['test']} test images, ")
 
 
 def test_a_check_takes_the_settings_that_decide_how_labels_are_read(tmp_path):

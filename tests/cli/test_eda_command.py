@@ -8,7 +8,7 @@ import pytest
 from kagglekit.cli.ablate import ablate_command, prepare
 from kagglekit.plugin.registry import discover
 from tests.helpers import kk as program
-from tests.worlds import edit_json, hair_folder, ring
+from tests.toy_data import edit_json, hair_folder, ring
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def test_a_page_and_a_document_are_written_and_the_data_stay_as_they_are(kk, dat
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
     done = kk("eda", "hair-seg", "--data", data)
     assert done.returncode == 0, done.stderr
-    assert "Korean Hair Segmentation: 25 training and 10 test pictures, 25 labels" in done.stdout
-    assert "! The parts share pictures." in done.stdout and "! Not everything can be used. 1 sample" in done.stdout
+    assert "Korean Hair Segmentation: 25 training and 10 test images, 25 labels" in done.stdout
+    assert "! The parts share images." in done.stdout and "! Not everything can be used. 1 sample" in done.stdout
     assert "  page      " in done.stdout
     folder = next((tmp_path / "runs" / "eda").iterdir())
     assert sorted(path.name for path in folder.iterdir()) == ["eda.html", "eda.json"]
@@ -43,7 +43,7 @@ def test_a_page_and_a_document_are_written_and_the_data_stay_as_they_are(kk, dat
     assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
 
 
-def test_the_same_as_json_in_a_folder_of_choice_about_a_few_pictures(kk, data, tmp_path):
+def test_the_same_as_json_in_a_folder_of_choice_about_a_few_images(kk, data, tmp_path):
     done = kk("eda", "hair-seg", "--data", data, "--out", tmp_path / "mine", "--most", "8", "--json")
     facts = json.loads(done.stdout)
     assert facts["folder"] == str(tmp_path / "mine") and facts["sampled"]["train"] == 8
@@ -65,7 +65,7 @@ def test_the_command_that_a_suggestion_shows_measures_that_technique_alone(kk, d
 def test_without_data_sample_data_are_drawn(kk, tmp_path):
     done = kk("eda", "contrast")
     assert done.returncode == 0, done.stderr
-    assert "drawing 120 sample pictures" in done.stderr and "One intensity window is not enough." in done.stdout
+    assert "drawing 120 sample images" in done.stderr and "One intensity window is not enough." in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from kagglekit.errors import DataError, KagglekitError, PluginError, RecipeError
 from kagglekit.plugin.registry import discover
 from tests.helpers import environment, run_folder, write_plugin
 from tests.helpers import kk as program
-from tests.search.world import path_of
+from tests.search.toy import path_of
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from kagglekit.cli.plugins import answers
 from kagglekit.plugin.registry import API, build
 from tests.helpers import bringing, competition, kk, module, toy, write_plugin
-from tests.search.world import path_of
+from tests.search.toy import path_of
 
 GOOD = """
 from dataclasses import dataclass

@@ -14,8 +14,8 @@ from kagglekit.types import Sample, Tiling
 from tests.helpers import kk as program
 from tests.helpers import toy
 from tests.search.planted import plan
-from tests.search.world import data_at, install, path_of
-from tests.worlds import discs
+from tests.search.toy import data_at, install, path_of
+from tests.toy_data import discs
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_budgets_are_read_as_people_write_them():
             seconds_of(text)
 
 
-def test_an_estimate_counts_pictures_but_of_slides_the_windows_at_the_scale_they_are_stored_in():
+def test_an_estimate_counts_images_but_of_slides_the_windows_at_the_scale_they_are_stored_in():
     slides = [Sample(f"s{i}", Path("x"), (4096, 8192)) for i in range(3)]
 
     def looks(**tiling):
@@ -124,13 +124,13 @@ def test_an_estimate_counts_pictures_but_of_slides_the_windows_at_the_scale_they
     assert looks(reduce=64, step=1.0) == (3, 3), "a slide smaller than a window is looked at once"
 
 
-def test_an_estimate_grows_with_pictures_epochs_and_pixels_and_shrinks_with_workers():
+def test_an_estimate_grows_with_images_epochs_and_pixels_and_shrinks_with_workers():
     chosen, probed = plan("64:50%:2,128:100%:8", trials=8), Probe(1.0, 10**9, 10**6)
     found = toy()
     one = estimate(chosen, found, discs(80), 1, probed)
     assert counts(chosen) == [8, 3] == [r["trials"] for r in one["rungs"]]
     assert one["rungs"][0]["seconds"] < one["rungs"][1]["seconds"] / 8
-    # 72 pictures of 80 in batches of 8, a second each, 8 epochs; validation of 8 pictures on top.
+    # 72 images of 80 in batches of 8, a second each, 8 epochs; validation of 8 images on top.
     assert 72 <= one["rungs"][1]["seconds"] <= 72 * 1.2
     two = estimate(chosen, found, discs(80), 2, probed)
     assert two["seconds"] < one["seconds"] * 0.7 and two["device_seconds"] == one["device_seconds"]

@@ -12,7 +12,7 @@ from kagglekit.predict.submission import check_file, score_file
 from kagglekit_clouds.contest import CLASSES, SUBMITTED, Settings
 from kagglekit_clouds.dataset import read
 from tests.clouds import independent_score
-from tests.clouds.worlds import folder, picture, table, write_rows
+from tests.clouds.data_folders import folder, make_image, table, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def problems(data) -> dict[str, str]:
 
 def changed_rows(root, change):
     """train.csv with its rows changed."""
-    rows = table({f"a{i}.jpg": picture(i)[1] for i in range(6)})
+    rows = table({f"a{i}.jpg": make_image(i)[1] for i in range(6)})
     write_rows(root / "train.csv", change(rows) or rows)
 
 
@@ -43,7 +43,7 @@ def test_a_faultless_folder_reads_as_it_was_written(made):
     data = dataset(made)
     assert (len(data.train), len(data.test), len(data.answers), data.problems) == (6, 3, 3, [])
     for i, sample in enumerate(data.train[:3]):
-        _, mask = picture(i)
+        _, mask = make_image(i)
         assert np.array_equal(data.read_mask(sample), mask)
         assert sample.classes == tuple(k for k in range(4) if mask[..., k].any())
         assert sample.truth_size == SUBMITTED and sample.size == (1400, 2100)
@@ -91,7 +91,7 @@ def test_a_row_that_the_host_would_refuse_is_named_with_class_and_reason(root, r
     assert problems(data)["a1.jpg"].startswith("label unreadable: Flower: ") and reason in problems(data)["a1.jpg"]
 
 
-def test_a_picture_without_a_row_for_each_class_is_left_out(root):
+def test_an_image_without_a_row_for_each_class_is_left_out(root):
     changed_rows(root, lambda rows: rows[:2] + rows[3:])
     data = dataset(root)
     assert "no row for Gravel" in problems(data)["a0.jpg"] and len(data.train) == 5
@@ -110,7 +110,7 @@ def test_a_picture_without_a_row_for_each_class_is_left_out(root):
     ],
 )
 def test_a_table_of_wrong_form_is_refused_by_file_and_row(root, change, message):
-    write_rows(root / "train.csv", change(table({f"a{i}.jpg": picture(i)[1] for i in range(2)})))
+    write_rows(root / "train.csv", change(table({f"a{i}.jpg": make_image(i)[1] for i in range(2)})))
     with pytest.raises(DataError) as error:
         dataset(root)
     assert "train.csv" in str(error.value) and message in str(error.value)
@@ -122,16 +122,16 @@ def test_a_wrong_header_is_shown_beside_the_expected_one(root):
         dataset(root)
 
 
-def test_pictures_and_labels_without_each_other_are_listed(root):
+def test_images_and_labels_without_each_other_are_listed(root):
     (root / "train_images/a0.jpg").unlink()
     shutil.copy(root / "train_images/a1.jpg", root / "train_images/stray.jpg")
     shutil.copy(root / "train_images/a1.jpg", root / "test_images/extra.jpg")
     (root / "test_images/b1.jpg").unlink()
     data = dataset(root)
     told = problems(data)
-    assert told["a0.jpg"].startswith("label without picture") and told["stray.jpg"].startswith("picture without label")
+    assert told["a0.jpg"].startswith("label without image") and told["stray.jpg"].startswith("image without label")
     assert told["extra.jpg"].startswith("not in the sample submission")
-    assert told["b1.jpg"].startswith("test picture missing") and [s.id for s in data.test] == [
+    assert told["b1.jpg"].startswith("test image missing") and [s.id for s in data.test] == [
         "b0.jpg",
         "b1.jpg",
         "b2.jpg",
@@ -145,7 +145,7 @@ def test_a_missing_part_is_named_with_the_layout(root, part):
         dataset(root)
 
 
-def test_a_picture_of_another_size_is_refused_when_it_is_read(root):
+def test_an_image_of_another_size_is_refused_when_it_is_read(root):
     import cv2
 
     (root / "train_images/a2.jpg").write_bytes(cv2.imencode(".jpg", np.zeros((700, 1050, 3), np.uint8))[1].tobytes())
@@ -161,7 +161,7 @@ def test_a_sample_submission_without_all_classes_is_refused(root):
 
 
 def test_broken_answers_are_refused_rather_than_scored(root):
-    rows = table({f"b{i}.jpg": picture(6 + i)[1] for i in range(3)})
+    rows = table({f"b{i}.jpg": make_image(6 + i)[1] for i in range(3)})
     rows[2][1] = "7 7 7"
     write_rows(root / "answers.csv", rows)
     with pytest.raises(DataError, match=r"answers\.csv: b0\.jpg: Gravel: 3 numbers"):
@@ -193,7 +193,7 @@ def test_the_score_of_a_file_is_that_of_independent_code(made, tmp_path):
 
 def test_the_truth_scores_one_and_empty_masks_the_share_of_empty_pairs(made, tmp_path):
     data = dataset(made)
-    truths = {f"b{i}.jpg": picture(6 + i)[1][::4, ::4] for i in range(3)}
+    truths = {f"b{i}.jpg": make_image(6 + i)[1][::4, ::4] for i in range(3)}
     data.submission.write(tmp_path / "t.csv", {n: data.submission.encode(m) for n, m in truths.items()})
     assert score_file(tmp_path / "t.csv", data, MeanDice()).value == 1
     data.submission.write(tmp_path / "e.csv", dict.fromkeys(truths, [""] * 4))
@@ -211,14 +211,14 @@ def test_the_truth_scores_one_and_empty_masks_the_share_of_empty_pairs(made, tmp
 )
 def test_a_submission_with_missing_extra_or_repeated_rows_is_refused(made, tmp_path, change, message):
     write_rows(
-        tmp_path / "s.csv", change([[id, ""] for id, _ in table({f"b{i}.jpg": picture(6 + i)[1] for i in range(3)})])
+        tmp_path / "s.csv", change([[id, ""] for id, _ in table({f"b{i}.jpg": make_image(6 + i)[1] for i in range(3)})])
     )
     with pytest.raises(SubmissionError) as error:
         dataset(made).submission.read(tmp_path / "s.csv")
     assert message in str(error.value)
 
 
-def test_rows_that_do_not_decode_are_all_listed_with_picture_and_class(made, tmp_path):
+def test_rows_that_do_not_decode_are_all_listed_with_image_and_class(made, tmp_path):
     rows = [[f"b{i}.jpg_{c}", ""] for i in range(3) for c in CLASSES]
     rows[1][1], rows[10][1] = "4 2 3 1", "183750 2"
     write_rows(tmp_path / "s.csv", rows)

@@ -14,7 +14,7 @@ from kagglekit.plugin.registry import discover
 from kagglekit_clouds.contest import CLASSES, SIZE
 from kagglekit_clouds.labelling import FISH, FLOWER, GRAVEL, MISTAKEN, SIMILAR, SUGAR, Region, label, rectangles
 from kagglekit_clouds.sample import draw_sample, plan
-from kagglekit_clouds.scenery import draw_picture, gap, lay_out
+from kagglekit_clouds.scenery import draw_image, gap, lay_out
 from tests.helpers import solution
 
 COUNT, SEED = 9, 3
@@ -27,7 +27,7 @@ def quiet(jobs, total, description):
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    """One sample of COUNT training pictures."""
+    """One sample of COUNT training images."""
     root = tmp_path_factory.mktemp("drawn") / "sample"
     draw_sample(root, COUNT, SEED, quiet)
     return root
@@ -62,21 +62,21 @@ def decoded(runs: str) -> np.ndarray:
 
 
 def cloud(image: np.ndarray) -> np.ndarray:
-    """uint8 `[H, W]`: 1 where a picture is bright."""
+    """uint8 `[H, W]`: 1 where an image is bright."""
     return (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) > 110).astype(np.uint8)
 
 
 @cache
-def pictures_of(label: int, count: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(clouds, what is labelled) of pictures that show one class."""
-    drawn = [draw_picture(np.random.default_rng((SEED, label, number)), (label,), False) for number in range(count)]
-    return [(cloud(picture.image), picture.mask[..., label] > 0) for picture in drawn]
+def images_of(label: int, count: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(clouds, what is labelled) of images that show one class."""
+    drawn = [draw_image(np.random.default_rng((SEED, label, number)), (label,), False) for number in range(count)]
+    return [(cloud(image.image), image.mask[..., label] > 0) for image in drawn]
 
 
 def size_of_clouds(label: int, side: int) -> float:
     """The part of the clouds inside labels that a square of `side` pixels fits into."""
     square, kept, all_of_them = np.ones((side, side), np.uint8), 0, 0
-    for clouds, inside in pictures_of(label):
+    for clouds, inside in images_of(label):
         kept += cv2.morphologyEx(clouds, cv2.MORPH_OPEN, square)[inside].sum()
         all_of_them += clouds[inside].sum()
     return kept / all_of_them
@@ -91,26 +91,26 @@ def test_the_folder_has_the_layout_of_the_contest_and_nothing_else(sample):
     assert not list(sample.parent.glob("*.part"))
 
 
-def test_there_is_a_test_picture_for_five_of_training_and_four_at_least():
+def test_there_is_a_test_image_for_five_of_training_and_four_at_least():
     folders = Counter(job.folder for job in plan(40, SEED))
     assert folders == {"train_images": 40, "test_images": 8}
     assert Counter(job.folder for job in plan(1, SEED)) == {"train_images": 1, "test_images": 4}
 
 
-def test_every_picture_is_a_colour_jpeg_of_the_contests_size_with_seven_hex_digits(sample):
+def test_every_image_is_a_colour_jpeg_of_the_contests_size_with_seven_hex_digits(sample):
     paths = list(sample.rglob("*.jpg"))
     assert len({path.name for path in paths}) == COUNT + 4
     for path in paths:
         assert len(path.stem) == 7 and int(path.stem, 16) >= 0
-        with Image.open(path) as picture:
-            assert (picture.format, picture.size, picture.mode) == ("JPEG", SIZE[::-1], "RGB")
+        with Image.open(path) as image:
+            assert (image.format, image.size, image.mode) == ("JPEG", SIZE[::-1], "RGB")
 
 
 @pytest.mark.parametrize(
     ("table", "folder"),
     [("train.csv", "train_images"), ("answers.csv", "test_images"), ("sample_submission.csv", "test_images")],
 )
-def test_a_table_has_four_rows_a_picture_in_the_order_of_the_classes(sample, table, folder):
+def test_a_table_has_four_rows_an_image_in_the_order_of_the_classes(sample, table, folder):
     names = sorted(path.name for path in (sample / folder).iterdir())
     assert [id for id, _ in rows_of(sample / table)] == [f"{name}_{label}" for name in names for label in CLASSES]
 
@@ -132,18 +132,18 @@ def test_every_class_occurs_and_about_half_of_the_pairs_are_empty(sample):
     assert 0.4 <= empty <= 0.5  # before some regions are missed
 
 
-def test_every_class_is_the_first_of_a_picture_in_each_four():
+def test_every_class_is_the_first_of_an_image_in_each_four():
     for at in range(8):
         assert {job.classes[0] for job in plan(16, SEED)[at : at + 4]} == set(range(4))
 
 
-def test_every_picture_shows_one_to_three_classes_once_each():
+def test_every_image_shows_one_to_three_classes_once_each():
     counts = Counter(len(job.classes) for job in plan(200, SEED))
     assert set(counts) == {1, 2, 3}
     assert all(len(set(job.classes)) == len(job.classes) for job in plan(200, SEED))
 
 
-def test_a_third_of_the_pictures_have_a_black_swath_and_no_label_in_it(dataset):
+def test_a_third_of_the_images_have_a_black_swath_and_no_label_in_it(dataset):
     swaths = 0
     for one in dataset.train:
         dark = cv2.erode((dataset.read_image(one).max(-1) < 8).astype(np.uint8), np.ones((9, 9)))
@@ -203,7 +203,7 @@ def test_the_first_region_has_its_own_label_and_others_are_sometimes_missed_or_m
     assert abs(said["mistaken"] / 60 - MISTAKEN) < 0.1
 
 
-def test_regions_tile_the_picture_and_each_class_has_a_large_one():
+def test_regions_tile_the_image_and_each_class_has_a_large_one():
     for number in range(100):
         regions = lay_out(np.random.default_rng(number), (GRAVEL, FISH, SUGAR))
         area = {region: (region.box[2] - region.box[0]) * (region.box[3] - region.box[1]) for region in regions}
@@ -222,7 +222,7 @@ def test_patterns_are_told_by_the_sizes_of_their_clouds():
 def test_fish_run_in_one_direction_and_flowers_in_none():
     def oneness(label: int) -> float:
         found = []
-        for clouds, inside in pictures_of(label):
+        for clouds, inside in images_of(label):
             soft = cv2.GaussianBlur(clouds.astype(np.float32), (0, 0), 14)
             dx, dy = (cv2.Sobel(soft, cv2.CV_32F, *order)[inside] for order in ((1, 0), (0, 1)))
             found.append(np.hypot((dx**2 - dy**2).sum(), 2 * (dx * dy).sum()) / (dx**2 + dy**2).sum())
@@ -244,7 +244,7 @@ def test_no_threshold_on_brightness_finds_a_class(dataset):
     assert max(scores.values()) < 0.4
 
 
-def test_progress_sees_every_picture_once(tmp_path):
+def test_progress_sees_every_image_once(tmp_path):
     seen = []
 
     def progress(jobs, total, description):
@@ -282,6 +282,6 @@ def test_a_folder_with_files_is_refused_and_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_sample_without_pictures_is_refused(tmp_path):
+def test_a_sample_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         draw_sample(tmp_path / "sample", 0, SEED, quiet)

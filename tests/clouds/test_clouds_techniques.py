@@ -92,11 +92,11 @@ def test_fitting_never_loses_on_what_it_was_fitted_on_and_finds_a_planted_gap():
     before = Triplet((0.35,) * 4, (0.3,) * 4, (0,) * 4)
     fitted = before.fit(predictions, truths, MeanDice())
     assert score(fitted, predictions, truths) > score(before, predictions, truths) + 0.2
-    assert len(set(fitted.top)) == 1, "few pictures: one set for all classes"
+    assert len(set(fitted.top)) == 1, "few images: one set for all classes"
     assert fitted.fit(predictions, truths, MeanDice()) == fitted, "what is best stays"
 
 
-def test_with_enough_pictures_every_class_gets_settings_of_its_own(monkeypatch):
+def test_with_enough_images_every_class_gets_settings_of_its_own(monkeypatch):
     from kagglekit_clouds import triplet
 
     predictions, truths = world(12)
@@ -148,7 +148,7 @@ def test_masks_are_empty_in_swaths_and_as_before_elsewhere():
     assert not mask[:, 100:200].any() and mask[:, :100].all() and mask[:, 200:].all()
     bright = np.full_like(image, 90)
     assert WithoutSwaths(inner)(Prediction(probs, SIZE, "p", None, bright)).all()
-    with pytest.raises(PluginError, match="swath-zero: needs the picture"):
+    with pytest.raises(PluginError, match="swath-zero: needs the image"):
         WithoutSwaths(inner)(Prediction(probs, SIZE))
 
 

@@ -1,4 +1,4 @@
-"""16-bit pictures: read without any change of range from PNG, TIFF and DICOM, refused where damaged or of 8 bits."""
+"""16-bit images: read without any change of range from PNG, TIFF and DICOM, refused where damaged or of 8 bits."""
 
 import unicodedata
 from dataclasses import replace
@@ -12,7 +12,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 
 from kagglekit import DataError
 from kagglekit.cli.common import solution_of
-from kagglekit.data.readers.images import read_picture
+from kagglekit.data.readers.images import read_image
 from kagglekit.pipeline.prepare import prepare
 from kagglekit.plugin.registry import discover
 from kagglekit_contrast.dataset import read
@@ -27,7 +27,7 @@ def untracked(items, total, description):
 
 
 def save(path, array):
-    """A picture in the form that the name says."""
+    """An image in the form that the name says."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".dcm":
         write_dicom(path, array)
@@ -38,7 +38,7 @@ def save(path, array):
 
 
 def write_dicom(path, array, slope=1.0, intercept=0.0):
-    """A gray DICOM picture of 16 bits."""
+    """A gray DICOM image of 16 bits."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
     meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
@@ -69,16 +69,16 @@ def folder(root, suffix=".png", count=4, test=2):
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".dcm"])
 def test_every_value_arrives_as_it_was_stored(tmp_path, suffix):
     save(tmp_path / f"a{suffix}", VALUES)
-    array = read_picture(tmp_path / f"a{suffix}", 1, "uint16", VALUES.shape)
+    array = read_image(tmp_path / f"a{suffix}", 1, "uint16", VALUES.shape)
     assert array.dtype == np.uint16 and np.array_equal(array[..., 0], VALUES)
 
 
 def test_dicom_values_are_rescaled_to_what_they_mean(tmp_path):
     write_dicom(tmp_path / "ct.dcm", np.array([[0, 1024], [2000, 3000]], np.uint16), 1.0, -1024.0)
-    array = read_picture(tmp_path / "ct.dcm", 1, "int16")
+    array = read_image(tmp_path / "ct.dcm", 1, "int16")
     assert array[..., 0].tolist() == [[-1024, 0], [976, 1976]]
     with pytest.raises(DataError, match=r"values from -1024 to 1976 do not fit uint16"):
-        read_picture(tmp_path / "ct.dcm", 1, "uint16")
+        read_image(tmp_path / "ct.dcm", 1, "uint16")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".dcm"])
@@ -98,7 +98,7 @@ def test_values_below_zero_make_the_data_signed(tmp_path):
     assert data.depth == "int16" and data.read_image(data.train[0]).min() == -95
 
 
-def test_faults_are_listed_by_picture_and_the_rest_is_used(tmp_path):
+def test_faults_are_listed_by_image_and_the_rest_is_used(tmp_path):
     root = folder(tmp_path / "d", count=6)
     (root / "train/images/p0.png").write_bytes(b"\x89PNG broken")
     (root / "train/images/p1.png").write_bytes(b"")
@@ -108,11 +108,11 @@ def test_faults_are_listed_by_picture_and_the_rest_is_used(tmp_path):
     data = read(root)
     assert [s.id for s in data.train] == ["p4.png", "p5.png"]
     told = {p.sample: p for p in data.problems}
-    assert "not a picture" in told["p0.png"].detail and told["p0.png"].damaged
+    assert "not an image" in told["p0.png"].detail and told["p0.png"].damaged
     assert "empty file" in told["p1.png"].detail
     assert "8-bit pixels where uint16 was expected" in told["p2.png"].detail
-    assert told["p3.png"].rule == "picture without mask" and not told["p3.png"].damaged
-    assert told["stray"].rule == "mask without picture"
+    assert told["p3.png"].rule == "image without mask" and not told["p3.png"].damaged
+    assert told["stray"].rule == "mask without image"
 
 
 @pytest.mark.parametrize("part", ["train/images", "train/masks", "test/images"])
@@ -125,7 +125,7 @@ def test_a_missing_folder_is_named_with_the_layout(tmp_path, part):
         read(root)
 
 
-def test_the_submission_takes_its_own_pictures_alone(tmp_path):
+def test_the_submission_takes_its_own_images_alone(tmp_path):
     data = read(folder(tmp_path / "d"))
     form, mask = data.submission, data.read_mask(data.train[0])
     rows = {s.id: form.encode(mask) for s in data.test}
@@ -172,14 +172,14 @@ def test_answers_and_masks_in_other_forms_are_those_of_white_and_black(tmp_path)
     assert np.array_equal(data.read_truth(known), mask)
 
 
-def test_an_answer_that_is_missing_or_of_no_picture_is_told(tmp_path):
+def test_an_answer_that_is_missing_or_of_no_image_is_told(tmp_path):
     root = folder(tmp_path / "d")
     (root / "answers/p5.png").rename(root / "answers/q5.png")
     told = {p.sample: (p.rule, p.skip, p.damaged) for p in read(root).problems}
-    assert told == {"p5.png": ("no answer", False, False), "q5": ("answer without picture", False, False)}
+    assert told == {"p5.png": ("no answer", False, False), "q5": ("answer without image", False, False)}
 
 
-def test_korean_names_of_pictures_and_masks_are_compared_composed(tmp_path):
+def test_korean_names_of_images_and_masks_are_compared_composed(tmp_path):
     root = folder(tmp_path / "d")
     for part, form in (("train/images", "NFC"), ("train/masks", "NFD"), ("test/images", "NFD"), ("answers", "NFC")):
         for path in sorted((root / part).iterdir()):
@@ -188,18 +188,18 @@ def test_korean_names_of_pictures_and_masks_are_compared_composed(tmp_path):
     assert data.problems == [] and len(data.train) == 4 and len(data.answers) == 2
 
 
-def test_a_part_without_pictures_is_told(tmp_path):
+def test_a_part_without_images_is_told(tmp_path):
     folder(tmp_path / "none", count=4, test=0).joinpath("test/images").mkdir(parents=True)
     done = kk(tmp_path, "data", "check", "contrast", "none")
-    assert done.returncode == 0 and "no test picture: 1" in done.stdout
+    assert done.returncode == 0 and "no test image: 1" in done.stdout
     folder(tmp_path / "bare", count=0, test=2)
     for part in ("images", "masks"):
         (tmp_path / "bare/train" / part).mkdir(parents=True)
     done = kk(tmp_path, "data", "check", "contrast", "bare")
-    assert done.returncode == 1 and "no picture with a mask" in done.stderr
+    assert done.returncode == 1 and "no image with a mask" in done.stderr
 
 
-def test_drawn_pictures_hide_one_kind_of_object_in_each_window(tmp_path):
+def test_drawn_images_hide_one_kind_of_object_in_each_window(tmp_path):
     draw_sample(tmp_path / "d", 10, 3, untracked)
     data = read(tmp_path / "d")
     assert (len(data.train), len(data.test), len(data.answers)) == (10, 4, 4)
@@ -234,14 +234,14 @@ def test_a_sample_is_the_same_for_the_same_seed_and_leaves_nothing_when_interrup
         draw_sample(tmp_path / "a", 3, 1, untracked)
 
 
-def test_deep_pictures_without_windows_are_refused_by_the_command_in_one_line(tmp_path):
+def test_deep_images_without_windows_are_refused_by_the_command_in_one_line(tmp_path):
     folder(tmp_path / "d", count=12)
     done = kk(tmp_path, "run", "contrast", "--data", tmp_path / "d", "--fidelity", "demo", "--without", "multi-window")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "uint16 pixels and the recipe does not say which range of values to show" in done.stderr
 
 
-def test_masks_and_pictures_of_one_stem_stay_apart_by_their_endings_or_are_named(tmp_path):
+def test_masks_and_images_of_one_stem_stay_apart_by_their_endings_or_are_named(tmp_path):
     root, mask = folder(tmp_path / "d", count=4), np.full((40, 48), 255, np.uint8)
     mask[:9] = 0
     save(root / "train/images/p0.tif", np.full((40, 48), 300, np.uint16))  # beside p0.png, with a mask of its own
@@ -252,7 +252,7 @@ def test_masks_and_pictures_of_one_stem_stay_apart_by_their_endings_or_are_named
     names = ("p0.png", "p0.tif", "p1.png", "p2.png", "p3.png")
     assert {s.id: s.label.name for s in data.train} == {name: name for name in names}
     told = {p.sample: p.rule for p in data.problems}
-    assert told == {"p1.tif": "picture without mask", "p2": "mask without picture"}
+    assert told == {"p1.tif": "image without mask", "p2": "mask without image"}
     (root / "train/masks/p3.png").rename(root / "train/masks/p3.bmp")
     save(root / "train/masks/p3.tif", mask)
     data = read(root)
@@ -261,7 +261,7 @@ def test_masks_and_pictures_of_one_stem_stay_apart_by_their_endings_or_are_named
     assert told["p3.png"].rule == "mask is in doubt" and "p3.bmp, p3.tif" in told["p3.png"].detail
 
 
-def test_a_test_picture_named_in_no_utf_8_stops_the_run_before_it_trains(tmp_path):
+def test_a_test_image_named_in_no_utf_8_stops_the_run_before_it_trains(tmp_path):
     root = folder(tmp_path / "d", count=12)
     odd = "머리.png".encode("euc-kr").decode("utf-8", "surrogateescape")
     next(iter((root / "test/images").iterdir())).rename(root / "test/images" / odd)

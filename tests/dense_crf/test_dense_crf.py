@@ -20,7 +20,7 @@ from kagglekit_dense_crf.technique import DenseCRF, FittedRefined, Memory, Refin
 from tests.dense_crf.exact_mean_field import exact_mean_field, exact_of_two
 from tests.helpers import Folder, competition, toy
 
-EVERYWHERE = 50.0  # standard deviations: a window that no small picture exceeds
+EVERYWHERE = 50.0  # standard deviations: a window that no small image exceeds
 SETS = {
     "wide": {"gaussian": (3, 3), "bilateral": (49, 5, 4)},
     "strong": {"gaussian": (3, 10), "bilateral": (10, 5, 10)},
@@ -48,7 +48,7 @@ def refine(
 
 
 def scene(height=24, width=20, classes=4, channels=3, seed=0, smooth=True):
-    """Probabilities `[K, H, W]` and a picture of soft blobs in colours that go with the classes."""
+    """Probabilities `[K, H, W]` and an image of soft blobs in colours that go with the classes."""
     rng = np.random.default_rng(seed)
     fields = rng.random((classes, height, width))
     for axis in (1, 2) if smooth else ():
@@ -64,7 +64,7 @@ def scene(height=24, width=20, classes=4, channels=3, seed=0, smooth=True):
 
 @pytest.fixture
 def on_a_lattice(monkeypatch):
-    """Small pictures are filtered like large ones."""
+    """Small images are filtered like large ones."""
     monkeypatch.setattr(permutohedral, "EXACT", 0)
     smoothness.cache_clear()
     yield
@@ -80,7 +80,7 @@ def either_way(request):
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("iterations", [1, 10])
-def test_small_pictures_equal_the_sum_over_all_pairs(name, iterations):
+def test_small_images_equal_the_sum_over_all_pairs(name, iterations):
     probs, image = scene()
     exact = exact_mean_field(probs, image, **SETS[name], iterations=iterations)
     np.testing.assert_allclose(refine(probs, image, **SETS[name], iterations=iterations), exact, atol=1e-4)
@@ -113,7 +113,7 @@ def test_a_window_ends_where_it_is_told_to():
     assert not np.array_equal(before[:, -4], after[:, -4])
 
 
-def test_a_narrow_gaussian_is_exact_in_pictures_of_any_size(on_a_lattice):
+def test_a_narrow_gaussian_is_exact_in_images_of_any_size(on_a_lattice):
     probs, image = scene(40, 33)
     exact = exact_mean_field(probs, image, gaussian=(1.5, 3), bilateral=(1, 1, 0), iterations=5)
     got = refine(probs, image, gaussian=(1.5, 3), bilateral=(1, 1, 0), iterations=5, truncate=6)
@@ -205,7 +205,7 @@ def test_a_lone_pixel_stays_what_it_is():
     assert exact.argmax(0) == 1
 
 
-def test_on_a_picture_of_one_colour_appearance_only_smooths(either_way):
+def test_on_an_image_of_one_colour_appearance_only_smooths(either_way):
     rng = np.random.default_rng(1)
     truth = np.zeros((30, 30), int)
     truth[:, 15:] = 1
@@ -286,7 +286,7 @@ class Counting:
 
 
 def predictions(count=3, size=(16, 12)) -> list[Prediction]:
-    """Predictions of a class, each with its picture."""
+    """Predictions of a class, each with its image."""
     found = []
     for seed in range(count):
         probs, image = scene(*size, classes=2, seed=seed)
@@ -345,22 +345,22 @@ def test_settings_arrive_where_they_are_used(monkeypatch):
 
 def test_a_fit_refines_each_prediction_once_and_what_follows_none_again(runs):
     seen = []
-    process, pictures = crf(Counting(seen), iterations=2), predictions()
-    fitted = process.fit(pictures, [None] * 3, MeanIoU())
+    process, images = crf(Counting(seen), iterations=2), predictions()
+    fitted = process.fit(images, [None] * 3, MeanIoU())
     assert fitted == replace(process, inner=Counting(seen, 0.25)) and type(fitted) is type(process)
     assert len(seen) == 6 and len(runs) == 3
     assert all(isinstance(prediction, RefinedPrediction) for prediction in seen)
-    for prediction in pictures:
+    for prediction in images:
         assert np.array_equal(fitted(prediction), process.refine(prediction).probs[0] > 0.25)
     assert len(runs) == 3
-    replace(process, crf=DenseCRF(iterations=3))(pictures[0])
+    replace(process, crf=DenseCRF(iterations=3))(images[0])
     assert len(runs) == 4
 
 
 def test_the_gate_refines_each_prediction_once(runs):
-    pictures = predictions(12)
-    truths = [(p.probs[0] > 0.4).astype(np.uint8) for p in pictures]
-    outcome = gate(crf(Threshold(0.65), iterations=1), pictures, truths, MeanIoU())
+    images = predictions(12)
+    truths = [(p.probs[0] > 0.4).astype(np.uint8) for p in images]
+    outcome = gate(crf(Threshold(0.65), iterations=1), images, truths, MeanIoU())
     assert outcome.chosen.inner.threshold != 0.65 or not outcome.kept
     assert len(runs) == 12
 
@@ -393,11 +393,11 @@ def test_what_the_inner_one_prepares_is_refined_before_and_not_again(runs):
     assert np.array_equal(plain(prepared(plain, prediction)), plain(prediction))
 
 
-def test_a_prediction_without_its_picture_is_an_error_that_says_so():
+def test_a_prediction_without_its_image_is_an_error_that_says_so():
     bare = replace(predictions(1)[0], image=None)
-    with pytest.raises(PluginError, match=r"dense-crf: p0 comes without its picture.*--without dense-crf"):
+    with pytest.raises(PluginError, match=r"dense-crf: p0 comes without its image.*--without dense-crf"):
         crf(Argmax(), True)(bare)
-    with pytest.raises(PluginError, match="dense-crf: a prediction comes without its picture"):
+    with pytest.raises(PluginError, match="dense-crf: a prediction comes without its image"):
         crf(Argmax(), True).prepare(replace(bare, sample=""))
 
 
@@ -426,7 +426,7 @@ def test_a_solution_with_the_technique_refines_before_the_usual_post_processing(
     assert mask.shape == ((24, 20, 3) if task == "multilabel" else (24, 20)) and mask.dtype == np.uint8
 
 
-def test_pictures_that_are_looked_at_through_windows_are_refused_before_training():
+def test_images_that_are_looked_at_through_windows_are_refused_before_training():
     folder = Folder(["a"])
     DenseCRF().check(folder, None)
     folder.tiling = object()

@@ -73,7 +73,7 @@ def test_the_page_of_techniques_is_what_their_classes_say_and_leaves_none_out():
     assert sorted(sections) == sorted(discover().techniques) and len(sections) >= 33
 
 
-def test_what_changes_pictures_or_masks_is_shown_before_and_after_in_small_files():
+def test_what_changes_images_or_masks_is_shown_before_and_after_in_small_files():
     from kagglekit.plugin.registry import discover
 
     folder = ROOT / "docs" / "images" / "techniques"
@@ -222,10 +222,10 @@ def test_the_page_on_looking_at_data_names_every_fact_and_its_technique_works(tm
     assert named == set(facts())
     (tmp_path / "odd_sizes.py").write_text(re.search(r"```python\n(.*?)```", text, re.S)[1])
     suggest = module_at(tmp_path / "odd_sizes.py").OddSizes.suggest
-    assert suggest(facts()) is None and suggest(facts(**{"pictures.different": 12})) == "Pictures have 12 sizes."
+    assert suggest(facts()) is None and suggest(facts(**{"images.different": 12})) == "Images have 12 sizes."
 
 
-def test_local_links_and_pictures_exist():
+def test_local_links_and_images_exist():
     checked = 0
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -126,7 +126,7 @@ def test_every_block_about_one_image_runs_and_prints_what_stands_beside_it(capsy
     assert len(told) == len(printed) >= 15
     for said, line in zip(told, printed, strict=True):
         assert said[1].startswith("about ") or said[1] == line
-    assert names["score"] > 0.3  # learned something: all or nothing of a picture as hair scores less
+    assert names["score"] > 0.3  # learned something: all or nothing of an image as hair scores less
     assert (names["predicted"] != names["submitted"]).mean() < 0.01  # small regions and lines of bridges
     monkeypatch.setattr(page, "FOLDER", tmp_path / "images")
     page.draw(names)
@@ -134,7 +134,7 @@ def test_every_block_about_one_image_runs_and_prints_what_stands_beside_it(capsy
         assert cv2.imread(str(path)).shape == cv2.imread(str(tmp_path / "images" / path.name)).shape
 
 
-def test_pictures_of_one_image_are_small_and_there():
+def test_images_of_one_image_are_small_and_there():
     shown = re.findall(r"\]\((images/one_image/.+?)\)", (DOCS / "one_image.md").read_text(encoding="utf-8"))
     assert len(shown) == 2
     for name in shown:
@@ -186,13 +186,13 @@ def mixed(folder, photos):
 
 
 def index_numbers(folder, photos):
-    """16-bit pictures, one of whose masks holds numbers."""
+    """16-bit images, one of whose masks holds numbers."""
     contrast.folder(folder, count=8)
     contrast.save(folder / "train/masks/p0.png", np.mgrid[:40, :48].sum(0).astype(np.uint8) % 3)
 
 
 def small_answer(folder, photos):
-    """16-bit pictures, one of whose answers has another size."""
+    """16-bit images, one of whose answers has another size."""
     contrast.folder(folder, count=8)
     contrast.save(folder / "answers/p8.png", np.zeros((30, 48), np.uint8))
 
@@ -202,8 +202,8 @@ def box_of(folder, photos):
     recycling.folder(folder, train=13)
 
     def change(document):
-        (picture,) = [i["id"] for i in document["images"] if i["file_name"].endswith("0012.jpg")]
-        document["annotations"][4] |= {"image_id": picture, "segmentation": [[200, 200, 60, 60]]}
+        (image,) = [i["id"] for i in document["images"] if i["file_name"].endswith("0012.jpg")]
+        document["annotations"][4] |= {"image_id": image, "segmentation": [[200, 200, 60, 60]]}
 
     recycling.edit(folder / "train_all.json", change)
 
@@ -212,7 +212,7 @@ CHECK, RUN = ("data", "check"), ("run", "--fidelity", "demo", "-o", "folds=2")
 FAULTS = {
     "a folder that is not there": (lambda folder, photos: None, "clouds", CHECK),
     "a folder above the right one": (files(), "clouds", CHECK),
-    "pictures still packed": (files("train.csv", "sample_submission.csv", "train_images.zip"), "clouds", CHECK),
+    "images still packed": (files("train.csv", "sample_submission.csv", "train_images.zip"), "clouds", CHECK),
     "another contest": (files("train.csv"), "hair-seg", CHECK),
     "no test part": (files("train_all.json"), "recycling", CHECK),
     "two editions": (mixed, "recycling", CHECK),

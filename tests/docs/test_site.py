@@ -100,7 +100,7 @@ def test_links_between_pages_lead_to_what_is_there(site):
         ("[a page](nowhere.md)", "nowhere.md"),
         ("[a heading](index.md#nowhere)", "#nowhere"),
         ("[another folder](../README.md)", "README.md"),
-        ("![a picture](images/nowhere.png)", "nowhere.png"),
+        ("![an image](images/nowhere.png)", "nowhere.png"),
     ],
 )
 def test_a_link_that_leads_nowhere_breaks_the_build(tmp_path, text, complaint):
@@ -138,13 +138,13 @@ def browser():
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "dark"), [(400, True), (1280, False)])
-def test_every_page_fits_its_window_and_shows_its_pictures(browser, site, width, dark):
-    pictures = 0
+def test_every_page_fits_its_window_and_shows_its_images(browser, site, width, dark):
+    images = 0
     for page in PAGES:
         look = look_at(browser, site / page, width, dark, shoot=False)
-        assert (look.console, look.broken_pictures, look.overflow) == ((), (), 0), (page, look.outside)
-        pictures += look.pictures
-    assert pictures >= 17
+        assert (look.console, look.broken_images, look.overflow) == ((), (), 0), (page, look.outside)
+        images += look.images
+    assert images >= 17
 
 
 @pytest.mark.browser

@@ -37,16 +37,16 @@ EVEN = {
 
 
 def one_class(
-    name: str, pictures: float = 1.0, area: float = 0.2, several: float = 0.1, holes: float = 0.05, edge: float = 0.1
+    name: str, images: float = 1.0, area: float = 0.2, several: float = 0.1, holes: float = 0.05, edge: float = 0.1
 ) -> dict:
     """Facts of a class that `pictures` of a hundred labels show."""
-    shown = pictures > 0
+    shown = images > 0
     edges = dict.fromkeys(("top", "bottom", "left", "right"), edge / 4) | {"any": edge}
     areas = {f"p{q}": area * f for q, f in ((5, 0.5), (25, 0.8), (50, 1), (75, 1.2), (95, 2))} if shown else {}
     regions = {"mean": 1.1, "several": several, "most": 3, "median_area": area, "small_area": 1e-5, "rest": 0.01,
                "histogram": [90, 10, 0, 0, 0]}  # fmt: skip
-    count = round(100 * pictures)
-    return {"name": name, "count": count, "pictures": pictures, "pixels": area * pictures, "area": areas,
+    count = round(100 * images)
+    return {"name": name, "count": count, "pictures": images, "pixels": area * images, "area": areas,
             "histogram": [0, count, 0], "regions": regions, "holes": holes, "edges": edges}  # fmt: skip
 
 
@@ -54,9 +54,9 @@ def facts(**changes) -> dict:
     """The unremarkable facts with some changed, named by dotted keys."""
     found = copy.deepcopy(EVEN | {"balance": [one_class("a")]})
     for key, value in changes.items():
-        place = found
+        cells = found
         *way, last = key.split(".")
         for step in way:
-            place = place[step]
-        place[last] = value
+            cells = cells[step]
+        cells[last] = value
     return found

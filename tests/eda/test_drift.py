@@ -8,26 +8,26 @@ from hypothesis import strategies as st
 from kagglekit.eda.drift import auc, compare, drift, telling_apart
 
 
-def pictures(rng, count: int, shift: float = 0.0, spread: float = 1.0) -> list[dict[str, float]]:
-    """Features of pictures; `shift` moves the brightness, `spread` widens the tonal range."""
+def images(rng, count: int, shift: float = 0.0, spread: float = 1.0) -> list[dict[str, float]]:
+    """Features of images; `shift` moves the brightness, `spread` widens the tonal range."""
     values = rng.normal(0, 1, (count, 3))
     return [{"brightness": a + shift, "tonal range": spread * b, "sharpness": c} for a, b, c in values.tolist()]
 
 
-def judged(train, test, seed: int = 0) -> dict:
+def evaluated(train, test, seed: int = 0) -> dict:
     return drift(train, test, [str(i) for i in range(len(train) + len(test))], seed)
 
 
 def test_a_planted_shift_is_found_and_named():
     rng = np.random.default_rng(0)
-    found = judged(pictures(rng, 200), pictures(rng, 80, shift=1.5))
+    found = evaluated(images(rng, 200), images(rng, 80, shift=1.5))
     assert found["verdict"] == "strong" and found["auc"]["low"] > 0.75
     assert [one["name"] for one in found["features"] if one["differs"]] == ["brightness"]
 
 
 def test_a_part_that_only_spreads_wider_is_told_apart_too():
     rng = np.random.default_rng(1)
-    found = judged(pictures(rng, 300), pictures(rng, 200, spread=4.0))
+    found = evaluated(images(rng, 300), images(rng, 200, spread=4.0))
     assert found["verdict"] != "none" and found["auc"]["low"] > 0.6
 
 
@@ -35,28 +35,28 @@ def test_parts_from_one_source_are_hardly_ever_called_different():
     alarms = 0
     for seed in range(30):
         rng = np.random.default_rng(100 + seed)
-        alarms += judged(pictures(rng, 120), pictures(rng, 60), seed)["verdict"] != "none"
+        alarms += evaluated(images(rng, 120), images(rng, 60), seed)["verdict"] != "none"
     assert alarms <= 2
 
 
 def test_nothing_is_said_of_a_handful_and_of_features_that_are_the_same_for_all():
     rng = np.random.default_rng(2)
-    assert judged(pictures(rng, 100), pictures(rng, 4))["verdict"] == "unknown"
+    assert evaluated(images(rng, 100), images(rng, 4))["verdict"] == "unknown"
     same = [{"megapixels": 1.0, "b": float(i % 7)} for i in range(40)]
-    assert [one["name"] for one in judged(same, same)["features"]] == ["b"]
-    assert judged([{"a": 1.0}] * 9, [{"a": 1.0}] * 9) == {
+    assert [one["name"] for one in evaluated(same, same)["features"]] == ["b"]
+    assert evaluated([{"a": 1.0}] * 9, [{"a": 1.0}] * 9) == {
         "verdict": "none", "features": [], "auc": None, "train": 9, "test": 9,
     }  # fmt: skip
 
 
-def test_features_that_some_pictures_lack_are_left_out():
+def test_features_that_some_images_lack_are_left_out():
     rng = np.random.default_rng(3)
-    train = [one | {"saturation": 0.5} for one in pictures(rng, 20)]
-    assert "saturation" not in [one["name"] for one in judged(train, pictures(rng, 20))["features"]]
+    train = [one | {"saturation": 0.5} for one in images(rng, 20)]
+    assert "saturation" not in [one["name"] for one in evaluated(train, images(rng, 20))["features"]]
 
 
-def test_pictures_of_one_group_are_not_learnt_from_and_judged():
-    """Test pictures of a few people are recognised by who they are, unless people are held out whole."""
+def test_images_of_one_group_are_not_learnt_from_and_judged():
+    """Test images of a few people are recognised by who they are, unless people are held out whole."""
     rng = np.random.default_rng(4)
     people = rng.normal(0, 3, (24, 6))
     who = np.repeat(np.arange(24), 12)

@@ -109,7 +109,7 @@ class Wordy:
 
 
 def with_test(data: Flawed, *copied: int) -> Flawed:
-    """Test pictures that repeat these training pictures, and four of their own."""
+    """Test images that repeat these training images, and four of their own."""
     seeds = [*copied, 90, 91, 92, 93]
     data.test = tuple(Sample(f"t{i}", Path("x"), data.size, None) for i in range(len(seeds)))
     plain = data.read_image
@@ -158,7 +158,7 @@ def test_what_is_planted_stands_in_the_facts(tmp_path):
     assert facts["copies"]["train"] == [["s004", "s005"]]
     assert facts["findings"]["asked"] == ["flags"] and facts["findings"]["worst"][0]["detail"] == "of 24"
     assert facts["balance"][0]["pictures"] == 1 and facts["groups"]["sizes"] == {"2": 12}
-    assert facts["drift"]["verdict"] == "unknown" and facts["stands_out"][0]["head"] == "The parts share pictures."
+    assert facts["drift"]["verdict"] == "unknown" and facts["stands_out"][0]["head"] == "The parts share images."
 
 
 @pytest.mark.parametrize("task", ["binary", "multilabel", "multiclass"])
@@ -202,14 +202,14 @@ def test_slides_are_only_read_by_window_and_their_labels_by_band(tmp_path):
     assert facts["sampled"]["windows"] and 0 < facts["sampled"]["with_objects"] <= 1
 
 
-def test_damaged_pictures_are_left_out_and_told(tmp_path):
+def test_damaged_images_are_left_out_and_told(tmp_path):
     facts = explored(tmp_path, Flawed(8, damaged=("s001", "s004")))
     assert facts["sampled"]["looked_train"] == 6
-    assert "2 pictures could not be read" in facts["stands_out"][0]["text"]
+    assert "2 images could not be read" in facts["stands_out"][0]["text"]
 
 
 def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path):
-    with pytest.raises(DataError, match="none of the 2 training pictures that were tried can be read; `kk data check"):
+    with pytest.raises(DataError, match="none of the 2 training images that were tried can be read; `kk data check"):
         explored(tmp_path, Flawed(2, damaged=("s000", "s001")))
 
 
@@ -225,15 +225,15 @@ def test_labels_of_which_none_shows_anything_are_no_fault(tmp_path):
     assert facts["empty"] == 1 and facts["places"] == [[]] and facts["balance"][0]["count"] == 0
 
 
-def test_deep_pictures_get_their_range_and_one_channel_is_enough(tmp_path):
+def test_deep_images_get_their_range_and_one_channel_is_enough(tmp_path):
     facts = explored(tmp_path, Flawed(8, channels=1, depth="uint16"))
     assert facts["intensity"]["depth"] == "uint16" and facts["intensity"]["channels"][0]["highest"] > 255
 
 
 def test_examples_go_from_the_smallest_label_to_the_largest():
     data = Flawed(30)
-    seen = see(solved(data), data, data.train, (), 2000)
-    shares = [data.read_mask(draw.sample).mean() for draw in examples(data, seen)]
+    summaries = see(solved(data), data, data.train, (), 2000)
+    shares = [data.read_mask(draw.sample).mean() for draw in examples(data, summaries)]
     assert len(shares) == 12 and shares == sorted(shares) and len(set(shares)) == 12
 
 
@@ -246,11 +246,11 @@ def test_techniques_say_why_they_may_help_and_cannot_spoil_the_facts_for_others(
 
 def test_suggested_commands_ask_for_the_same_recipe(tmp_path):
     words = ("toy", "--fidelity", "demo", "-o", "lr=0.1")
-    told = suggestions(
+    finding_facts = suggestions(
         solved(Flawed(6), Hopeful), Flawed(6), {"title": "T", "counts": {"train": 6}}, tmp_path / "a b", words
     )
     expected = f"kk ablate toy --data '{tmp_path}/a b' --fidelity demo -o lr=0.1 --with hopeful --technique hopeful"
-    assert told[0]["command"] == expected
+    assert finding_facts[0]["command"] == expected
 
 
 def test_what_refuses_the_data_is_not_suggested_whatever_its_reason(tmp_path):
@@ -263,14 +263,15 @@ def test_what_is_in_the_recipe_is_not_suggested(tmp_path):
 
 def test_a_technique_whose_reason_fails_is_named_and_stops_nothing(tmp_path):
     solution = solved(Flawed(6), Broken, Hopeful, Wordy)
-    told = io.StringIO()
-    with progress.console(progress.Console(told)):
+    finding_facts = io.StringIO()
+    with progress.console(progress.Console(finding_facts)):
         found = suggestions(solution, Flawed(6), {"title": "Toy", "counts": {"train": 6}}, tmp_path)
     assert [one["technique"] for one in found] == ["hopeful"]
     assert (
-        "left out: plugin extra (dist-extra 1.0): suggest() of wordy returned 3; expected a sentence" in told.getvalue()
+        "left out: plugin extra (dist-extra 1.0): suggest() of wordy returned 3; expected a sentence"
+        in finding_facts.getvalue()
     )
-    assert "suggest() of broken: KeyError: 'nothing'" in told.getvalue()
+    assert "suggest() of broken: KeyError: 'nothing'" in finding_facts.getvalue()
 
 
 def test_an_excerpt_is_the_data_set_with_fewer_training_samples():

@@ -19,23 +19,23 @@ def test_even_data_leave_nothing_to_say():
 @pytest.mark.parametrize(
     ("changes", "head"),
     [
-        ({"copies.leaked": 2}, "The parts share pictures."),
+        ({"copies.leaked": 2}, "The parts share images."),
         ({"copies.across_groups": 1}, "Copies may stand on both sides of a fold."),
-        ({"drift.verdict": "strong"}, "Test pictures look clearly unlike training pictures."),
+        ({"drift.verdict": "strong"}, "Test images look clearly unlike training images."),
         ({"counts.skipped": 3}, "Not everything can be used."),
         ({"sampled.looked_train": 90}, "Damaged files."),
         ({"findings.distrusted": 4}, "Labels to look at."),
         ({"empty": 0.3}, "Empty labels."),
         ({"groups.count": 3, "groups.largest": 1}, "Few groups."),
-        ({"groups.count": 30, "groups.largest": 9, "groups.mean": 4.0}, "Pictures belong together."),
+        ({"groups.count": 30, "groups.largest": 9, "groups.mean": 4.0}, "Images belong together."),
         ({"groups.unlabelled": 2}, "Groups without labels."),
         ({"balance": [one_class("a", area=0.001)]}, "Small objects."),
         ({"balance": [one_class("a", several=0.9)]}, "Several pieces."),
         ({"balance": [one_class("a", holes=0.5)]}, "Holes."),
         ({"balance": [one_class("a", edge=0.8)]}, "Cut off at the edge."),
-        ({"balance": [one_class("a"), one_class("b", pictures=0)]}, "Classes without a picture."),
-        ({"balance": [one_class("a"), one_class("b", pictures=0.03)]}, "Classes are uneven."),
-        ({"balance": [one_class("a", pictures=0.2), one_class("b", pictures=0.2)]}, "Absence is the rule."),
+        ({"balance": [one_class("a"), one_class("b", images=0)]}, "Classes without an image."),
+        ({"balance": [one_class("a"), one_class("b", images=0.03)]}, "Classes are uneven."),
+        ({"balance": [one_class("a", images=0.2), one_class("b", images=0.2)]}, "Absence is the rule."),
         ({"intensity.windows": [{"low": 0, "high": 9, "separates": 0.1}] * 2}, "One intensity window is not enough."),
     ],
 )
@@ -49,12 +49,12 @@ def test_faults_come_before_what_the_data_are_like():
 
 
 def test_slides_are_cut_and_copied_nowhere():
-    cut = facts(**{"balance": [one_class("a", edge=0.9)], "pictures.tiled": True, "copies": None})
+    cut = facts(**{"balance": [one_class("a", edge=0.9)], "images.tiled": True, "copies": None})
     assert insights(copy.deepcopy(cut)) == []
 
 
 def test_differences_of_few_slides_are_not_taken_for_differences_of_the_parts():
-    slides = {"pictures.tiled": True, "drift.verdict": "some", "copies": None}
+    slides = {"images.tiled": True, "drift.verdict": "some", "copies": None}
     assert "single slides" in insights(facts(**slides, **{"counts.test": 1}))[0]["text"]
     assert "single slides" not in insights(facts(**slides, **{"counts.test": 20}))[0]["text"]
 

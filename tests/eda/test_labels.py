@@ -10,12 +10,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from kagglekit import Sample
 from kagglekit.eda import labels
-from kagglekit.eda.look import look_label
+from kagglekit.eda.summaries import summarize_label
 
 
-def seen(*masks: np.ndarray, task: str = "multilabel", classes: int = 2):
+def summaries(*masks: np.ndarray, task: str = "multilabel", classes: int = 2):
     """The looks of these masks."""
-    return [look_label(Sample(f"s{i}", Path("x"), m.shape[:2], i), m, task, classes) for i, m in enumerate(masks)]
+    return [summarize_label(Sample(f"s{i}", Path("x"), m.shape[:2], i), m, task, classes) for i, m in enumerate(masks)]
 
 
 def stack(*planes: np.ndarray) -> np.ndarray:
@@ -33,7 +33,7 @@ CORNER, MIDDLE = box(0, 0, 10, 10), box(15, 15, 25, 25)
 
 
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9)))
-def test_two_classes_come_together_as_often_as_pictures_show_both(shown):
+def test_two_classes_come_together_as_often_as_images_show_both(shown):
     table = labels.together(shown)
     for i in range(shown.shape[1]):
         for j in range(shown.shape[1]):
@@ -41,16 +41,16 @@ def test_two_classes_come_together_as_often_as_pictures_show_both(shown):
 
 
 def test_presence_is_what_masks_show_and_what_samples_state_when_they_do():
-    looks = seen(stack(CORNER, NOTHING), stack(NOTHING, NOTHING), stack(CORNER, MIDDLE))
-    assert labels.presence(looks).tolist() == [[True, False], [False, False], [True, True]]
+    found = summaries(stack(CORNER, NOTHING), stack(NOTHING, NOTHING), stack(CORNER, MIDDLE))
+    assert labels.presence(found).tolist() == [[True, False], [False, False], [True, True]]
     stating = [Sample("a", Path("a"), (4, 4), 0, classes=(0, 2)), Sample("b", Path("b"), (4, 4), 0)]
     assert labels.stated(stating, 2, 1).tolist() == [[False, True], [False, False]]
     assert labels.stated([stating[1]], 2, 1) is None
 
 
-def test_classes_are_counted_by_picture_and_by_pixel():
-    looks = seen(stack(CORNER, NOTHING), stack(CORNER, MIDDLE), stack(NOTHING, NOTHING), stack(NOTHING, NOTHING))
-    corner, middle = labels.class_facts(looks, ("corner", "middle"), labels.presence(looks))
+def test_classes_are_counted_by_image_and_by_pixel():
+    found = summaries(stack(CORNER, NOTHING), stack(CORNER, MIDDLE), stack(NOTHING, NOTHING), stack(NOTHING, NOTHING))
+    corner, middle = labels.class_facts(found, ("corner", "middle"), labels.presence(found))
     assert (corner["count"], corner["pictures"], middle["pictures"]) == (2, 0.5, 0.25)
     assert corner["pixels"] == pytest.approx(0.5 * 100 / 1600) and middle["area"]["p50"] == pytest.approx(100 / 1600)
     assert corner["edges"] == {"top": 1, "bottom": 0, "left": 1, "right": 0, "any": 1}
@@ -58,8 +58,8 @@ def test_classes_are_counted_by_picture_and_by_pixel():
 
 
 def test_a_class_that_no_label_shows_has_no_areas_and_no_mean_of_nothing():
-    looks = seen(stack(CORNER, NOTHING))
-    never = labels.class_facts(looks, ("corner", "never"), labels.presence(looks))[1]
+    found = summaries(stack(CORNER, NOTHING))
+    never = labels.class_facts(found, ("corner", "never"), labels.presence(found))[1]
     assert (never["count"], never["area"], never["pixels"], never["holes"]) == (0, {}, 0, 0)
     assert never["regions"]["most"] == 0 and never["edges"]["any"] == 0
     empty = labels.class_facts([], ("a",), np.zeros((0, 1), bool))[0]
@@ -84,11 +84,11 @@ def test_regions_tell_how_many_how_small_and_what_the_largest_leaves_over():
     assert 0.1 <= facts["small_area"] <= 0.11
 
 
-def test_the_map_of_places_is_the_mean_mask_over_pictures_that_show_the_class():
-    places = labels.Places(2)
-    for look in seen(stack(CORNER, NOTHING), stack(MIDDLE, NOTHING), stack(NOTHING, NOTHING)):
-        places.add(look)
-    corner, never = places.maps()
+def test_the_map_of_places_is_the_mean_mask_over_images_that_show_the_class():
+    maps = labels.LabelMaps(2)
+    for summary in summaries(stack(CORNER, NOTHING), stack(MIDDLE, NOTHING), stack(NOTHING, NOTHING)):
+        maps.add(summary)
+    corner, never = maps.maps()
     cells = np.array(corner)
     assert never == [] and cells.shape == (32, 32)
     assert cells[:7, :7].min() == 0.5 and cells[14:18, 14:18].min() == 0.5 and cells[:8, 20:].max() == 0

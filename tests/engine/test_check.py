@@ -1,4 +1,4 @@
-"""Looking at all that a run would read, before it trains: pictures, masks, and the answers of the test part."""
+"""Looking at all that a run would read, before it trains: images, masks, and the answers of the test part."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ MASK = np.ones(SIZE, np.uint8)
 
 
 class Memory(Dataset):
-    """Pictures of one colour; a label is the mask itself, an answer too, or the error that reading it ends in."""
+    """Images of one colour; a label is the mask itself, an answer too, or the error that reading it ends in."""
 
     def __init__(self, train=8, test=2, answer=MASK, label=MASK, tiling=None):
         self.train = [Sample(f"a{i}", Path(f"nowhere/a{i}.raw"), SIZE, label) for i in range(train)]
@@ -72,7 +72,7 @@ def test_an_answer_that_cannot_be_scored_against_is_damage_and_stops_a_run_befor
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_mask_that_does_not_fit_its_picture_is_damage(kind):
+def test_a_mask_that_does_not_fit_its_image_is_damage(kind):
     label, _ = BAD[kind]
     _, problems = check(solved(Memory(train=1, label=label)), Path("data"))
     assert [(p.sample, p.rule, p.damaged) for p in problems] == [("a0", "label unreadable", True)]
@@ -108,21 +108,21 @@ def test_answers_have_the_size_of_the_submission():
     assert unusable_answers(dataset, competition("toy"), lambda items, *_: items) == {}
 
 
-def test_data_without_a_picture_to_train_on_are_refused_with_the_first_fault():
+def test_data_without_an_image_to_train_on_are_refused_with_the_first_fault():
     dataset = Memory(train=0)
-    with pytest.raises(DataError, match=r"^data: no picture to train on$"):
+    with pytest.raises(DataError, match=r"^data: no image to train on$"):
         check(solved(dataset), Path("data"))
     dataset.problems = [Problem("a0", "label unreadable", "it is empty", damaged=True)]
-    with pytest.raises(DataError, match=r"^data: no picture to train on: a0: label unreadable: it is empty$"):
+    with pytest.raises(DataError, match=r"^data: no image to train on: a0: label unreadable: it is empty$"):
         check(solved(dataset), Path("data"))
 
 
-def test_data_without_a_picture_to_predict_are_told():
+def test_data_without_an_image_to_predict_are_told():
     _, problems = check(solved(Memory(test=0)), Path("data"))
-    assert [(p.rule, p.damaged) for p in problems] == [("no test picture", False)]
+    assert [(p.rule, p.damaged) for p in problems] == [("no test image", False)]
 
 
-def test_what_lies_among_pictures_and_is_not_read_is_named(tmp_path):
+def test_what_lies_among_images_and_is_not_read_is_named(tmp_path):
     dataset = Memory()
     for name in ("a0.png", "scan", "b.gif", "old/c.png", ".DS_Store", "Thumbs.db", "notes.txt", "table.csv", "x.png/y"):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def test_a_data_sets_own_files_and_the_folders_that_hold_them_are_no_strangers(t
     assert strangers(tmp_path / "nothing") == []
 
 
-def test_a_test_picture_whose_name_no_submission_can_hold_is_told_before_anything_is_trained():
+def test_a_test_image_whose_name_no_submission_can_hold_is_told_before_anything_is_trained():
     from kagglekit.pipeline.check import unwritable
     from tests.helpers import Folder
 

@@ -22,7 +22,7 @@ from kagglekit.train.checkpoint import (
 )
 from kagglekit.train.fit import make_optimizer
 from kagglekit.types import Member
-from tests.worlds import recipe, same_tensors, tiny_network
+from tests.toy_data import recipe, same_tensors, tiny_network
 
 
 def trained(optimizer: str, steps: int = 3) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -38,7 +38,7 @@ def trained(optimizer: str, steps: int = 3) -> tuple[nn.Module, torch.optim.Opti
 
 
 def step(network, optimizer) -> dict:
-    """The weights after one more step on fixed pictures."""
+    """The weights after one more step on fixed images."""
     torch.manual_seed(9)
     network(torch.randn(4, 3, 8, 8)).square().mean().backward()
     optimizer.step()

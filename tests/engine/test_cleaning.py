@@ -207,7 +207,7 @@ def test_a_proposed_mask_lies_beside_the_decisions_and_a_run_takes_it(data):
     (decided,) = decisions.read(folder / "decisions.toml").decisions
     assert (decided.sample, decided.action, decided.mask) == ("s005", "relabel", "masks/s005.png")
     (told,) = result["findings"]
-    assert told["mask"] == decided.mask and result["distrusted"] == 1, "the table holds no pictures"
+    assert told["mask"] == decided.mask and result["distrusted"] == 1, "the table holds no images"
     page = (folder / "findings.html").read_text()
     assert "new mask" in page and 'alt="s005 with the proposed mask outlined"' in page
     specs = [{"name": "decisions", "settings": {"file": str(folder / "decisions.toml")}}]

@@ -106,7 +106,7 @@ def test_decisions_on_another_competition_other_data_or_unknown_samples_are_refu
     check(found, "toy", {"aa1", "b"})
     with pytest.raises(DataError, match="made for toy, not for other; give the file of this one"):
         check(found, "other", {"aa1"})
-    with pytest.raises(DataError, match=r"have no training picture aa1; did you mean aa2.*make them anew"):
+    with pytest.raises(DataError, match=r"have no training image aa1; did you mean aa2.*make them anew"):
         check(found, "toy", {"aa2"})
     with pytest.raises(DataError, match=r'fingerprint 0123456789abcdef, these have ffff.*write data = "ffff"'):
         check(found, "toy", {"aa1"}, "ffff")

@@ -1,4 +1,4 @@
-"""Perceptual hashes and their groups: against comparing all pairs, and on pictures that were changed a little."""
+"""Perceptual hashes and their groups: against comparing all pairs, and on images that were changed a little."""
 
 from collections import Counter
 
@@ -90,19 +90,19 @@ def test_twenty_thousand_hashes_are_grouped_in_seconds_and_every_planted_copy_is
 
 
 def scene(seed: int, size=(200, 260)) -> np.ndarray:
-    """A smooth picture of coloured blobs."""
+    """A smooth image of coloured blobs."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (7, 9, 3)).astype(np.uint8)
     return cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def bits(one: np.ndarray, other: np.ndarray) -> int:
-    """In how many bits the hashes of two pictures differ."""
+    """In how many bits the hashes of two images differ."""
     return (perceptual_hash(one) ^ perceptual_hash(other)).bit_count()
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_picture_that_was_lit_shrunk_shifted_or_compressed_keeps_most_of_its_hash(seed):
+def test_an_image_that_was_lit_shrunk_shifted_or_compressed_keeps_most_of_its_hash(seed):
     image = scene(seed)
     changed = {
         "lit": np.clip(image * 0.8 + 20, 0, 255).astype(np.uint8),
@@ -122,13 +122,13 @@ def test_depth_and_number_of_channels_do_not_matter():
     assert bits(image, np.concatenate([image, image], -1)) <= 4
 
 
-def test_a_picture_of_one_colour_has_the_hash_zero():
+def test_an_image_of_one_colour_has_the_hash_zero():
     assert perceptual_hash(np.full((40, 50, 3), 7, np.uint8)) == 0
 
 
 @pytest.mark.parametrize("floor", [0, 300, 20_000])
-def test_deep_pictures_on_a_bright_background_are_told_apart_and_copies_are_found(floor):
-    """Cut at 255, as conversions to 8 bits do it, all of these would be one white picture."""
+def test_deep_images_on_a_bright_background_are_told_apart_and_copies_are_found(floor):
+    """Cut at 255, as conversions to 8 bits do it, all of these would be one white image."""
     rng = np.random.default_rng(3)
 
     def deep() -> np.ndarray:
@@ -137,10 +137,10 @@ def test_deep_pictures_on_a_bright_background_are_told_apart_and_copies_are_foun
             ..., None
         ]
 
-    pictures = [deep() for _ in range(8)]
-    hashes = [perceptual_hash(picture) for picture in pictures]
+    images = [deep() for _ in range(8)]
+    hashes = [perceptual_hash(image) for image in images]
     assert min((a ^ b).bit_count() for n, a in enumerate(hashes) for b in hashes[:n]) > 10
-    looked = [duplicates.look(picture)[0] for picture in pictures]
-    assert min((a ^ b).bit_count() for n, a in enumerate(looked) for b in looked[:n]) > 10
-    for picture, known in zip(pictures, hashes, strict=True):
-        assert (perceptual_hash(picture + np.uint16(7)) ^ known).bit_count() <= 2
+    fields_read = [duplicates.hash_and_thumb(image)[0] for image in images]
+    assert min((a ^ b).bit_count() for n, a in enumerate(fields_read) for b in fields_read[:n]) > 10
+    for image, known in zip(images, hashes, strict=True):
+        assert (perceptual_hash(image + np.uint16(7)) ^ known).bit_count() <= 2

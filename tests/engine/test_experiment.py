@@ -166,10 +166,10 @@ def test_an_error_out_of_a_plugins_code_names_the_plugin():
 def test_damage_above_what_is_allowed_stops_with_names_and_a_way_on(share, stops):
     damaged = {f"p{i}.jpg": "truncated" for i in range(7)}
     if not stops:
-        refuse_damage("test pictures", damaged, share, 0.01)
+        refuse_damage("test images", damaged, share, 0.01)
         return
     with pytest.raises(DataError) as error:
-        refuse_damage("test pictures", damaged, share, 0.01)
+        refuse_damage("test images", damaged, share, 0.01)
     text = str(error.value)
-    assert text.startswith(f"7 test pictures ({share:.1%}) are damaged") and text.count("truncated") == 5
+    assert text.startswith(f"7 test images ({share:.1%}) are damaged") and text.count("truncated") == 5
     assert f"-o max_damaged={min(1, 1.1 * share):.2g}" in text

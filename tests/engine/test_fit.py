@@ -16,7 +16,7 @@ from kagglekit.train import fit as module
 from kagglekit.train.checkpoint import read_weights
 from kagglekit.train.fit import blend, fit, lr_at, make_optimizer, steps_of, validate
 from kagglekit.train.network import prepare
-from tests.worlds import discs, filled, job, recipe, same_tensors, tiny_network
+from tests.toy_data import discs, filled, job, recipe, same_tensors, tiny_network
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Weights fitted on validation: kept only if they help on pictures they were not fitted on; every run knows them."""
+"""Weights fitted on validation: kept only if they help on images they were not fitted on; every run knows them."""
 
 import numpy as np
 import pytest
@@ -21,13 +21,13 @@ def grid_fit(start, score):
     return max([tuple(start), *GRID], key=score)
 
 
-def counts_that_peak(at: float, noise: float = 0.0, pictures: int = 40):
-    """Counts whose score is best where the first weight is `at`; with noise each picture has a peak of its own."""
-    own = at + np.random.default_rng(0).normal(0, noise, pictures)
+def counts_that_peak(at: float, noise: float = 0.0, images: int = 40):
+    """Counts whose score is best where the first weight is `at`; with noise each image has a peak of its own."""
+    own = at + np.random.default_rng(0).normal(0, noise, images)
 
     def counts(weights):
         iou = 0.9 - (weights[0] - own) ** 2
-        return np.stack([np.clip(iou, 0, 1) * 10_000, np.full(pictures, 10_000)], -1).astype(int)
+        return np.stack([np.clip(iou, 0, 1) * 10_000, np.full(images, 10_000)], -1).astype(int)
 
     return counts
 
@@ -40,13 +40,13 @@ def test_weights_that_help_are_kept_with_the_honest_score_beside_them():
 
 
 def test_weights_that_only_fit_the_noise_are_not_kept():
-    pictures = 20
-    table = {w: np.random.default_rng(i).uniform(0.4, 0.6, pictures) for i, w in enumerate(GRID)}
-    table[0.5, 0.5] = np.full(pictures, 0.52)
+    images = 20
+    table = {w: np.random.default_rng(i).uniform(0.4, 0.6, images) for i, w in enumerate(GRID)}
+    table[0.5, 0.5] = np.full(images, 0.52)
 
     def counts(weights):
         iou = table[min(table, key=lambda w: abs(w[0] - weights[0]))]
-        return np.stack([iou * 10_000, np.full(pictures, 10_000)], -1).astype(int)
+        return np.stack([iou * 10_000, np.full(images, 10_000)], -1).astype(int)
 
     found = fit_weights(grid_fit, (0.5, 0.5), counts, METRIC)
     assert found.after >= found.before and found.nested <= found.after
@@ -79,8 +79,8 @@ def test_weights_that_raise_the_mean_by_giving_up_a_class_are_not_kept():
     assert record_of(found).fell == (1,)
 
 
-def test_too_few_pictures_fit_nothing():
-    found = fit_weights(grid_fit, (0.5, 0.5), counts_that_peak(0.8, pictures=9), METRIC)
+def test_too_few_images_fit_nothing():
+    found = fit_weights(grid_fit, (0.5, 0.5), counts_that_peak(0.8, images=9), METRIC)
     assert not found.kept and found.chosen == (0.5, 0.5) and found.before == found.after == found.nested
 
 

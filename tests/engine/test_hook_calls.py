@@ -32,7 +32,7 @@ def counted(solution) -> Counter:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """A folder of 16 drawn pictures with one object class."""
+    """A folder of 16 drawn images with one object class."""
     folder = tmp_path_factory.mktemp("drawn") / "data"
     draw(solution_of(), folder, 16, 0)
     return folder
@@ -55,7 +55,7 @@ def solution_of(techniques=(), **changes):
         ({}, 1, {}),
         ({"fold": "all", "fidelity.epochs": 1}, 2, {}),
         ({"fold": "refit", "fidelity.epochs": 1}, 2, {}),
-        # Pictures as in training decide the statistics of an average; to keep the parts would keep their memory.
+        # Images as in training decide the statistics of an average; to keep the parts would keep their memory.
         ({"techniques": ["weight-average"]}, 1, {"kk_sampler": 1, "kk_augment": 1}),
         # Weights that must be fetched are not, before all names are known to be right.
         ({"encoder_weights": "imagenet"}, 1, {"kk_model": 1}),
@@ -94,7 +94,7 @@ class Layers(torch.nn.Module):
         self.register_buffer("table", torch.arange(3.0), persistent=False)
 
     def forward(self, images):
-        """Logits of the picture's size."""
+        """Logits of the image's size."""
         return self.norm(self.layer(images)) + self.table.sum()
 
 
@@ -107,7 +107,7 @@ class Fixed(torch.nn.Module):
         self.double = self.weight * 2
 
     def forward(self, images):
-        """Logits of the picture's size."""
+        """Logits of the image's size."""
         return images[:, :1] * self.double
 
 
@@ -175,5 +175,9 @@ def test_an_answer_that_serves_the_whole_run_is_one_object():
     calls = counted(solution)
     for part in (solution.loss, solution.views, solution.ensemble, solution.postprocess):
         assert part() is part()
-    assert solution.intake(3, "uint8") is solution.intake(3, "uint8") is not solution.intake(1, "uint8")
+    assert (
+        solution.input_transform(3, "uint8")
+        is solution.input_transform(3, "uint8")
+        is not solution.input_transform(1, "uint8")
+    )
     assert calls == {"kk_loss": 1, "kk_tta": 1, "kk_ensemble": 1, "kk_postprocess": 1, "kk_intake": 2}

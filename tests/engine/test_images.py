@@ -1,4 +1,4 @@
-"""Reading pictures: damage is noticed, conversions are stated, nothing is guessed."""
+"""Reading images: damage is noticed, conversions are stated, nothing is guessed."""
 
 import io
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from kagglekit.data.readers.images import describe, list_pictures, read_rgb, write_png
+from kagglekit.data.readers.images import describe, list_images, read_rgb, write_png
 from kagglekit.errors import DataError
 
 ORIENTATION = 0x0112
@@ -15,7 +15,7 @@ H, W = 20, 30
 
 
 def colours(size=(H, W)) -> np.ndarray:
-    """A smooth picture without any symmetry, so that no rotation goes unnoticed."""
+    """A smooth image without any symmetry, so that no rotation goes unnoticed."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     return np.stack([rows * 12, columns * 8, (rows + columns) * 2], -1).astype(np.uint8)
 
@@ -26,7 +26,7 @@ def saved(path, image: Image.Image, **options):
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
-def test_a_lossless_picture_comes_back_bit_by_bit(tmp_path, suffix):
+def test_a_lossless_image_comes_back_bit_by_bit(tmp_path, suffix):
     options = {"lossless": True} if suffix == "webp" else {}
     path = saved(tmp_path / f"a.{suffix}", Image.fromarray(colours()), **options)
     pixels = read_rgb(path)
@@ -37,17 +37,17 @@ def test_a_lossless_picture_comes_back_bit_by_bit(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
-def test_a_truncated_picture_is_an_error_that_names_the_file(tmp_path, suffix, share):
+def test_a_truncated_image_is_an_error_that_names_the_file(tmp_path, suffix, share):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     whole = saved(tmp_path / f"whole.{suffix}", Image.fromarray(noise)).read_bytes()
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(DataError, match=rf"cut\.{suffix}: damaged picture: .+; replace or remove it"):
+    with pytest.raises(DataError, match=rf"cut\.{suffix}: damaged image: .+; replace or remove it"):
         read_rgb(path)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_picture_with_its_middle_overwritten_is_never_a_crash(tmp_path, suffix):
+def test_an_image_with_its_middle_overwritten_is_never_a_crash(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     whole = saved(tmp_path / f"whole.{suffix}", Image.fromarray(noise)).read_bytes()
     rng = np.random.default_rng(1)
@@ -76,16 +76,16 @@ def test_an_empty_file_is_called_empty(tmp_path):
             ask(tmp_path / "a.jpg")
 
 
-def test_a_text_with_the_name_of_a_picture_is_not_a_picture(tmp_path):
+def test_a_text_with_the_name_of_an_image_is_not_an_image(tmp_path):
     (tmp_path / "a.jpg").write_text("this is a letter")
     for ask in (read_rgb, describe):
-        with pytest.raises(DataError, match=r"a\.jpg: not a picture; replace or remove it"):
+        with pytest.raises(DataError, match=r"a\.jpg: not an image; replace or remove it"):
             ask(tmp_path / "a.jpg")
 
 
 def test_a_missing_file_is_called_missing(tmp_path):
     for ask in (read_rgb, describe):
-        with pytest.raises(DataError, match=r"a\.jpg: no such picture"):
+        with pytest.raises(DataError, match=r"a\.jpg: no such image"):
             ask(tmp_path / "a.jpg")
 
 
@@ -162,7 +162,7 @@ def test_every_exif_orientation_is_applied_as_viewers_do(tmp_path, orientation):
             read_rgb(path, (H, W))
 
 
-def test_the_eight_orientations_are_eight_different_pictures(tmp_path):
+def test_the_eight_orientations_are_eight_different_images(tmp_path):
     seen = set()
     for orientation in range(1, 9):
         exif = Image.Exif()
@@ -174,7 +174,7 @@ def test_the_eight_orientations_are_eight_different_pictures(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"nonsense"])
-def test_damaged_exif_data_do_not_cost_the_picture(tmp_path, exif):
+def test_damaged_exif_data_do_not_cost_the_image(tmp_path, exif):
     path = saved(tmp_path / "a.jpg", Image.fromarray(colours()), exif=exif)
     assert read_rgb(path).shape == (H, W, 3)
     assert describe(path) == ((H, W), [])
@@ -191,18 +191,18 @@ def test_names_may_be_in_any_script(tmp_path):
     for name in ("머리카락.png", "Ünï çödé 😀.png", "a b&c'd.png"):
         path = saved(tmp_path / name, Image.fromarray(colours()))
         assert np.array_equal(read_rgb(path), colours())
-    assert [p.name for p in list_pictures(tmp_path)] == sorted(p.name for p in tmp_path.iterdir())
-    (tmp_path / "머리카락.jpg").write_text("no picture")
+    assert [p.name for p in list_images(tmp_path)] == sorted(p.name for p in tmp_path.iterdir())
+    (tmp_path / "머리카락.jpg").write_text("no image")
     with pytest.raises(DataError, match="머리카락"):
         read_rgb(tmp_path / "머리카락.jpg")
 
 
-def test_a_picture_of_many_pixels_is_not_called_damaged(tmp_path):
+def test_an_image_of_many_pixels_is_not_called_damaged(tmp_path):
     path = saved(tmp_path / "large.png", Image.new("1", (15_000, 12_000)))
     assert describe(path)[0] == (12_000, 15_000)
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     from kagglekit.data.readers import images
 
     monkeypatch.setattr(images, "MAX_PIXELS", H * W - 1)
@@ -211,12 +211,12 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, 
         read_rgb(path)
 
 
-def test_pictures_of_a_folder_are_listed_by_name_without_hidden_and_other_files(tmp_path):
+def test_images_of_a_folder_are_listed_by_name_without_hidden_and_other_files(tmp_path):
     for name in ("b.JPG", "a.png", "c.webp", ".hidden.png", "notes.txt", "c.json"):
         (tmp_path / name).touch()
-    assert [p.name for p in list_pictures(tmp_path)] == ["a.png", "b.JPG", "c.webp"]
-    with pytest.raises(DataError, match="no such folder of pictures"):
-        list_pictures(tmp_path / "missing")
+    assert [p.name for p in list_images(tmp_path)] == ["a.png", "b.JPG", "c.webp"]
+    with pytest.raises(DataError, match="no such folder of images"):
+        list_images(tmp_path / "missing")
 
 
 def test_a_written_png_reads_back_and_leaves_no_temporary_file(tmp_path):
@@ -228,7 +228,7 @@ def test_a_written_png_reads_back_and_leaves_no_temporary_file(tmp_path):
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["mask.png", "photo.png"]
 
 
-def test_two_pictures_in_one_file_are_read_as_the_first(tmp_path):
+def test_two_images_in_one_file_are_read_as_the_first(tmp_path):
     first, second = Image.fromarray(colours()), Image.new("RGB", (W, H))
     buffer = io.BytesIO()
     first.save(buffer, "TIFF", save_all=True, append_images=[second])

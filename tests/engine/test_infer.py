@@ -1,4 +1,4 @@
-"""Prediction: probabilities once, blended as probabilities, in order, with few pictures in memory."""
+"""Prediction: probabilities once, blended as probabilities, in order, with few images in memory."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from kagglekit.predict.infer import Predictor, predict_all, to_probs
 from kagglekit.predict.views import hflip, identity
 from kagglekit.train.checkpoint import save_weights
 from kagglekit.types import Member, View, untracked
-from tests.worlds import discs, filled, recipe, tiny_network
+from tests.toy_data import discs, filled, recipe, tiny_network
 
 PLAIN = ((0.5,) * 3, (0.5,) * 3)
 
@@ -52,7 +52,7 @@ def logits_of(slope: float, images: torch.Tensor, classes: int = 1) -> torch.Ten
     return Ramp(slope, classes)((images.float() / 255 - 0.5) / 0.5).detach()
 
 
-def pictures(count: int = 2, height: int = 6, width: int = 10) -> torch.Tensor:
+def make_images(count: int = 2, height: int = 6, width: int = 10) -> torch.Tensor:
     return torch.randint(
         0, 256, (count, 3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
     )
@@ -61,7 +61,7 @@ def pictures(count: int = 2, height: int = 6, width: int = 10) -> torch.Tensor:
 def test_views_are_blended_as_probabilities_not_as_logits(tmp_path):
     views = (identity(0.75), hflip(0.25))
     predictor = one_member(member(tmp_path, Ramp(1.0)), Ramp, *views)
-    images = pictures()
+    images = make_images()
     plain, mirrored = logits_of(1.0, images), logits_of(1.0, images.flip(-1)).flip(-1)
     probs, classes = predictor(images)
     assert classes is None
@@ -83,7 +83,7 @@ def test_label_maps_are_softmaxed_before_views_are_blended(tmp_path):
         lambda: Ramp(classes=4),
         Plain(3),
     )
-    images = pictures()
+    images = make_images()
     expected = 0.5 * logits_of(0.3, images, 4).softmax(1) + 0.5 * logits_of(0.3, images.flip(-1), 4).softmax(1).flip(-1)
     probs = predictor(images)[0][0]
     assert np.allclose(probs, expected, atol=1e-6)
@@ -93,19 +93,21 @@ def test_label_maps_are_softmaxed_before_views_are_blended(tmp_path):
 def test_every_member_answers_for_itself(tmp_path):
     slopes = (0.0, 0.5, -0.5)
     members = [member(tmp_path, Ramp(s), i) for i, s in enumerate(slopes)]
-    probs = Predictor(recipe(), "binary", equal(members), LastEpochs(3), (identity(),), Ramp, Plain(3))(pictures())[0]
+    probs = Predictor(recipe(), "binary", equal(members), LastEpochs(3), (identity(),), Ramp, Plain(3))(make_images())[
+        0
+    ]
     assert probs.shape == (3, 2, 1, 6, 10)
     for one, slope in zip(probs, slopes, strict=True):
-        assert np.allclose(one, logits_of(slope, pictures()).sigmoid(), atol=1e-6)
+        assert np.allclose(one, logits_of(slope, make_images()).sigmoid(), atol=1e-6)
 
 
 def test_one_view_of_one_member_is_the_network_itself(tmp_path):
     torch.manual_seed(3)
     body = tiny_network()
-    probs = one_member(member(tmp_path, body), tiny_network)(pictures())[0]
+    probs = one_member(member(tmp_path, body), tiny_network)(make_images())[0]
     body.eval()
     with torch.inference_mode():
-        expected = body((pictures().float() / 255 - 0.5) / 0.5).sigmoid()
+        expected = body((make_images().float() / 255 - 0.5) / 0.5).sigmoid()
     assert np.allclose(probs[0], expected, atol=1e-5)
 
 
@@ -115,8 +117,8 @@ def test_the_normalisation_comes_from_the_checkpoint_not_from_the_fresh_network(
         body.normalisation = ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9))
         return body
 
-    probs = one_member(member(tmp_path, Ramp(0.2)), otherwise)(pictures())[0]
-    assert np.allclose(probs[0], logits_of(0.2, pictures()).sigmoid(), atol=1e-6)
+    probs = one_member(member(tmp_path, Ramp(0.2)), otherwise)(make_images())[0]
+    assert np.allclose(probs[0], logits_of(0.2, make_images()).sigmoid(), atol=1e-6)
 
 
 def test_a_checkpoint_of_another_network_than_the_recipe_describes_is_named(tmp_path):
@@ -129,10 +131,10 @@ def test_a_checkpoint_of_another_network_than_the_recipe_describes_is_named(tmp_
         one_member(one, lambda: nn.Sequential(nn.Linear(2, 3)))
 
 
-def test_views_that_turn_pictures_work_on_landscapes(tmp_path):
+def test_views_that_turn_images_work_on_landscapes(tmp_path):
     turn = View("turn", 1.0, lambda x: x.rot90(1, (-2, -1)), lambda x: x.rot90(-1, (-2, -1)))
-    probs = one_member(member(tmp_path, Ramp(0.0)), Ramp, turn)(pictures())[0]
-    assert np.allclose(probs[0], logits_of(0.0, pictures()).sigmoid(), atol=1e-6)
+    probs = one_member(member(tmp_path, Ramp(0.0)), Ramp, turn)(make_images())[0]
+    assert np.allclose(probs[0], logits_of(0.0, make_images()).sigmoid(), atol=1e-6)
 
 
 def test_logits_become_probabilities_in_32_bits():
@@ -166,7 +168,7 @@ def read_colour(item: int):
 def test_predictions_come_in_order_whatever_the_sizes_and_the_holes(batch_size, count):
     predictor = Counting()
     results = list(predict_all(predictor, range(count), read_colour, batch_size))
-    assert [look.item for look in results] == list(range(count))
+    assert [answer.item for answer in results] == list(range(count))
     for item, image, probs, classes in results:
         assert classes is None and (image is None) == (probs is None)
         if SHAPES[item % len(SHAPES)] is None:
@@ -184,13 +186,13 @@ def test_neighbours_of_one_size_share_a_batch():
     assert [batch[0] for batch in predictor.batches] == [4, 4, 2]
 
 
-def test_small_pictures_are_predicted_many_at_a_time():
+def test_small_images_are_predicted_many_at_a_time():
     predictor = Counting()
     list(predict_all(predictor, range(20), lambda i: np.zeros((4, 4, 3), np.uint8), 4))
     assert [batch[0] for batch in predictor.batches] == [16, 4]
 
 
-def test_only_some_pictures_are_read_ahead():
+def test_only_some_images_are_read_ahead():
     lock, state = threading.Lock(), {"read": 0, "most": 0, "given": 0}
 
     def read(item):
@@ -206,7 +208,7 @@ def test_only_some_pictures_are_read_ahead():
     assert 10 <= state["most"] <= 4 * 5 + 4 * 5 + 1
 
 
-def test_pictures_are_read_while_others_are_predicted():
+def test_images_are_read_while_others_are_predicted():
     names = set()
 
     def read(item):
@@ -223,12 +225,12 @@ def test_an_error_of_reading_arrives_where_the_predictions_are_used():
             raise DataError("7: broken")
         return np.zeros((512, 512, 3), np.uint8)
 
-    seen = []
+    heads_of_view = []
     with pytest.raises(DataError, match="7: broken"):
-        for look in predict_all(Counting(), range(20), read, 2):
-            seen.append(look.item)
-    assert seen == list(range(len(seen)))
-    assert len(seen) in (6, 7)
+        for answer in predict_all(Counting(), range(20), read, 2):
+            heads_of_view.append(answer.item)
+    assert heads_of_view == list(range(len(heads_of_view)))
+    assert len(heads_of_view) in (6, 7)
 
 
 def test_validation_probabilities_on_disk_are_those_of_the_ensemble(tmp_path):
@@ -280,11 +282,11 @@ def test_a_prediction_that_fails_midway_leaves_no_half_file(tmp_path):
     assert list((tmp_path / "validation").iterdir()) == []
 
 
-def test_a_view_may_show_parts_of_each_picture_and_a_class_is_there_if_any_part_shows_it(tmp_path):
+def test_a_view_may_show_parts_of_each_image_and_a_class_is_there_if_any_part_shows_it(tmp_path):
     from kagglekit import ModelOutput
 
     class Headed(Ramp):
-        """Says in its head how bright a picture is; refuses more pictures at once than a batch has."""
+        """Says in its head how bright an image is; refuses more images at once than a batch has."""
 
         def forward(self, images):
             assert len(images) <= 2
@@ -296,11 +298,11 @@ def test_a_view_may_show_parts_of_each_picture_and_a_class_is_there_if_any_part_
         lambda x: torch.cat([x[..., :5], x[..., 5:]]),
         lambda x: torch.cat([x[: len(x) // 2], x[len(x) // 2 :]], -1),
     )
-    images = pictures()
+    images = make_images()
     images[0, :, :, 5:] //= 4
     images[1, :, :, :5] //= 4
     one = member(tmp_path, Headed())
     alone, heads = one_member(one, Headed)(images)
-    probs, seen = one_member(one, Headed, identity(0.5), halves)(images)
+    probs, heads_of_view = one_member(one, Headed, identity(0.5), halves)(images)
     assert np.allclose(probs, alone, atol=1e-6), "every half says of its pixels what the whole says"
-    assert seen.shape == (1, 2, 1) and np.allclose(seen, heads, atol=1e-6)
+    assert heads_of_view.shape == (1, 2, 1) and np.allclose(heads_of_view, heads, atol=1e-6)

@@ -10,7 +10,7 @@ from kagglekit.data.loader import batches, distort, to_target, without_gradients
 from kagglekit.data.sampling import Shuffle, albumentations
 from kagglekit.errors import PluginError
 from kagglekit.types import Box, Draw
-from tests.worlds import discs, filled, flip_half, whole
+from tests.toy_data import discs, filled, flip_half, whole
 
 COUNT = 21
 
@@ -48,7 +48,7 @@ def shuffled_colours(image, mask):
     return image + np.random.randint(0, 3, image.shape, np.uint8), mask
 
 
-def test_pictures_are_uint8_channels_last_and_masks_match(world):
+def test_images_are_uint8_channels_last_and_masks_match(world):
     data, store = world
     ((images, masks),) = everything(store, whole(data.train[:5]))
     assert images.dtype == masks.dtype == torch.uint8
@@ -89,7 +89,7 @@ def test_every_draw_comes_once_in_order(world, augment):
     assert swept == 32
 
 
-def test_a_last_picture_alone_joins_the_batch_before_it_while_training(world):
+def test_a_last_image_alone_joins_the_batch_before_it_while_training(world):
     data, store = world
 
     def sizes(count, batch_size, augment):
@@ -139,7 +139,7 @@ def test_the_global_generator_does_not_matter_to_plain_callables(world):
     flipped = sum(
         not torch.equal(a, b) for (x, _), (y, _) in zip(first, plain, strict=True) for a, b in zip(x, y, strict=True)
     )
-    assert 3 <= flipped <= COUNT - 3, "about every second picture is mirrored"
+    assert 3 <= flipped <= COUNT - 3, "about every second image is mirrored"
 
 
 def crop(image, mask):
@@ -155,7 +155,7 @@ def turn_mask(image, mask):
 
 
 @pytest.mark.parametrize("augment", [crop, lose_a_channel, turn_mask])
-def test_a_transform_that_changes_shapes_is_refused_by_name_of_the_picture(world, augment):
+def test_a_transform_that_changes_shapes_is_refused_by_name_of_the_image(world, augment):
     data, store = world
     with pytest.raises(PluginError, match=r"kk_augment\(\): s000: shapes .* became .*must keep the size"):
         everything(store, whole(data.train[:2]), augment=augment)
@@ -184,7 +184,7 @@ def test_a_transform_that_writes_into_its_input_is_stopped(world):
 
 
 @pytest.mark.parametrize("make", [lambda: flip_half, shapes_that_move, lambda: albumentations().HorizontalFlip(p=0.5)])
-def test_picture_and_mask_stay_aligned(world, make):
+def test_image_and_mask_stay_aligned(world, make):
     data, store = world
     moved = 0
     for (images, masks), (_, plain) in zip(
@@ -199,7 +199,7 @@ def test_picture_and_mask_stay_aligned(world, make):
     assert moved > 3
 
 
-def test_draws_of_windows_are_windows_of_the_stored_picture(world):
+def test_draws_of_windows_are_windows_of_the_stored_image(world):
     data, store = world
     box = Box(8, 4, 16, 24)
     ((images, masks),) = everything(store, [Draw(s, box) for s in data.train[:3]])
@@ -275,12 +275,12 @@ def test_what_keeps_a_seed_but_no_generators_is_given_the_seed():
 
 @pytest.mark.parametrize("batch_size", [1, 4, 8, 64])
 @pytest.mark.parametrize("side", [32, 64, 128, 256, 512, 4096])
-def test_more_small_pictures_are_predicted_at_once_than_are_trained_on(batch_size, side):
+def test_more_small_images_are_predicted_at_once_than_are_trained_on(batch_size, side):
     at_once = without_gradients(batch_size, side**2)
     assert batch_size <= at_once <= 4 * batch_size
     assert at_once == batch_size or at_once * side**2 <= 2**18, "more memory than a small batch takes"
 
 
-def test_small_pictures_fill_their_larger_batches():
+def test_small_images_fill_their_larger_batches():
     assert without_gradients(4, 64**2) == 16
     assert without_gradients(8, 512**2) == 8

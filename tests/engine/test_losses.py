@@ -7,7 +7,7 @@ import torch
 
 from kagglekit.errors import RecipeError
 from kagglekit.train.losses import KNOWN, build
-from tests.worlds import recipe
+from tests.toy_data import recipe
 
 
 def logits_and_target(classes: int = 1):

@@ -22,20 +22,20 @@ SOFT = cv2.GaussianBlur(MASK.astype(np.float32), (0, 0), 1.0)
 
 
 def palette(indices, *colours):
-    """A picture of indices with these colours."""
+    """An image of indices with these colours."""
     image = Image.fromarray(indices.astype(np.uint8), "P")
     image.putpalette([value for colour in colours for value in colour])
     return image
 
 
-def saved(path, picture, **options):
-    """The path of a picture, saved by Pillow or, an array beside its options, by tifffile."""
-    if isinstance(picture, Image.Image):
-        picture.save(path, **options)
+def saved(path, image, **options):
+    """The path of an image, saved by Pillow or, an array beside its options, by tifffile."""
+    if isinstance(image, Image.Image):
+        image.save(path, **options)
     elif path.suffix == ".tif":
-        tifffile.imwrite(path, picture, **options)
+        tifffile.imwrite(path, image, **options)
     else:
-        Image.fromarray(picture).save(path, **options)
+        Image.fromarray(image).save(path, **options)
     return path
 
 
@@ -70,22 +70,22 @@ READ = {
 
 @pytest.mark.parametrize("form", READ)
 def test_a_mask_is_read_in_every_form_that_means_one_thing(tmp_path, form):
-    name, picture, options = READ[form]
-    found = read_binary(saved(tmp_path / name, picture, **options), SIZE)
+    name, image, options = READ[form]
+    found = read_binary(saved(tmp_path / name, image, **options), SIZE)
     assert found.dtype == np.uint8 and found.shape == SIZE
     wrong = np.count_nonzero(found != MASK)
     assert wrong <= (8 if name.endswith(("jpg", "webp")) else 0)
 
 
 @pytest.mark.parametrize(
-    ("name", "picture"),
+    ("name", "image"),
     [("m.png", (SOFT * 255).astype(np.uint8)), ("m.png", (SOFT * 65535).astype(np.uint16)), ("m.tif", SOFT)],
     ids=["8 bits", "16 bits", "float"],
 )
-def test_soft_edges_are_cut_at_half_of_the_range(tmp_path, name, picture):
-    most = 1 if picture.dtype == np.float32 else np.iinfo(picture.dtype).max
-    assert np.array_equal(read_binary(saved(tmp_path / name, picture)), picture > most / 2)
-    assert (picture > 0).sum() > 1.3 * MASK.sum()  # what counting everything above 0 would make of it
+def test_soft_edges_are_cut_at_half_of_the_range(tmp_path, name, image):
+    most = 1 if image.dtype == np.float32 else np.iinfo(image.dtype).max
+    assert np.array_equal(read_binary(saved(tmp_path / name, image)), image > most / 2)
+    assert (image > 0).sum() > 1.3 * MASK.sum()  # what counting everything above 0 would make of it
 
 
 def test_an_empty_and_a_full_mask_stay_so_in_every_form(tmp_path):
@@ -125,16 +125,16 @@ REFUSED = {
     "no number": ("m.tif", np.where(MASK, np.nan, 0).astype(np.float32), {}, "values from 0 to nan"),
     "bool by tifffile": ("m.tif", MASK.astype(bool), {}, "a bool array saved by tifffile"),
     "white is 0 in 16 bits": ("m.tif", MASK.astype(np.uint16), {"photometric": "miniswhite"}, "none of them black"),
-    "two pages": ("m.tif", np.stack([MASK, MASK]), {"photometric": "minisblack"}, "2 pictures in one file"),
+    "two pages": ("m.tif", np.stack([MASK, MASK]), {"photometric": "minisblack"}, "2 images in one file"),
     "another size": ("m.png", MASK[:-1], {}, r"39x56 pixels \(height x width\); expected 40x56"),
 }
 
 
 @pytest.mark.parametrize("form", REFUSED)
 def test_a_mask_that_could_mean_two_things_is_refused_by_name(tmp_path, form):
-    name, picture, options, reason = REFUSED[form]
+    name, image, options, reason = REFUSED[form]
     with pytest.raises(DataError, match=rf"m\.\w+: .*{reason}"):
-        read_binary(saved(tmp_path / name, picture, **options), SIZE)
+        read_binary(saved(tmp_path / name, image, **options), SIZE)
 
 
 def test_16_bit_colour_is_refused_not_cut_to_8_bits(tmp_path):
@@ -143,7 +143,7 @@ def test_16_bit_colour_is_refused_not_cut_to_8_bits(tmp_path):
         read_binary(tmp_path / "m.png")
 
 
-def test_what_is_no_picture_is_refused_by_name(tmp_path):
+def test_what_is_no_image_is_refused_by_name(tmp_path):
     whole = saved(tmp_path / "m.png", MASK * 255).read_bytes()
     for name, data in (("cut.png", whole[:-40]), ("empty.png", b""), ("text.png", b"hello")):
         (tmp_path / name).write_bytes(data)

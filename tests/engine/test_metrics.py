@@ -18,7 +18,7 @@ scores = st.lists(st.floats(0, 1), min_size=1, max_size=40).map(lambda found: wi
 
 
 def with_scores(values: np.ndarray) -> np.ndarray:
-    """Counts of pictures that have these IoUs."""
+    """Counts of images that have these IoUs."""
     return np.stack([values, np.ones_like(values)], -1)
 
 
@@ -38,7 +38,7 @@ def full(shape, value):
 
 
 def scored(metric, *masks) -> float:
-    """The score of one picture."""
+    """The score of one image."""
     return metric.reduce(metric.compare(*masks)[None])
 
 
@@ -51,9 +51,9 @@ def brute_force_dice(truth, mask, both_empty=1.0) -> float:
     return 2 * both / each if each else both_empty
 
 
-def brute_force_class_iou(pictures, classes, over) -> float:
+def brute_force_class_iou(images, classes, over) -> float:
     """The IoU of every class that occurs, averaged, from sets of pixels."""
-    groups = [pictures] if over == "dataset" else [[picture] for picture in pictures]
+    groups = [images] if over == "dataset" else [[image] for image in images]
     means = []
     for group in groups:
         ious = []
@@ -104,7 +104,7 @@ def test_two_empty_masks_count_as_the_metric_says(kind, both_empty):
     assert scored(metric, full((4, 5), 0), full((4, 5), 1)) == 0.0
 
 
-def test_dice_of_several_classes_is_the_mean_over_pairs_of_picture_and_class():
+def test_dice_of_several_classes_is_the_mean_over_pairs_of_image_and_class():
     truth, mask = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6, 3), np.uint8)
     truth[:2, :, 0] = 1  # found by half
     mask[1:3, :, 0] = 1
@@ -128,12 +128,12 @@ label_maps = st.integers(1, 5).flatmap(
 
 
 @settings(max_examples=60, deadline=None)
-@given(label_maps, st.sampled_from(["dataset", "picture"]))
-def test_class_iou_is_that_of_sets_of_pixels_over_data_set_and_pictures(case, over):
-    classes, pictures = case
+@given(label_maps, st.sampled_from(["dataset", "image"]))
+def test_class_iou_is_that_of_sets_of_pixels_over_data_set_and_images(case, over):
+    classes, images = case
     metric = ClassIoU(classes, over)
-    counts = np.stack([metric.compare(truth, mask) for truth, mask in pictures])
-    assert metric.reduce(counts) == pytest.approx(brute_force_class_iou(pictures, classes, over))
+    counts = np.stack([metric.compare(truth, mask) for truth, mask in images])
+    assert metric.reduce(counts) == pytest.approx(brute_force_class_iou(images, classes, over))
 
 
 def test_a_class_in_neither_truth_nor_prediction_is_left_out():
@@ -155,7 +155,7 @@ def test_counts_of_parts_add_up_to_those_of_the_whole(masks, cut):
         assert (parts == metric.compare(truth, mask)).all()
 
 
-def test_pooled_scores_pictures_as_if_they_were_one():
+def test_pooled_scores_images_as_if_they_were_one():
     small, large = (full((1, 1), 1), full((1, 1), 1)), (full((1, 99), 1), full((1, 99), 0))
     pooled = Pooled(MeanDice())
     counts = np.stack([pooled.compare(*small), pooled.compare(*large)])
@@ -163,7 +163,7 @@ def test_pooled_scores_pictures_as_if_they_were_one():
     assert pooled.greater_is_better and pooled.name == "mean Dice, pooled"
 
 
-def test_the_score_is_the_mean_over_pictures_and_not_over_pixels():
+def test_the_score_is_the_mean_over_images_and_not_over_pixels():
     metric = MeanIoU()
     small, large = (full((1, 1), 1), full((1, 1), 1)), (full((100, 100), 1), full((100, 100), 0))
     assert metric.reduce(np.stack([metric.compare(*small), metric.compare(*large)])) == 0.5
@@ -189,12 +189,12 @@ def test_the_interval_contains_the_score_and_lies_within_the_values(statistics):
     assert score.count == len(values) and score.value == values.mean()
 
 
-def test_the_interval_of_one_picture_is_a_point():
+def test_the_interval_of_one_image_is_a_point():
     score = score_with_interval(MeanIoU(), with_scores(np.array([0.7])))
     assert (score.low, score.value, score.high) == (0.7, 0.7, 0.7)
 
 
-def test_the_interval_shrinks_with_the_square_root_of_the_pictures():
+def test_the_interval_shrinks_with_the_square_root_of_the_images():
     rng = np.random.default_rng(0)
     width = {}
     for n in (25, 100, 400, 1600):
@@ -244,14 +244,14 @@ def test_better_is_strict_and_follows_the_direction_of_the_metric(greater):
 
 
 @settings(max_examples=40, deadline=None)
-@given(label_maps, st.sampled_from(["dataset", "picture"]))
+@given(label_maps, st.sampled_from(["dataset", "image"]))
 def test_the_scores_of_classes_say_for_each_class_what_the_score_says_of_all(case, over):
-    classes, pictures = case
+    classes, images = case
     metric = ClassIoU(classes, over)
-    counts = np.stack([metric.compare(truth, mask) for truth, mask in pictures])
+    counts = np.stack([metric.compare(truth, mask) for truth, mask in images])
     expected = np.full(classes, np.nan)
     for k in range(classes):
-        parts = [(int(((t == k) & (m == k)).sum()), int(((t == k) | (m == k)).sum())) for t, m in pictures]
+        parts = [(int(((t == k) & (m == k)).sum()), int(((t == k) | (m == k)).sum())) for t, m in images]
         parts = [(sum(i for i, _ in parts), sum(u for _, u in parts))] if over == "dataset" else parts
         ious = [i / u for i, u in parts if u]
         expected[k] = np.mean(ious) if ious else np.nan

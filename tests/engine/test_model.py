@@ -16,7 +16,7 @@ from kagglekit.train import model as module
 from kagglekit.train import weight_files
 from kagglekit.train.model import BUNDLED_ENCODER, WIDE, build, bundled_state, load_encoder
 from kagglekit.train.network import Network, pick_dtype, prepare
-from tests.worlds import recipe, same_tensors
+from tests.toy_data import recipe, same_tensors
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def test_the_mapped_classifier_computes_what_the_original_network_computes(bundl
     ours.load_state_dict(bundled)
     torch.manual_seed(0)
     for size in (64, 96):
-        pictures = torch.randn(2, 3, size, size)
+        images = torch.randn(2, 3, size, size)
         with torch.inference_mode():
-            a, b = theirs(pictures), ours(pictures)
+            a, b = theirs(images), ours(images)
         assert a.shape == b.shape == (2, 1000)
         assert a.std() > 0.1, "the logits say nothing"
         assert (a - b).abs().max() == 0
@@ -83,7 +83,7 @@ def test_bundled_weights_fit_any_number_of_channels(channels, bundled):
     stem = model.encoder.state_dict()["model.conv_stem.weight"]
     original = bundled["conv_stem.weight"]
     assert stem.shape[1] == channels
-    # A gray picture must give the activations that the same gray in three channels gave.
+    # A gray image must give the activations that the same gray in three channels gave.
     assert torch.allclose(stem.sum(1), original.sum(1), atol=1e-5) or channels == 4
     assert model.normalisation == ((0.5,) * channels, (0.5,) * channels)
     with torch.inference_mode():
@@ -236,9 +236,9 @@ def test_a_whole_checkpoint_of_timm_gives_its_encoder_the_features_that_timm_fin
     assert f"file: model.safetensors ({learned}" in network.loaded_weights
     overlay = {"file": str(path)}
     theirs = timm.create_model(name, pretrained=True, features_only=True, pretrained_cfg_overlay=overlay).eval()
-    picture = torch.rand(1, 3, 224, 224)
+    image = torch.rand(1, 3, 224, 224)
     with torch.inference_mode():
-        found, expected = network.encoder(picture)[-1], theirs(picture)[-1]
+        found, expected = network.encoder(image)[-1], theirs(image)[-1]
         expected = (
             expected if found.shape == expected.shape else expected.permute(0, 3, 1, 2)
         )  # swin puts channels last
@@ -296,7 +296,7 @@ def test_no_terminal_code_of_a_library_reaches_a_message(tmp_path):
 @pytest.mark.parametrize(
     ("decoder", "encoder", "size"), [("pan", "resnet18", 128), ("unet", "tu-swin_tiny_patch4_window7_224", 96)]
 )
-def test_networks_that_small_pictures_are_too_small_for_can_be_used(decoder, encoder, size):
+def test_networks_that_small_images_are_too_small_for_can_be_used(decoder, encoder, size):
     from kagglekit.plugin.registry import discover
     from kagglekit.plugin.solution import resolve
     from kagglekit.recipe import compose, layers_of
@@ -345,7 +345,7 @@ def test_networks_take_any_channels_and_give_a_logit_per_class(channels, classes
     assert [len(part) for part in model.normalisation] == [channels, channels]
 
 
-def test_pictures_are_normalised_on_the_device_from_bytes():
+def test_images_are_normalised_on_the_device_from_bytes():
     body = torch.nn.Identity()
     body.normalisation = ((0.1, 0.2, 0.3), (0.5, 0.25, 0.2))
     network = Network(body, Plain(3))

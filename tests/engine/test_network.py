@@ -31,7 +31,7 @@ def prepared():
     return prepare(Net(), Plain(3), "cpu")
 
 
-def pictures():
+def images():
     return torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
@@ -64,14 +64,14 @@ def test_a_depthwise_convolution_learns_in_32_bits_and_answers_in_16(prepared):
 
 def test_a_network_in_32_bits_computes_what_it_computed_before(prepared):
     untouched = Net().to(memory_format=torch.channels_last)
-    batch = prepared.take_in(pictures())
-    assert torch.equal(prepared(pictures()), untouched(batch))
+    batch = prepared.take_in(images())
+    assert torch.equal(prepared(images()), untouched(batch))
 
 
 def test_a_copy_of_a_network_has_weights_of_its_own(prepared):
     twin = copy.deepcopy(prepared)
-    before = prepared(pictures())
+    before = prepared(images())
     with torch.no_grad():
         twin.body.depthwise.weight.zero_()
-    assert torch.equal(prepared(pictures()), before)
-    assert not torch.equal(twin(pictures()), before)
+    assert torch.equal(prepared(images()), before)
+    assert not torch.equal(twin(images()), before)

@@ -1,4 +1,4 @@
-"""What masks of a folder of pictures are called: short where it is safe, and never the same."""
+"""What masks of a folder of images are called: short where it is safe, and never the same."""
 
 import unicodedata
 from pathlib import Path
@@ -15,13 +15,13 @@ def named(*names: str) -> dict[str, str]:
     return {path.name: name for path, name in output_names([Path("in") / name for name in names]).items()}
 
 
-def test_a_mask_is_called_like_its_picture_without_the_ending():
+def test_a_mask_is_called_like_its_image_without_the_ending():
     assert named("a.png", "b.JPG", "c.d.tif") == {"a.png": "a", "b.JPG": "b", "c.d.tif": "c.d"}
 
 
 @pytest.mark.parametrize("pair", [("a.png", "a.jpg"), ("a.png", "A.jpg"), ("a.PNG", "a.png.bmp"),
                                   ("머리.png", unicodedata.normalize("NFD", "머리") + ".jpg")])  # fmt: skip
-def test_pictures_of_one_stem_keep_their_endings(pair):
+def test_images_of_one_stem_keep_their_endings(pair):
     found = named(*pair, "other.png")
     assert len({unicodedata.normalize("NFC", name).casefold() for name in found.values()}) == 3
     assert found["other.png"] == "other"

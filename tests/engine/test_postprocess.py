@@ -9,7 +9,7 @@ from kagglekit.metrics import ClassIoU, MeanDice, MeanIoU
 from kagglekit.predict.gate import PARTS
 from kagglekit.predict.postprocess import MOST, Argmax, Threshold, describe, gate
 from kagglekit.types import Prediction
-from tests.worlds import disc
+from tests.toy_data import disc
 
 SIZE = (40, 48)
 
@@ -148,7 +148,7 @@ def test_what_is_learnt_by_heart_does_not_pass_the_gate():
     assert result.chosen == ByHeart()
 
 
-def test_the_nested_score_never_comes_from_a_fit_that_saw_its_picture(monkeypatch):
+def test_the_nested_score_never_comes_from_a_fit_that_saw_its_image(monkeypatch):
     predictions, truths = planted(0.65, count=13)
     calls = []
     monkeypatch.setattr(ByHeart, "calls", calls)
@@ -162,7 +162,7 @@ def test_the_nested_score_never_comes_from_a_fit_that_saw_its_picture(monkeypatc
     for names in left_out:
         for name in names:
             seen_by[name] = seen_by.get(name, 0) + 1
-    assert seen_by == dict.fromkeys(everything, 1), "every picture is left out exactly once"
+    assert seen_by == dict.fromkeys(everything, 1), "every image is left out exactly once"
 
 
 def test_a_nested_score_of_strangers_alone_is_the_score_of_nonsense():

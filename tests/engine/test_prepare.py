@@ -14,7 +14,7 @@ from kagglekit.pipeline.job import job_of
 from kagglekit.pipeline.prepare import EVERYTHING, prepare
 from kagglekit.types import Problem
 from tests.helpers import bringing, build, competition, solution, techniques_of
-from tests.worlds import Discs, discs
+from tests.toy_data import Discs, discs
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Distrust:
 
 @dataclass(frozen=True)
 class Mend:
-    """Proposes a mask that is full for the samples whose ids end in 3; `rows` more of them than the picture has."""
+    """Proposes a mask that is full for the samples whose ids end in 3; `rows` more of them than the image has."""
 
     name: ClassVar[str] = "mend"
     rows: ClassVar[int] = 0
@@ -142,14 +142,14 @@ def test_what_is_dropped_is_not_relabelled():
     assert found.counts() == prepared(discs(40), Distrust).counts()
 
 
-def test_a_proposed_mask_must_fit_its_picture_and_be_the_only_one():
+def test_a_proposed_mask_must_fit_its_image_and_be_the_only_one():
     with pytest.raises(DataError, match=r"^mend: s\d+3: 49x64 pixels; expected 48x64"):
         prepared(discs(40), Misfit)
     with pytest.raises(PluginError, match=r"s\d+3: another rule proposes a mask, too; leave one of them out"):
         prepared(discs(40), Mend, MendToo)
 
 
-def test_pictures_seen_through_windows_take_no_other_mask():
+def test_images_seen_through_windows_take_no_other_mask():
     data = discs(24)
     data.tiling = Tiling(reduce=1)
     with pytest.raises(PluginError, match="seen through windows"):
@@ -183,13 +183,13 @@ def test_rules_are_asked_once_for_the_same_data_and_again_for_other_settings():
     assert asked == ["3", "4"]
 
 
-def test_a_damaged_picture_is_left_out_with_its_reason_and_many_stop_the_run():
+def test_a_damaged_image_is_left_out_with_its_reason_and_many_stop_the_run():
     data = Discs(discs(40).samples, damaged=("s007",))
     found = prepared(data, max_damaged=0.05)
     assert "s007" not in ids([*found.splits[0].train, *found.splits[0].validation])
-    assert "this picture is broken" in found.skipped["s007"]
+    assert "this image is broken" in found.skipped["s007"]
     with pytest.raises(
-        DataError, match=r"1 training pictures or labels \(2\.5%\) are damaged.*\n  s007: s007: this picture"
+        DataError, match=r"1 training images or labels \(2\.5%\) are damaged.*\n  s007: s007: this image"
     ):
         prepared(Discs(discs(40).samples, damaged=("s007",)), max_damaged=0.01)
 
@@ -202,23 +202,23 @@ def test_what_the_index_found_damaged_counts_without_being_read():
     assert prepared(Discs(discs(40).samples, problems=[broken]), max_damaged=0.05).skipped["s999"].startswith("label")
 
 
-def test_too_few_pictures_for_both_sides_are_said_with_the_fold():
+def test_too_few_images_for_both_sides_are_said_with_the_fold():
     samples = discs(4).samples
     damaged = tuple(s.id for s in samples if s.group == "group0")
-    with pytest.raises(DataError, match=r"training and \d validation pictures are left of fold"):
+    with pytest.raises(DataError, match=r"training and \d validation images are left of fold"):
         prepared(Discs(samples, damaged=damaged), folds=2, fold="all", max_damaged=1.0)
 
 
-def test_a_test_picture_that_cannot_be_read_stops_nothing_unless_there_are_many():
+def test_a_test_image_that_cannot_be_read_stops_nothing_unless_there_are_many():
     test = discs(30).samples[-4:]
     data = Discs(discs(20).samples, damaged=(test[0].id,), test=test)
     found = prepared(data, max_damaged=0.3)
-    assert found.skipped[test[0].id].startswith("test picture, gets an empty mask: ")
-    with pytest.raises(DataError, match=r"1 test pictures \(25\.0%\) are damaged"):
+    assert found.skipped[test[0].id].startswith("test image, gets an empty mask: ")
+    with pytest.raises(DataError, match=r"1 test images \(25\.0%\) are damaged"):
         prepared(Discs(discs(20).samples, damaged=(test[0].id,), test=test), max_damaged=0.1)
 
 
-def test_of_tiled_test_pictures_only_a_corner_is_read_before_training():
+def test_of_tiled_test_images_only_a_corner_is_read_before_training():
     boxes = []
 
     class Watched(Discs):
@@ -234,7 +234,7 @@ def test_of_tiled_test_pictures_only_a_corner_is_read_before_training():
     assert len(read) == 2 and all((box.height, box.width) == (1, 1) for box in read.values())
 
 
-def test_pictures_that_nobody_can_show_stop_a_run_before_anything_is_decoded():
+def test_images_that_nobody_can_show_stop_a_run_before_anything_is_decoded():
     data = discs(20)
     data.depth = "uint16"
     with pytest.raises(RecipeError, match="uint16 pixels"):

@@ -27,7 +27,7 @@ def test_every_competition_has_a_demo_a_trial_and_a_full_preset():
 def test_a_preset_resolves_and_its_loss_falls_through_its_network(id, preset):
     solution = solved(id, preset)
     competition = solution.competition
-    channels = solution.intake(1, "uint16").channels if id == "contrast" else 3
+    channels = solution.input_transform(1, "uint16").channels if id == "contrast" else 3
     assert len(solution.views()) >= 2 and sum(v.weight for v in solution.views()) == pytest.approx(1)
     solution.ensemble()
     solution.postprocess()

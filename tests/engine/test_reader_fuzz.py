@@ -7,7 +7,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kagglekit.data.readers.images import describe, read_picture
+from kagglekit.data.readers.images import describe, read_image
 from kagglekit.data.readers.orientation import stored_box, turned, turned_size
 from kagglekit.data.readers.slides import Slide
 from kagglekit.errors import KagglekitError
@@ -85,7 +85,7 @@ def test_a_tiff_in_any_form_is_read_as_it_is_shown_whole_and_by_window(tmp_path_
     expected = turned(shown, orientation)
     assert describe(path)[0] == expected.shape[:2]
     if shown.shape[2] != 3 or shown.dtype != np.uint8:
-        assert np.array_equal(read_picture(path, shown.shape[2], str(shown.dtype)), expected)
+        assert np.array_equal(read_image(path, shown.shape[2], str(shown.dtype)), expected)
     slide = Slide(path)
     assert slide.size == expected.shape[:2] and np.array_equal(slide.read(), expected)
     top, left = data.draw(st.integers(0, slide.size[0] - 1)), data.draw(st.integers(0, slide.size[1] - 1))
@@ -95,7 +95,7 @@ def test_a_tiff_in_any_form_is_read_as_it_is_shown_whole_and_by_window(tmp_path_
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 8), st.data())
-def test_a_window_of_a_turned_picture_is_the_turned_window_of_the_stored_one(height, width, orientation, data):
+def test_a_window_of_a_turned_image_is_the_turned_window_of_the_stored_one(height, width, orientation, data):
     stored = np.arange(height * width).reshape(height, width)
     shown = turned(stored, orientation)
     assert shown.shape == turned_size((height, width), orientation)
@@ -122,4 +122,4 @@ def test_a_png_of_any_channels_and_depth_comes_back_bit_by_bit(tmp_path_factory,
         0, np.iinfo(depth).max, (height, width, channels), depth, endpoint=True
     )
     path.write_bytes(imagecodecs.png_encode(pixels[..., 0] if channels == 1 else pixels))
-    assert np.array_equal(read_picture(path, channels, depth), pixels)
+    assert np.array_equal(read_image(path, channels, depth), pixels)

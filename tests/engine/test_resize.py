@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kagglekit.data.resize import MOST_SQUARES, STRIDE, input_size, resize_image, resize_mask, resize_probs
-from tests.worlds import centre, disc
+from tests.toy_data import centre, disc
 
 SIZES = [(64, 64), (96, 96), (37, 53), (256, 192), (130, 200), (90, 301)]
 
@@ -17,7 +17,7 @@ def test_network_sizes_are_multiples_of_32_whose_shorter_side_is_the_asked_one(h
     h, w = input_size((height, width), image_size)
     assert h % STRIDE == w % STRIDE == 0
     if max(height, width) > MOST_SQUARES * min(height, width):
-        return  # thin pictures, see below
+        return  # thin images, see below
     assert min(h, w) == image_size
     assert (h == image_size) if height <= width else (w == image_size)
     longer = max(height, width) / min(height, width) * image_size
@@ -25,7 +25,7 @@ def test_network_sizes_are_multiples_of_32_whose_shorter_side_is_the_asked_one(h
 
 
 @given(st.integers(1, 60_000), st.integers(1, 60_000), st.integers(1, 32).map(lambda n: 32 * n))
-def test_no_picture_grows_beyond_sixteen_squares_or_its_own_pixels(height, width, image_size):
+def test_no_image_grows_beyond_sixteen_squares_or_its_own_pixels(height, width, image_size):
     h, w = input_size((height, width), image_size)
     assert h % STRIDE == w % STRIDE == 0
     most = max(MOST_SQUARES * image_size**2, height * width)
@@ -47,15 +47,15 @@ def test_squares_stay_squares_and_landscapes_landscapes():
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_pictures_do_not_shift_when_resized_there_and_back(size):
+def test_images_do_not_shift_when_resized_there_and_back(size):
     mask = disc((120, 160), 50, 95, 22)
     image = np.repeat(mask[..., None] * np.uint8(200), 3, -1)
     there = resize_image(image, size)
     back = resize_image(there, (120, 160))
     assert there.shape == (*size, 3)
-    # In pixels of the finer picture; a half-pixel shift would be 0.5.
-    for picture in (there, back):
-        shift = np.abs(centre(picture[..., 0].astype(float)) - centre(mask.astype(float))) * (120, 160)
+    # In pixels of the finer image; a half-pixel shift would be 0.5.
+    for resized in (there, back):
+        shift = np.abs(centre(resized[..., 0].astype(float)) - centre(mask.astype(float))) * (120, 160)
         assert shift.max() < 0.2, (size, shift)
 
 
@@ -140,7 +140,7 @@ def test_a_pixel_is_set_where_most_of_its_area_was():
     assert resize_mask(mask, (2, 2), "binary").tolist() == [[1, 0], [0, 1]]
 
 
-def test_shrinking_pictures_averages_areas():
+def test_shrinking_images_averages_areas():
     image = np.zeros((4, 4, 3), np.uint8)
     image[:2, :2] = [[[0] * 3, [100] * 3], [[100] * 3, [200] * 3]]
     assert resize_image(image, (2, 2))[0, 0].tolist() == [100, 100, 100]

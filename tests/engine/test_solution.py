@@ -67,7 +67,7 @@ class Convolution(torch.nn.Module):
         self.layer = torch.nn.Conv2d(3, classes, 1)
 
     def forward(self, images):
-        """Logits of the picture's size."""
+        """Logits of the image's size."""
         return self.layer(images)
 
 

@@ -19,7 +19,7 @@ from kagglekit.data.store import decode, open_store
 from kagglekit.data.store_files import ABSENT, DAMAGED, READY
 from kagglekit.errors import DataError
 from kagglekit.types import Box, Sample
-from tests.worlds import discs, filled
+from tests.toy_data import discs, filled
 
 ROOT = Path(__file__).parent.parent.parent
 RAGGED = ((48, 64), (64, 48), (50, 50), (33, 90))
@@ -28,7 +28,7 @@ FILL = """
 import sys
 from pathlib import Path
 from kagglekit.data import store as module
-from tests.worlds import discs
+from tests.toy_data import discs
 module.CHUNK = 4
 data = discs(int(sys.argv[2]), delay=float(sys.argv[3]))
 store = module.open_store(Path(sys.argv[1]), "fingerprint", data, 32, "binary", 1)
@@ -78,7 +78,7 @@ def test_every_task_and_channel_count_comes_back(tmp_path, task, planes, channel
         assert np.array_equal(mask, fresh[1])
 
 
-def test_a_box_is_a_window_of_the_stored_picture(tmp_path):
+def test_a_box_is_a_window_of_the_stored_image(tmp_path):
     data = discs(3)
     store = filled(tmp_path, data)
     sample = data.train[1]
@@ -101,12 +101,12 @@ def test_masks_read_instead_of_the_stored_ones_are_cut_like_them(tmp_path, task)
         inside = np.s_[max(0, box.top) : box.top + box.height, max(0, box.left) : box.left + box.width]
         part, whole = changed.read(first, box)[1], changed.read(first)[1][inside]
         assert part.shape[:2] == (box.height, box.width) and part.sum() == whole.sum()
-        assert np.array_equal(changed.read(first, box)[0], store.read(first, box)[0]), "pictures stay"
+        assert np.array_equal(changed.read(first, box)[0], store.read(first, box)[0]), "images stay"
     assert np.array_equal(changed.read(second)[1], store.read(second)[1])
     assert np.array_equal(store.relabelled({}).read(first)[1], store.read(first)[1])
 
 
-def test_every_picture_is_decoded_once_ever(tmp_path):
+def test_every_image_is_decoded_once_ever(tmp_path):
     data = discs(10)
     store = filled(tmp_path, data)
     assert sorted(data.reads) == [s.id for s in data.train]
@@ -171,10 +171,10 @@ def test_data_sizes_and_lists_of_samples_have_stores_of_their_own(tmp_path):
     assert open_store(tmp_path, "a", discs(4), 32, "binary", 1).folder == stores[0].folder
 
 
-def test_damaged_pictures_are_reported_remembered_and_not_read_again(tmp_path):
+def test_damaged_images_are_reported_remembered_and_not_read_again(tmp_path):
     data = discs(9, damaged=("s002", "s007"))
     store = open_store(tmp_path, "f", data, 32, "binary", 1)
-    reasons = {"s002": "s002: this picture is broken", "s007": "s007: this picture is broken"}
+    reasons = {"s002": "s002: this image is broken", "s007": "s007: this image is broken"}
     assert store.fill(data, data.train) == reasons
     assert [i for i, state in enumerate(states(store)) if state == DAMAGED] == [2, 7]
     assert open_store(tmp_path, "f", data, 32, "binary", 1).fill(data, data.train) == reasons
@@ -201,7 +201,7 @@ def test_damage_found_later_is_added_to_what_is_known(tmp_path):
         ),
         (np.zeros((48, 64), np.uint8), None, r"s000: read_image gave uint8 \(48, 64\)"),
         (np.zeros((48, 64, 3), np.float32), None, r"s000: read_image gave float32"),
-        (None, np.zeros((64, 48), np.uint8), r"s000: its mask is \(64, 48\), its picture asks for \(48, 64\)"),
+        (None, np.zeros((64, 48), np.uint8), r"s000: its mask is \(64, 48\), its image asks for \(48, 64\)"),
     ],
 )
 def test_a_plugin_that_reads_wrong_shapes_is_told_what_was_expected(tmp_path, image, mask, fault):
@@ -245,7 +245,7 @@ def test_a_killed_build_goes_on_and_equals_an_undisturbed_one(tmp_path):
     assert contents(store) == contents(filled(tmp_path / "undisturbed", discs(24)))
 
 
-def test_a_picture_is_marked_ready_only_after_its_pixels_are_on_disk(tmp_path, monkeypatch):
+def test_an_image_is_marked_ready_only_after_its_pixels_are_on_disk(tmp_path, monkeypatch):
     data = discs(6)
     store = open_store(tmp_path, "f", data, 32, "binary", 1)
     events = []
@@ -282,7 +282,7 @@ def test_two_processes_that_fill_one_store_share_the_work(tmp_path):
     outputs = [process.communicate(timeout=60)[0].split() for process in both]
     assert [p.returncode for p in both] == [0, 0]
     counts = [int(output[-1]) for output in outputs]
-    assert sum(counts) == 16, "every picture is decoded by one of them"
+    assert sum(counts) == 16, "every image is decoded by one of them"
     store = open_store(tmp_path / "shared", "fingerprint", discs(16), 32, "binary", 1)
     assert contents(store) == contents(filled(tmp_path / "alone", discs(16)))
 
@@ -340,7 +340,7 @@ def test_a_sample_that_the_store_does_not_know_is_not_answered_with_another(tmp_
         store.read(Sample("stranger", Path("/none"), (48, 64)))
 
 
-def test_filling_reports_every_picture_once(tmp_path):
+def test_filling_reports_every_image_once(tmp_path):
     seen = []
 
     def track(items, total, description):
@@ -352,7 +352,7 @@ def test_filling_reports_every_picture_once(tmp_path):
     store = open_store(tmp_path, "f", data, 32, "binary", 1)
     store.fill(data, data.train, track)
     store.fill(data, data.train, track)
-    assert seen == [(s.id, 7, "decoding pictures to 32 px") for s in data.train]
+    assert seen == [(s.id, 7, "decoding images to 32 px") for s in data.train]
 
 
 def anew(tmp_path, data=None):
@@ -362,7 +362,7 @@ def anew(tmp_path, data=None):
 
 
 @pytest.mark.parametrize("file", ["images.raw", "masks.raw", "sums.u32"])
-def test_a_byte_that_changed_on_disk_is_noticed_and_its_picture_decoded_anew(tmp_path, file, capsys):
+def test_a_byte_that_changed_on_disk_is_noticed_and_its_image_decoded_anew(tmp_path, file, capsys):
     store = filled(tmp_path, discs(6))
     before, data = contents(store), (store.folder / file).read_bytes()
     place = len(data) // 2 + 3
@@ -370,7 +370,7 @@ def test_a_byte_that_changed_on_disk_is_noticed_and_its_picture_decoded_anew(tmp
     again, lost = anew(tmp_path)
     assert lost == {} and again.reads == ["s003"]
     assert contents(store) == before
-    assert "1 pictures have changed on disk, s003 among them; they are decoded anew" in capsys.readouterr().err
+    assert "1 images have changed on disk, s003 among them; they are decoded anew" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["images.raw", "masks.raw", "sums.u32", "state.u8"])

@@ -12,7 +12,7 @@ from kagglekit.errors import SubmissionError
 from kagglekit.metrics import MeanIoU
 from kagglekit.predict.submission import compare_row, score_file, write
 from kagglekit.types import Sample
-from tests.worlds import disc
+from tests.toy_data import disc
 
 SIZE = (30, 40)
 
@@ -125,11 +125,11 @@ def test_without_known_truth_there_is_no_score(tmp_path):
     assert score_file(tmp_path / "does not even exist", data, MeanIoU()) is None
 
 
-def test_a_file_without_a_known_picture_is_an_error_that_counts(tmp_path):
+def test_a_file_without_a_known_image_is_an_error_that_counts(tmp_path):
     truths, data = world()
     rows = {i: data.submission.encode(mask) for i, mask in list(truths.items())[:2]}
     data.submission.write(tmp_path / "s.json", rows)
-    with pytest.raises(SubmissionError, match=r"no row for t2 \(2 missing\); every test picture needs one"):
+    with pytest.raises(SubmissionError, match=r"no row for t2 \(2 missing\); every test image needs one"):
         score_file(tmp_path / "s.json", data, MeanIoU())
 
 
@@ -144,7 +144,7 @@ class Striped(Rows):
         return (mask[:, left : left + width] for left in range(0, size[1], width))
 
 
-def test_counts_of_a_large_picture_are_those_of_its_stripes_added(monkeypatch):
+def test_counts_of_a_large_image_are_those_of_its_stripes_added(monkeypatch):
     from kagglekit.predict import stripes
     from kagglekit.types import Tiling
 
@@ -180,7 +180,7 @@ def test_every_row_that_does_not_decode_is_listed_and_missing_ones_too(tmp_path)
     del rows["t3"]
     data.submission.write(tmp_path / "s.json", rows)
     assert check_file(tmp_path / "s.json", data) == [
-        "t3: no row; every test picture needs one",
+        "t3: no row; every test image needs one",
         "t1: no mask at all",
     ]
 
@@ -193,6 +193,6 @@ def test_a_row_that_nobody_asked_for_is_named_beside_a_missing_one(tmp_path):
     rows["nobody"] = rows.pop("t2")
     data.submission.write(tmp_path / "s.json", rows)
     assert check_file(tmp_path / "s.json", data) == [
-        "t2: no row; every test picture needs one",
-        "nobody: not asked for; no test picture has this name",
+        "t2: no row; every test image needs one",
+        "nobody: not asked for; no test image has this name",
     ]

@@ -1,4 +1,4 @@
-"""Small pictures and masks of a whole data set: equal to resizing, also band by band; damage is left to the run."""
+"""Small images and masks of a whole data set: equal to resizing, also band by band; damage is left to the run."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,10 @@ from kagglekit.data.resize import resize_image
 from kagglekit.data.thumbs import as_bytes, each, small_image, small_mask
 from kagglekit.errors import DataError
 from kagglekit.types import Tiling
-from tests.worlds import discs
+from tests.toy_data import discs
 
 
-def test_a_small_picture_is_the_resized_one_and_its_mask_shows_the_same_disc():
+def test_a_small_image_is_the_resized_one_and_its_mask_shows_the_same_disc():
     dataset = discs(1, [(96, 128)])
     sample = dataset.train[0]
     image, mask = small_image(dataset, sample, (48, 64)), small_mask(dataset, sample, (48, 64), "binary")
@@ -20,7 +20,7 @@ def test_a_small_picture_is_the_resized_one_and_its_mask_shows_the_same_disc():
 
 
 @pytest.mark.parametrize("size", [(16, 24), (50, 40), (64, 64)])
-def test_a_tiled_picture_is_read_in_bands_and_looks_the_same(size):
+def test_a_tiled_image_is_read_in_bands_and_looks_the_same(size):
     whole, tiled = discs(1, [(1800, 300)]), discs(1, [(1800, 300)], tiling=Tiling(reduce=2))
     sample = whole.train[0]
     expected, found = small_image(whole, sample, size), small_image(tiled, sample, size)
@@ -53,7 +53,7 @@ def test_damaged_samples_are_left_out_and_other_faults_are_not_swallowed():
         small_image(dataset, dataset.train[1], (4, 4))
 
 
-def test_deep_pictures_become_bytes_by_rank_and_bytes_are_left_alone():
+def test_deep_images_become_bytes_by_rank_and_bytes_are_left_alone():
     deep = (np.arange(10_000).reshape(100, 100, 1) * 6).astype(np.uint16)
     seen = as_bytes(deep)
     assert seen.dtype == np.uint8 and seen.min() == 0 and seen.max() == 255

@@ -1,4 +1,4 @@
-"""Large pictures through a small network: equal to looking at the whole, read once, never held whole."""
+"""Large images through a small network: equal to looking at the whole, read once, never held whole."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ PLAIN = Tiling(reduce=1, step=0.5)
 
 
 class Pointwise:
-    """A network that looks at one pixel at a time: however pictures are cut, it must say the same."""
+    """A network that looks at one pixel at a time: however images are cut, it must say the same."""
 
     def __init__(self):
         self.seen = 0
@@ -68,13 +68,13 @@ def test_blank_windows_never_reach_the_network_and_have_probability_0():
     assert whole[0, 50, 80] == pytest.approx(200 / 255, abs=1e-3)
 
 
-def test_a_picture_of_glass_alone_asks_the_network_nothing():
+def test_an_image_of_glass_alone_asks_the_network_nothing():
     image, network = np.full((100, 100, 3), 240, np.uint8), Pointwise()
     parts = predict_rows(network, rows_of(image), (100, 100), 32, Tiling(reduce=1, min_saturation=40), 4)
     assert not stitched(parts, (100, 100), network.combine, 3).any() and network.seen == 0
 
 
-def test_weights_fall_from_the_middle_and_only_the_edge_of_the_picture_lifts_them():
+def test_weights_fall_from_the_middle_and_only_the_edge_of_the_image_lifts_them():
     tiling = Tiling(border=0.125)
     inner = window_weights(Box(32, 32, 64, 64), (256, 256), tiling)
     assert inner[32, 32] == inner.max() and np.allclose(inner, inner[::-1, ::-1]) and np.allclose(inner, inner.T)
@@ -86,7 +86,7 @@ def test_weights_fall_from_the_middle_and_only_the_edge_of_the_picture_lifts_the
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 120), st.integers(1, 50), st.integers(1, 5), st.integers(1, 40), st.integers(1, 40))
-def test_rows_are_read_once_and_are_those_of_the_shrunk_picture(height, width, reduce, window, step):
+def test_rows_are_read_once_and_are_those_of_the_shrunk_image(height, width, reduce, window, step):
     image, reads = noise(height, width), np.zeros(height, int)
 
     def read(box):
@@ -145,13 +145,13 @@ def test_rows_that_no_window_looked_at_are_background_whatever_the_threshold():
     assert mask.shape == (40, 40) and not mask[:12].any() and not mask[30:].any() and mask[16:24].any()
 
 
-def test_a_tiled_validation_and_its_blocks_are_those_of_the_pictures(tmp_path):
+def test_a_tiled_validation_and_its_blocks_are_those_of_the_images(tmp_path):
     from kagglekit.metrics import MeanDice, Pooled
     from kagglekit.pipeline.prepare import Split
     from kagglekit.pipeline.validation import Blocks, ValidationProbs
     from kagglekit.predict.ensemble import LastEpochs
     from kagglekit.types import Member, untracked
-    from tests.worlds import discs, filled, recipe
+    from tests.toy_data import discs, filled, recipe
 
     data = discs(3, ((96, 128), (80, 80)), tiling=Tiling(reduce=2, step=0.5))
     store, member = filled(tmp_path / "cache", data), Member(Path("/none"), 0)

@@ -14,8 +14,8 @@ SHIFT = View("shift", 0.25, lambda x: x.roll((1, 2), (-2, -1)), lambda x: x.roll
 ALL = [identity(), hflip(), TURN, VFLIP, SHIFT]
 
 
-def picture(batch: int, channels: int, height: int, width: int) -> torch.Tensor:
-    """A picture in which every pixel is different."""
+def image(batch: int, channels: int, height: int, width: int) -> torch.Tensor:
+    """An image in which every pixel is different."""
     return torch.arange(batch * channels * height * width).view(batch, channels, height, width)
 
 
@@ -28,18 +28,18 @@ def test_what_a_view_does_it_undoes_on_every_shape_however_many_are_composed(sha
     view = chain[0]
     for other in chain[1:]:
         view = compose(view, other)
-    x = picture(*shape)
+    x = image(*shape)
     assert torch.equal(view.undo(view.do(x)), x)
 
 
 def test_mirroring_swaps_left_and_right_and_nothing_else():
-    x = picture(1, 2, 2, 3)
+    x = image(1, 2, 2, 3)
     assert hflip().do(x)[0, 0].tolist() == [[2, 1, 0], [5, 4, 3]]
     assert torch.equal(identity().do(x), x)
 
 
 def test_a_composed_view_acts_in_the_order_of_its_parts_and_undoes_in_reverse():
-    x = picture(1, 1, 2, 3)
+    x = image(1, 1, 2, 3)
     view = compose(TURN, VFLIP)
     assert torch.equal(view.do(x), VFLIP.do(TURN.do(x)))
     assert not torch.equal(view.do(x), TURN.do(VFLIP.do(x))), "these two commute, so nothing is shown"
@@ -59,7 +59,7 @@ def test_a_product_has_every_pair_once_and_weights_that_still_sum_to_one():
         {"identity": 0.3, "hflip": 0.2, "vflip": 0.3, "vflip+hflip": 0.2}
     )
     assert views[0].name == "identity"
-    x = picture(2, 3, 4, 5)
+    x = image(2, 3, 4, 5)
     for view in views:
         assert torch.equal(view.undo(view.do(x)), x)
 

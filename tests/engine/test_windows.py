@@ -1,4 +1,4 @@
-"""Windows of large pictures: they cover everything, lie flush, and skip what shows nothing."""
+"""Windows of large images: they cover everything, lie flush, and skip what shows nothing."""
 
 import itertools
 from pathlib import Path
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kagglekit.data.windows import grid, is_blank, seen_windows, starts, tissue
+from kagglekit.data.windows import grid, is_blank, starts, tissue, windows_with_tissue
 from kagglekit.types import Sample, Tiling
-from tests.worlds import Discs, cropped, discs, filled
+from tests.toy_data import Discs, cropped, discs, filled
 
 lengths, windows = st.integers(1, 500), st.integers(1, 200)
 
@@ -35,7 +35,7 @@ def test_steps_are_spread_evenly_as_in_nnunet():
 
 
 @given(st.tuples(st.integers(1, 90), st.integers(1, 90)), st.integers(4, 40), st.tuples(*[st.integers(0, 20)] * 2))
-def test_a_shifted_grid_still_covers_the_picture(size, window, shift):
+def test_a_shifted_grid_still_covers_the_image(size, window, shift):
     covered = np.zeros(size, bool)
     for box in grid(size, window, window, shift):
         assert (box.height, box.width) == (window, window)
@@ -64,24 +64,24 @@ def test_a_window_is_blank_below_the_least_share_of_tissue():
     assert not is_blank(np.full((20, 20, 3), 255, np.uint8), Tiling(min_saturation=0)), "0 switches it off"
 
 
-def test_gray_pictures_of_one_channel_have_no_saturation():
+def test_gray_images_of_one_channel_have_no_saturation():
     assert not tissue(np.full((4, 4, 1), 99, np.uint8), Tiling(min_saturation=40)).any()
 
 
-def test_untiled_pictures_are_seen_whole_and_tiled_ones_window_by_window(tmp_path):
+def test_untiled_images_are_seen_whole_and_tiled_ones_window_by_window(tmp_path):
     plain = discs(3)
     store = filled(tmp_path / "a", plain)
-    assert [(d.sample.id, d.box) for d in seen_windows(store, plain.train, 32, 32)] == [
+    assert [(d.sample.id, d.box) for d in windows_with_tissue(store, plain.train, 32, 32)] == [
         (s.id, None) for s in plain.train
     ]
     tiled = discs(2, ((96, 160),), tiling=Tiling(reduce=2, min_saturation=0))
-    draws = seen_windows(filled(tmp_path / "b", tiled), tiled.train, 32, 32)
+    draws = windows_with_tissue(filled(tmp_path / "b", tiled), tiled.train, 32, 32)
     assert len(draws) == 2 * 2 * 3
     assert {(d.box.top, d.box.left) for d in draws} == {(0, 0), (0, 24), (0, 48), (16, 0), (16, 24), (16, 48)}
 
 
 class HalfGray(Discs):
-    """Discs on pictures whose left half is gray."""
+    """Discs on images whose left half is gray."""
 
     def read_image(self, sample, box=None):
         image = super().read_image(sample, None).copy()
@@ -92,7 +92,7 @@ class HalfGray(Discs):
 def test_blank_windows_are_not_seen(tmp_path):
     data = HalfGray(discs(1, ((64, 64),)).samples, tiling=Tiling(reduce=1, min_saturation=40))
     store = filled(tmp_path, data)
-    boxes = [draw.box for draw in seen_windows(store, data.train, 16, 16)]
+    boxes = [draw.box for draw in windows_with_tissue(store, data.train, 16, 16)]
     assert boxes == [box for box in grid((64, 64), 16, 16) if box.left >= 32] and len(boxes) == 8
 
 
@@ -114,7 +114,7 @@ def test_a_tiled_store_holds_the_mean_of_each_block_whatever_the_bands(tmp_path,
             assert share == 0.5 or mask[y, x] == (share > 0.5)
 
 
-def test_a_box_that_leaves_a_stored_picture_repeats_its_edge_and_has_no_mask_there(tmp_path):
+def test_a_box_that_leaves_a_stored_image_repeats_its_edge_and_has_no_mask_there(tmp_path):
     from kagglekit.types import Box
 
     data = discs(1, ((32, 32),), tiling=Tiling(reduce=1))

@@ -13,7 +13,7 @@ from kagglekit.plugin.registry import discover
 from kagglekit_glomeruli import dataset as module
 from kagglekit_glomeruli.contest import Settings
 from kagglekit_glomeruli.dataset import INFO, choose_reduce, read
-from tests.glomeruli.worlds import SIZE, feature, folder, picture, write_regions, write_rows
+from tests.glomeruli.data_folders import SIZE, feature, folder, make_image, write_regions, write_rows
 from tests.helpers import solution
 
 
@@ -36,7 +36,7 @@ def test_a_faultless_folder_has_no_problems_and_reads_as_it_was_written(root):
     assert (len(data.train), len(data.test), len(data.answers), data.problems) == (4, 2, 2, [])
     assert {s.group for s in data.train} == {"100", "101", "102", "103"}
     for i, sample in enumerate(data.train):
-        image, mask = picture(i)
+        image, mask = make_image(i)
         box = Box(20, 33, 90, 101)
         assert np.array_equal(data.read_image(sample), image)
         assert np.array_equal(data.read_image(sample, box), image[20:110, 33:134])
@@ -61,7 +61,7 @@ def test_slides_are_cut_into_bands_where_patients_are_fewer_than_folds(tmp_path,
     assert "2 patient(s) cannot be split into 4 folds" in said[0]
     assert len(data.train) == 16 and len({s.group for s in data.train}) == 16
     for i in range(4):
-        image, mask = picture(i)
+        image, mask = make_image(i)
         bands = [s for s in data.train if s.id.startswith(f"aaa{i}#")]
         assert np.array_equal(np.concatenate([data.read_image(b) for b in bands]), image)
         assert np.array_equal(np.concatenate([data.read_mask(b) for b in bands]), mask)
@@ -165,7 +165,7 @@ def test_a_truncated_slide_one_of_unknown_shape_and_one_of_another_size_are_left
     path = root / "train" / "aaa0.tiff"
     path.write_bytes(path.read_bytes()[:-200])
     tifffile.imwrite(root / "train" / "aaa1.tiff", np.zeros((2, 40, 50), np.uint8), photometric="minisblack")
-    image, _ = picture(2)
+    image, _ = make_image(2)
     tifffile.imwrite(root / "train" / "aaa2.tiff", image[:100], photometric="rgb")
     tifffile.imwrite(root / "test" / "bbb0.tiff", image.astype(np.uint16), photometric="rgb")
     data = dataset(root, bands=1)
@@ -184,7 +184,7 @@ def test_slides_and_labels_without_each_other_are_listed(root):
     shutil.copy(root / "train" / "aaa1.tiff", root / "train" / "stray.tiff")
     (root / "test" / "bbb1.tiff").unlink()
     told = problems(dataset(root))
-    assert "no such picture" in told["aaa0"] and "no such picture" in told["bbb1"]
+    assert "no such image" in told["aaa0"] and "no such image" in told["bbb1"]
     assert told["stray"].startswith("slide without label")
 
 

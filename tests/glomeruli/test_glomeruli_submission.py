@@ -10,7 +10,7 @@ from kagglekit_glomeruli.contest import Settings
 from kagglekit_glomeruli.dataset import read
 from kagglekit_glomeruli.submission import RleCsv
 from tests.glomeruli import independent_score
-from tests.glomeruli.worlds import SIZE, folder, picture
+from tests.glomeruli.data_folders import SIZE, folder, make_image
 from tests.helpers import kk
 
 
@@ -25,7 +25,7 @@ def data_of(root):
 
 def test_masks_come_back_by_row_and_by_stripe(root):
     form = data_of(root).submission
-    _, mask = picture(3)
+    _, mask = make_image(3)
     row = form.encode(mask)
     assert np.array_equal(form.decode(row, SIZE), mask)
     stripes = [mask[:, left : left + 50] for left in range(0, SIZE[1], 50)]
@@ -35,7 +35,7 @@ def test_masks_come_back_by_row_and_by_stripe(root):
 
 def test_the_score_of_a_file_is_that_of_independent_code(root, tmp_path):
     data = data_of(root)
-    masks = [np.roll(picture(4 + i)[1], 5, i) for i in range(2)]
+    masks = [np.roll(make_image(4 + i)[1], 5, i) for i in range(2)]
     data.submission.write(tmp_path / "s.csv", {f"bbb{i}": data.submission.encode(m) for i, m in enumerate(masks)})
     score = score_file(tmp_path / "s.csv", data, MeanDice())
     independent = independent_score.score(tmp_path / "s.csv", root / "answers.csv", root / "test")
@@ -79,7 +79,7 @@ def test_the_command_says_which_row_is_wrong_and_what_is_right(root, tmp_path):
     (tmp_path / "good.csv").write_text("id,predicted\nbbb0,1 3\nbbb1,\n")
     (tmp_path / "bad.csv").write_text("id,predicted\nbbb0,1 3\nbbb1,3 3 1 1\n")
     good = kk(tmp_path, "submission", "check", "glomeruli", "good.csv", "--data", root)
-    assert good.returncode == 0 and "2 test pictures, every row decoded" in good.stdout
+    assert good.returncode == 0 and "2 test images, every row decoded" in good.stdout
     bad = kk(tmp_path, "submission", "check", "glomeruli", "bad.csv", "--data", root)
     assert bad.returncode == 1 and "bad.csv would be refused:\nbbb1: " in bad.stdout and "Traceback" not in bad.stderr
     alone = kk(tmp_path, "submission", "check", "glomeruli", "good.csv")

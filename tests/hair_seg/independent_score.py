@@ -20,7 +20,7 @@ def masks(path):
 
 
 def score(submission, answers):
-    """The mean over the pictures of `answers`; two empty masks agree fully."""
+    """The mean over the images of `answers`; two empty masks agree fully."""
     guesses, truths = masks(submission), masks(answers)
     return np.mean(
         [(g & t).sum() / (g | t).sum() if (g | t).any() else 1.0 for n, t in truths.items() for g in [guesses[n]]]

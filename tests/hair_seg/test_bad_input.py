@@ -15,18 +15,18 @@ import pytest
 from PIL import Image
 
 from kagglekit import cli
-from tests.worlds import edit_json, hair_folder, photo, ring
+from tests.toy_data import edit_json, hair_folder, photo, ring
 
 LABELS = "task02_train/labels.json"
 FORM = "task02_test/sample_submission.json"
 IMAGES = "task02_train/images"
-NAME = "p001-0003.jpg"  # the picture that most faults are made in
+NAME = "p001-0003.jpg"  # the image that most faults are made in
 TINY = ("--fidelity", "demo", "-o", "fidelity.image_size=32", "-o", "fidelity.epochs=1", "-o", "folds=3")
 
 
 @pytest.fixture(scope="module")
 def faultless(tmp_path_factory):
-    """A folder of 12 training and 3 test pictures, to be copied and broken."""
+    """A folder of 12 training and 3 test images, to be copied and broken."""
     return hair_folder(tmp_path_factory.mktemp("hair") / "data")
 
 
@@ -72,7 +72,7 @@ def relabel(polygon):
     return change
 
 
-def replace_picture(make):
+def replace_image(make):
     def change(root):
         path = root / IMAGES / NAME
         path.unlink()
@@ -138,58 +138,56 @@ class Case:
 
 
 WHO = f"{NAME} (damaged): "
-STOPS = ("1 training pictures or labels (8.3%) are damaged, more than the 1.0%", NAME, "mend or remove them")
+STOPS = ("1 training images or labels (8.3%) are damaged, more than the 1.0%", NAME, "mend or remove them")
 
 CASES = {
     # the folder
     "no labels": Case(
         lambda r: (r / LABELS).unlink(), 1, ("labels.json is missing; expected", "DIR/task02"), ("is missing",)
     ),
-    "no pictures": Case(lambda r: shutil.rmtree(r / IMAGES), 1, ("task02_train/images is missing",), ("is missing",)),
+    "no images": Case(lambda r: shutil.rmtree(r / IMAGES), 1, ("task02_train/images is missing",), ("is missing",)),
     "no form": Case(lambda r: (r / FORM).unlink(), 1, ("sample_submission.json is missing",), ("is missing",)),
     "no training part": Case(
         lambda r: shutil.rmtree(r / "task02_train"), 1, ("holds no task02_train; expected",), ("holds no task02_train",)
     ),
-    # pairs of labels and pictures
-    "label without picture": Case(
-        lambda r: (r / IMAGES / NAME).unlink(), 1, ("label without picture: 1", WHO, "images has no " + NAME), STOPS
+    # pairs of labels and images
+    "label without image": Case(
+        lambda r: (r / IMAGES / NAME).unlink(), 1, ("label without image: 1", WHO, "images has no " + NAME), STOPS
     ),
-    "picture without label": Case(
+    "image without label": Case(
         lambda r: photo(9, 9, 5).save(r / IMAGES / "new.jpg"),
         0,
-        ("picture without label: 1", "new.jpg (skipped)", "not used"),
+        ("image without label: 1", "new.jpg (skipped)", "not used"),
     ),
-    # pictures
+    # images
     "truncated": Case(
-        replace_picture(cut_off), 1, ("picture unreadable: 1", WHO, "truncated", "replace or remove it"), STOPS
+        replace_image(cut_off), 1, ("image unreadable: 1", WHO, "truncated", "replace or remove it"), STOPS
     ),
-    "empty": Case(replace_picture(lambda p: p.touch()), 1, (WHO, "empty file; replace or remove it"), STOPS),
-    "no picture": Case(replace_picture(lambda p: p.write_text("hello")), 1, (WHO, "not a picture; replace or"), STOPS),
-    "16 bits": Case(replace_picture(sixteen_bits), 1, (WHO, "more than 8 bits", "convert it to 8 bits"), STOPS),
+    "empty": Case(replace_image(lambda p: p.touch()), 1, (WHO, "empty file; replace or remove it"), STOPS),
+    "no image": Case(replace_image(lambda p: p.write_text("hello")), 1, (WHO, "not an image; replace or"), STOPS),
+    "16 bits": Case(replace_image(sixteen_bits), 1, (WHO, "more than 8 bits", "convert it to 8 bits"), STOPS),
     "wrong size": Case(
-        replace_picture(lambda p: photo(90, 90, 40, (256, 300)).save(p)),
+        replace_image(lambda p: photo(90, 90, 40, (256, 300)).save(p)),
         1,
         (WHO, "256x300 pixels", "expected 512x512"),
         STOPS,
     ),
     "gray": Case(
-        replace_picture(lambda p: photo(227, 241, 99).convert("L").save(p)), 0, ("(used): L pixels, read as RGB", NAME)
+        replace_image(lambda p: photo(227, 241, 99).convert("L").save(p)), 0, ("(used): L pixels, read as RGB", NAME)
     ),
-    "RGBA": Case(replace_picture(as_png(with_alpha)), 0, ("(used): RGBA pixels, read as RGB", NAME)),
+    "RGBA": Case(replace_image(as_png(with_alpha)), 0, ("(used): RGBA pixels, read as RGB", NAME)),
     "CMYK": Case(
-        replace_picture(lambda p: photo(227, 241, 99).convert("CMYK").save(p)),
+        replace_image(lambda p: photo(227, 241, 99).convert("CMYK").save(p)),
         0,
         ("(used): CMYK pixels, read as RGB", NAME),
     ),
-    "rotated": Case(replace_picture(rotated), 0, ("(used): EXIF orientation 6, applied", NAME)),
+    "rotated": Case(replace_image(rotated), 0, ("(used): EXIF orientation 6, applied", NAME)),
     # polygons
     "no points": Case(relabel([]), 0, ("empty label: 1", f"{NAME} (skipped): a polygon of 0 points")),
     "one point": Case(relabel([{"x": 1, "y": 1}]), 0, (f"{NAME} (skipped): a polygon of 1 points",)),
     "two points": Case(relabel([{"x": 1, "y": 1}] * 2), 0, (f"{NAME} (skipped): a polygon of 2 points",)),
-    "outside": Case(relabel(ring(900, 900, 50)), 0, ("polygon outside the picture: 1", f"{NAME} (skipped): x 850..")),
-    "half outside": Case(
-        relabel(ring(5, 250, 90)), 0, ("polygon leaves the picture: 1", f"{NAME} (used): the part out")
-    ),
+    "outside": Case(relabel(ring(900, 900, 50)), 0, ("polygon outside the image: 1", f"{NAME} (skipped): x 850..")),
+    "half outside": Case(relabel(ring(5, 250, 90)), 0, ("polygon leaves the image: 1", f"{NAME} (used): the part out")),
     "self-crossing": Case(
         relabel([{"x": 9, "y": 9}, {"x": 90, "y": 90}, {"x": 90, "y": 9}, {"x": 9, "y": 90}]), 0, ("nothing is wrong",)
     ),
@@ -204,25 +202,25 @@ CASES = {
     "labelled twice": Case(
         append_label(polygon1=ring(9, 9, 5)), 0, ("labelled twice: 1", f"{NAME} (skipped): two entries with different")
     ),
-    "labelled twice alike": Case(append_label(), 0, ("12 training and 3 test pictures", "nothing is wrong")),
+    "labelled twice alike": Case(append_label(), 0, ("12 training and 3 test images", "nothing is wrong")),
     "form lists twice": Case(
         form(lambda d: d["annotations"].append(d["annotations"][1])),
         1,
-        ("sample_submission.json: t000-0001.jpg is listed twice (again in entry 3); every picture must be",),
+        ("sample_submission.json: t000-0001.jpg is listed twice (again in entry 3); every image must be",),
         ("t000-0001.jpg is listed twice",),
     ),
     "form lists a stranger": Case(
         form(lambda d: d["annotations"].append({"file_name": "stranger.jpg", "polygon1": []})),
         1,
-        ("test picture missing: 1", "stranger.jpg (damaged): ", "images/stranger.jpg does not exist"),
+        ("test image missing: 1", "stranger.jpg (damaged): ", "images/stranger.jpg does not exist"),
         ("stranger.jpg", "mend or remove them"),
     ),
     "form leaves one out": Case(
         form(lambda d: d["annotations"].pop()),
         0,
-        ("not in the sample submission: 1", "t001-0002.jpg (used): its picture"),
+        ("not in the sample submission: 1", "t001-0002.jpg (used): its image"),
     ),
-    "form is empty": Case(form(lambda d: d["annotations"].clear()), 1, ("lists no picture",), ("lists no picture",)),
+    "form is empty": Case(form(lambda d: d["annotations"].clear()), 1, ("lists no image",), ("lists no image",)),
     "form without a name": Case(
         form(lambda d: d["annotations"][1].pop("file_name")),
         1,
@@ -261,17 +259,17 @@ CASES = {
         ('neither "annotations" nor "annotation"',),
         ("neither",),
     ),
-    # test pictures
-    "test picture truncated": Case(
+    # test images
+    "test image truncated": Case(
         lambda r: cut_off(r / "task02_test/images/t000-0001.jpg"),
         1,
         ("t000-0001.jpg (damaged): ", "truncated"),
-        ("1 test pictures (33.3%) are damaged", "t000-0001.jpg", "truncated", "mend or remove them"),
+        ("1 test images (33.3%) are damaged", "t000-0001.jpg", "truncated", "mend or remove them"),
     ),
-    "test picture missing": Case(
+    "test image missing": Case(
         lambda r: (r / "task02_test/images/t000-0001.jpg").unlink(),
         1,
-        ("test picture missing: 1", "t000-0001.jpg (damaged): ", "its row will hold an empty mask"),
+        ("test image missing: 1", "t000-0001.jpg (damaged): ", "its row will hold an empty mask"),
         ("t000-0001.jpg", "mend or remove them"),
     ),
 }
@@ -280,7 +278,7 @@ CASES = {
 def test_a_faultless_folder_is_called_so(kk, root):
     assert kk("data", "check", "hair-seg", root) == (
         0,
-        "12 training and 3 test pictures, 6 groups\nnothing is wrong\n",
+        "12 training and 3 test images, 6 groups\nnothing is wrong\n",
         "",
     )
 
@@ -324,7 +322,7 @@ def test_a_missing_folder_and_a_file_in_its_place_are_told(kk, tmp_path, root):
 
 def test_the_list_as_json_is_complete_where_the_text_shows_five(kk, root):
     edit_json(root / LABELS, lambda d: [e.update(polygon1=[]) for e in d["annotations"][:7]])
-    (root / IMAGES / "p005-0010.jpg").write_text("no picture")
+    (root / IMAGES / "p005-0010.jpg").write_text("no image")
     code, out, _ = kk("data", "check", "hair-seg", root)
     assert code == 1
     assert "empty label: 7" in out
@@ -334,7 +332,7 @@ def test_the_list_as_json_is_complete_where_the_text_shows_five(kk, root):
     assert code == 1
     assert (report["train"], report["test"], report["damaged"]) == (5, 3, 1)
     rules = [p["rule"] for p in report["problems"]]
-    assert sorted(rules) == ["empty label"] * 7 + ["picture unreadable"]
+    assert sorted(rules) == ["empty label"] * 7 + ["image unreadable"]
 
 
 @pytest.mark.parametrize("place", ["RUNS", "CACHE"])
@@ -359,7 +357,7 @@ def test_a_disk_that_fills_up_while_decoding_is_told_and_the_next_run_goes_on(kk
     assert "No space left on device; check the folder, its rights and the free space" in err
     assert_nothing_half_written()
     (state,) = Path(os.environ["KAGGLEKIT_CACHE"]).rglob("state.u8")
-    assert state.read_bytes() == bytes(12), "a picture is marked as decoded that is not"
+    assert state.read_bytes() == bytes(12), "an image is marked as decoded that is not"
 
 
 def test_a_disk_that_is_full_from_the_start_is_told(kk, root, monkeypatch):
@@ -408,11 +406,11 @@ def test_damage_below_one_percent_is_passed_over_with_a_count_and_more_stops(kk,
     code, out, err = kk(*words)
     assert code == 0, err
     assert "3 skipped, the first: p002-0005.jpg: label unreadable: entry 5" in err
-    assert "1 test picture(s) cannot be read and get an empty mask; the first: " in err
+    assert "1 test image(s) cannot be read and get an empty mask; the first: " in err
     (result,) = Path(os.environ["KAGGLEKIT_RUNS"]).rglob("result.json")
     record = json.loads(result.read_text())
     assert [s["id"] for s in record["skipped"]] == ["p002-0005.jpg", "p050-0100.jpg", "t001-0002.jpg"]
-    assert record["skipped"][2]["reason"].startswith("test picture, gets an empty mask: ")
+    assert record["skipped"][2]["reason"].startswith("test image, gets an empty mask: ")
     assert record["counts"]["skipped"] == 3
     assert record["counts"]["train"] + record["counts"]["validation"] == 208
     rows = {
@@ -423,23 +421,23 @@ def test_damage_below_one_percent_is_passed_over_with_a_count_and_more_stops(kk,
     assert rows["t001-0002.jpg"] == [{"x": 0, "y": 0}] * 3
     assert not list(result.parent.rglob("*.part"))
 
-    # The same run over a folder of pictures good and bad.
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    photo(100, 100, 40, (200, 300)).save(pictures / "landscape.jpg")
-    photo(100, 100, 40, (300, 200)).convert("L").save(pictures / "gray.png")
-    cut_off(pictures / "broken.jpg")
-    code, out, _ = kk("predict", result.parent.name, "--images", pictures, "--out", tmp_path / "out")
+    # The same run over a folder of images good and bad.
+    images = tmp_path / "pictures"
+    images.mkdir()
+    photo(100, 100, 40, (200, 300)).save(images / "landscape.jpg")
+    photo(100, 100, 40, (300, 200)).convert("L").save(images / "gray.png")
+    cut_off(images / "broken.jpg")
+    code, out, _ = kk("predict", result.parent.name, "--images", images, "--out", tmp_path / "out")
     assert code == 0
     assert out.startswith(f"2 masks are in {tmp_path / 'out'}; 1 files skipped:")
-    assert "broken.jpg: damaged picture" in out
+    assert "broken.jpg: damaged image" in out
     assert Image.open(tmp_path / "out/landscape.png").size == (300, 200)
     assert Image.open(tmp_path / "out/gray.png").size == (200, 300)
 
     (root / IMAGES / "p060-0120.jpg").write_bytes(b"")
     code, out, err = kk(*words)
     assert (code, out) == (1, "")
-    assert "3 training pictures or labels (1.4%) are damaged, more than the 1.0% that a run passes over:" in err
+    assert "3 training images or labels (1.4%) are damaged, more than the 1.0% that a run passes over:" in err
     for name in ("p002-0005.jpg", "p050-0100.jpg", "p060-0120.jpg"):
         assert f"\n  {name}: " in err
     assert "or allow more with -o max_damaged=0.016" in err

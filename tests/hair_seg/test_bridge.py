@@ -1,4 +1,4 @@
-"""One polygon per picture: without the technique a plain one around the largest region, with it all of them joined."""
+"""One polygon per image: without the technique a plain one around the largest region, with it all of them joined."""
 
 import json
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from kagglekit_hair_seg.regions import OneRegion, every_region, largest
 from kagglekit_hair_seg.submission import PolygonJson
 from tests.hair_seg.test_submission import SIZE, hairdo, iou
 from tests.helpers import solution
-from tests.worlds import disc
+from tests.toy_data import disc
 
 FORM = PolygonJson(Path("none"), min_area=0)
 TWO_DISCS = disc(SIZE, 180, 150, 60) | disc(SIZE, 330, 380, 45)

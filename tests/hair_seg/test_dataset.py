@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from kagglekit import Box, DataError, RecipeError
 from kagglekit_hair_seg.contest import Settings
 from kagglekit_hair_seg.dataset import STRATA, find_root, read
-from tests.worlds import edit_json, hair_folder, photo, ring, write_json
+from tests.toy_data import edit_json, hair_folder, photo, ring, write_json
 
 LABELS = "task02_train/labels.json"
 FORM = "task02_test/sample_submission.json"
@@ -20,7 +20,7 @@ FORM = "task02_test/sample_submission.json"
 
 @pytest.fixture
 def root(tmp_path):
-    """A faultless folder of 12 training and 3 test pictures."""
+    """A faultless folder of 12 training and 3 test images."""
     return hair_folder(tmp_path / "data")
 
 
@@ -33,7 +33,7 @@ def problems(dataset) -> dict[str, list[str]]:
 
 
 def relabel(root, index: int, polygon) -> str:
-    """Give a training picture another polygon; returns its name."""
+    """Give a training image another polygon; returns its name."""
     edit_json(root / LABELS, lambda d: d["annotations"][index].update(polygon1=polygon))
     return json.loads((root / LABELS).read_text())["annotations"][index]["file_name"]
 
@@ -93,12 +93,12 @@ def test_masks_are_filled_as_the_contest_fills_them(root):
         mask = dataset.read_mask(sample)
         assert mask.dtype == np.uint8
         assert np.array_equal(mask, np.array(canvas))
-        # The picture is dark where its mask is.
+        # The image is dark where its mask is.
         dark = dataset.read_image(sample)[..., 1] < 100
         assert (dark & (mask > 0)).sum() / (dark | (mask > 0)).sum() > 0.97
 
 
-def test_boxes_are_windows_of_picture_and_mask(root):
+def test_boxes_are_windows_of_image_and_mask(root):
     dataset = read(root, Settings())
     sample, box = dataset.train[0], Box(100, 120, 60, 80)
     assert np.array_equal(dataset.read_image(sample, box), dataset.read_image(sample)[100:160, 120:200])
@@ -162,14 +162,14 @@ def test_a_fault_in_the_answers_stops_because_it_would_bend_the_score(root):
         read(root, Settings())
 
 
-def test_a_test_picture_without_an_answer_is_said_and_not_scored(root):
+def test_a_test_image_without_an_answer_is_said_and_not_scored(root):
     edit_json(root / "answers.json", lambda d: d["annotations"].pop())
     dataset = read(root, Settings())
     assert len(dataset.answers) == len(dataset.test) - 1
     assert [p.sample for p in dataset.problems if p.rule == "no answer"] == [dataset.test[-1].id]
 
 
-def test_answers_for_training_pictures_change_nothing(root):
+def test_answers_for_training_images_change_nothing(root):
     before = [s.label.tolist() for s in read(root, Settings()).train]
     names = [s.id for s in read(root, Settings()).train]
     edit_json(
@@ -209,21 +209,21 @@ def test_a_folder_of_something_else_is_shown_the_layout(tmp_path):
         read(tmp_path / "nothing", Settings())
 
 
-def test_a_label_without_its_picture_is_damage(root):
+def test_a_label_without_its_image_is_damage(root):
     (root / "task02_train/images/p001-0003.jpg").unlink()
     dataset = read(root, Settings())
     (problem,) = dataset.problems
-    assert (problem.sample, problem.rule) == ("p001-0003.jpg", "label without picture")
+    assert (problem.sample, problem.rule) == ("p001-0003.jpg", "label without image")
     assert problem.damaged
     assert problem.skip
     assert len(dataset.train) == 11
 
 
-def test_a_picture_without_its_label_is_passed_by(root):
+def test_an_image_without_its_label_is_passed_by(root):
     photo(200, 200, 50).save(root / "task02_train/images/p900-0000.jpg")
     dataset = read(root, Settings())
     (problem,) = dataset.problems
-    assert (problem.sample, problem.rule, problem.damaged) == ("p900-0000.jpg", "picture without label", False)
+    assert (problem.sample, problem.rule, problem.damaged) == ("p900-0000.jpg", "image without label", False)
     assert len(dataset.train) == 12
     assert "p900-0000.jpg" not in {f.name for f in dataset.files}
 
@@ -251,15 +251,15 @@ def test_a_polygon_that_encloses_nothing_is_an_empty_label(root, polygon, detail
 def test_a_polygon_all_outside_is_skipped(root, y, x):
     name = relabel(root, 4, ring(y, x, 60))
     (problem,) = read(root, Settings()).problems
-    assert (problem.sample, problem.rule, problem.skip) == (name, "polygon outside the picture", True)
+    assert (problem.sample, problem.rule, problem.skip) == (name, "polygon outside the image", True)
 
 
 @pytest.mark.parametrize(("y", "x"), [(500, 200), (10, 200), (200, 500), (200, 10)])
-def test_a_polygon_that_leaves_the_picture_is_cut_and_used(root, y, x):
+def test_a_polygon_that_leaves_the_image_is_cut_and_used(root, y, x):
     name = relabel(root, 4, ring(y, x, 60))
     dataset = read(root, Settings())
     (problem,) = dataset.problems
-    assert (problem.sample, problem.rule) == (name, "polygon leaves the picture")
+    assert (problem.sample, problem.rule) == (name, "polygon leaves the image")
     assert not problem.skip
     assert not problem.damaged
     sample = next(s for s in dataset.train if s.id == name)
@@ -288,7 +288,7 @@ def test_a_label_of_a_wrong_type_is_damage_with_its_entry(root):
     assert problem.detail.startswith("entry 4: ")
 
 
-def test_a_picture_labelled_twice_alike_is_used_once(root):
+def test_an_image_labelled_twice_alike_is_used_once(root):
     edit_json(root / LABELS, lambda d: d["annotations"].append(d["annotations"][0]))
     dataset = read(root, Settings())
     assert len(dataset.train) == len({s.id for s in dataset.train}) == 12
@@ -296,7 +296,7 @@ def test_a_picture_labelled_twice_alike_is_used_once(root):
 
 @pytest.mark.parametrize("second", [ring(300, 300, 20), [], None, "nonsense"])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_picture_labelled_twice_differently_is_not_used(root, second, first):
+def test_an_image_labelled_twice_differently_is_not_used(root, second, first):
     def double(document):
         entry = {**document["annotations"][5], "polygon1": second}
         document["annotations"].insert(0 if first else 12, entry)
@@ -309,13 +309,13 @@ def test_a_picture_labelled_twice_differently_is_not_used(root, second, first):
     assert len(dataset.train) == 11
 
 
-def test_a_test_picture_that_is_missing_is_damage_and_stays_in_the_submission(root):
+def test_a_test_image_that_is_missing_is_damage_and_stays_in_the_submission(root):
     (root / "task02_test/images/t000-0001.jpg").unlink()
     dataset = read(root, Settings())
     (problem,) = dataset.problems
     assert (problem.sample, problem.rule, problem.damaged, problem.skip) == (
         "t000-0001.jpg",
-        "test picture missing",
+        "test image missing",
         True,
         False,
     )
@@ -323,7 +323,7 @@ def test_a_test_picture_that_is_missing_is_damage_and_stays_in_the_submission(ro
     assert "t000-0001.jpg" in {s.id for s in dataset.test}
 
 
-def test_a_test_picture_that_nobody_asks_for_is_noted(root):
+def test_a_test_image_that_nobody_asks_for_is_noted(root):
     photo(200, 200, 50).save(root / "task02_test/images/stranger.jpg")
     dataset = read(root, Settings())
     assert problems(dataset) == {"not in the sample submission": ["stranger.jpg"]}
@@ -337,7 +337,7 @@ def test_a_test_picture_that_nobody_asks_for_is_noted(root):
             lambda d: d["annotations"].append(d["annotations"][0]),
             r"t000-0000\.jpg is listed twice \(again in entry 3\)",
         ),
-        (lambda d: d["annotations"].clear(), "lists no picture"),
+        (lambda d: d["annotations"].clear(), "lists no image"),
         (lambda d: d["annotations"].append({"polygon1": []}), r"entry 3 has no usable file_name \(None\)"),
         (lambda d: d["annotations"].append({"file_name": "../x.jpg"}), r"entry 3 has no usable file_name"),
         (lambda d: d["annotations"].append("x.jpg"), r"entry 3 has no usable file_name"),
@@ -371,9 +371,9 @@ def test_many_faults_at_once_are_all_listed(root):
     assert problems(dataset) == {
         "empty label": ["p000-0000.jpg"],
         "label unreadable": ["p000-0001.jpg"],
-        "polygon outside the picture": ["p001-0002.jpg"],
-        "polygon leaves the picture": ["p001-0003.jpg"],
-        "label without picture": ["p002-0004.jpg"],
-        "picture without label": ["new.jpg"],
+        "polygon outside the image": ["p001-0002.jpg"],
+        "polygon leaves the image": ["p001-0003.jpg"],
+        "label without image": ["p002-0004.jpg"],
+        "image without label": ["new.jpg"],
     }
     assert len(dataset.train) == 12 - 4

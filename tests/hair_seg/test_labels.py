@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kagglekit import DataError
 from kagglekit_hair_seg.labels import Point, read_document, read_labels, to_array
-from tests.worlds import ring
+from tests.toy_data import ring
 
 SQUARE = [{"x": 1, "y": 2}, {"x": 30, "y": 2}, {"x": 30, "y": 40}, {"x": 1, "y": 40}]
 POINTS = [[1, 2], [30, 2], [30, 40], [1, 40]]

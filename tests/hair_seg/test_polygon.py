@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from kagglekit_hair_seg import polygon
-from tests.worlds import disc
+from tests.toy_data import disc
 
 masks = st.builds(
     lambda h, w, density, seed: (np.random.default_rng(seed).random((h, w)) < density).astype(np.uint8),

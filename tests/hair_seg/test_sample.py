@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from kagglekit_hair_seg.drawing import draw_picture
+from kagglekit_hair_seg.draw_person import draw_image
 from kagglekit_hair_seg.sample import draw_sample, outline, rasterise
 
 COUNT, SEED = 70, 7
@@ -19,7 +19,7 @@ FEW = 12
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    """One sample of COUNT training pictures."""
+    """One sample of COUNT training images."""
     root = tmp_path_factory.mktemp("drawn") / "sample"
     draw_sample(root, COUNT, SEED)
     return root
@@ -91,20 +91,20 @@ def test_the_folder_has_the_layout_of_the_contest_and_nothing_else(sample, few):
     assert not list(sample.parent.glob("*.part"))
 
 
-def test_every_picture_is_a_colour_jpeg_of_512_pixels(sample):
+def test_every_image_is_a_colour_jpeg_of_512_pixels(sample):
     for path in sample.rglob("*.jpg"):
-        with Image.open(path) as picture:
-            assert (picture.format, picture.size, picture.mode) == ("JPEG", (512, 512), "RGB")
+        with Image.open(path) as image:
+            assert (image.format, image.size, image.mode) == ("JPEG", (512, 512), "RGB")
 
 
-def test_every_annotation_file_names_exactly_the_pictures_of_its_folder(sample):
+def test_every_annotation_file_names_exactly_the_images_of_its_folder(sample):
     train, test = ["task02_train/labels.json", "truth.json"], ["answers.json", "task02_test/sample_submission.json"]
     for file, folder in [(file, "task02_train") for file in train] + [(file, "task02_test") for file in test]:
         names = [entry["file_name"] for entry in annotations(sample / file)]
         assert names == sorted(path.name for path in (sample / folder / "images").iterdir()), file
 
 
-def test_the_sample_submission_holds_three_zero_points_per_picture(sample):
+def test_the_sample_submission_holds_three_zero_points_per_image(sample):
     for entry in annotations(sample / "task02_test/sample_submission.json"):
         assert entry == {"file_name": entry["file_name"], "polygon1": [{"x": 0, "y": 0}] * 3}
 
@@ -114,7 +114,7 @@ def test_the_same_seed_writes_the_same_bytes(few, tmp_path):
     assert files_of(tmp_path / "again") == files_of(few)
 
 
-def test_another_seed_draws_other_pictures(few, tmp_path):
+def test_another_seed_draws_other_images(few, tmp_path):
     draw_sample(tmp_path / "other", FEW, 2)
     images, others = (
         {data for name, data in files_of(root).items() if name.endswith("jpg")} for root in (few, tmp_path / "other")
@@ -122,7 +122,7 @@ def test_another_seed_draws_other_pictures(few, tmp_path):
     assert not images & others
 
 
-def test_all_coordinates_are_integers_inside_the_picture(sample):
+def test_all_coordinates_are_integers_inside_the_image(sample):
     for file in ("task02_train/labels.json", "truth.json", "answers.json"):
         for entry in annotations(sample / file):
             for point in entry["polygon1"]:
@@ -143,7 +143,7 @@ def test_true_polygons_have_as_many_points_as_real_ones(sample):
 def test_a_true_polygon_covers_the_hair_that_was_drawn(few):
     for _, truth in flawed(few, None):
         person, number = truth["file_name"].removeprefix("KHD").removesuffix(".jpg").split("-")
-        drawn = draw_picture(1, int(person), int(number)).hair
+        drawn = draw_image(1, int(person), int(number)).hair
         assert iou(mask_of(truth), drawn) > 0.95, truth["file_name"]
 
 
@@ -183,7 +183,7 @@ def test_labels_that_miss_a_pigtail_lie_inside_the_truth_and_lack_a_whole_piece(
         assert stats[1:, cv2.CC_STAT_AREA].max() >= 250
 
 
-def test_duplicates_show_nearly_the_same_picture_of_the_same_person(sample):
+def test_duplicates_show_nearly_the_same_image_of_the_same_person(sample):
     for _, truth in flawed(sample, "duplicate"):
         assert person_of(truth["of"]) == person_of(truth["file_name"])
         assert truth["of"] != truth["file_name"]
@@ -207,7 +207,7 @@ def test_the_flaws_come_at_their_known_rates(sample):
     }
 
 
-def test_there_are_several_pictures_per_person_and_nobody_is_in_both_halves(sample):
+def test_there_are_several_images_per_person_and_nobody_is_in_both_halves(sample):
     train, test = (
         Counter(person_of(path.name) for path in (sample / folder / "images").iterdir())
         for folder in ("task02_train", "task02_test")
@@ -217,15 +217,15 @@ def test_there_are_several_pictures_per_person_and_nobody_is_in_both_halves(samp
     assert max(train.values()) <= 8
 
 
-def test_pictures_of_one_person_differ(sample):
-    pictures = defaultdict(list)
+def test_images_of_one_person_differ(sample):
+    by_person = defaultdict(list)
     repeats = {truth["file_name"] for _, truth in flawed(sample, "duplicate")}
     for path in sorted((sample / "task02_train/images").iterdir()):
         if path.name not in repeats:
-            pictures[person_of(path.name)].append(
+            by_person[person_of(path.name)].append(
                 cv2.resize(cv2.imread(str(path)), (32, 32), interpolation=cv2.INTER_AREA).ravel()
             )
-    for images in pictures.values():
+    for images in by_person.values():
         for one, other in pairwise(images):
             assert np.corrcoef(one, other)[0, 1] < 0.95
 
@@ -258,7 +258,7 @@ def test_a_mask_without_hair_has_no_polygon():
     assert outline(np.zeros((512, 512), bool)).shape == (0, 2)
 
 
-def test_progress_sees_every_picture_once(tmp_path):
+def test_progress_sees_every_image_once(tmp_path):
     seen = []
 
     def progress(jobs, total, description):
@@ -296,6 +296,6 @@ def test_a_folder_with_files_is_refused_and_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_sample_without_pictures_is_refused(tmp_path):
+def test_a_sample_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         draw_sample(tmp_path / "sample", 0, 3)

@@ -20,7 +20,7 @@ from kagglekit_hair_seg.contest import Settings
 from kagglekit_hair_seg.dataset import read
 from kagglekit_hair_seg.submission import EPSILONS, NOTHING, PolygonJson
 from tests.hair_seg import independent_score
-from tests.worlds import disc, edit_json, hair_folder, write_json
+from tests.toy_data import disc, edit_json, hair_folder, write_json
 
 SIZE = (512, 512)
 FORM = "task02_test/sample_submission.json"
@@ -136,10 +136,10 @@ def test_a_written_file_reads_back_row_by_row(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json", "sample.json"]
 
 
-def test_missing_and_unknown_pictures_are_refused_and_nothing_is_written(tmp_path):
+def test_missing_and_unknown_images_are_refused_and_nothing_is_written(tmp_path):
     form = a_form(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
     row = form.encode(hairdo(1))
-    with pytest.raises(SubmissionError, match=r"2 pictures of .*sample\.json have no prediction, the first is b\.jpg"):
+    with pytest.raises(SubmissionError, match=r"2 images of .*sample\.json have no prediction, the first is b\.jpg"):
         form.write(tmp_path / "out.json", {"a.jpg": row})
     with pytest.raises(SubmissionError, match=r"c\.jpeg is not in .*sample\.json; did you mean c\.jpg\?"):
         form.write(tmp_path / "out.json", {"a.jpg": row, "b.jpg": row, "c.jpg": row, "c.jpeg": row})
@@ -154,15 +154,15 @@ FAULTS = {
     "path as name": ([("../a.jpg", SQUARE)], r"entry 0 has no usable file_name"),
     "no points": ([("a.jpg", [])], r"a\.jpg: polygon1 has 0 points; a polygon has at least 3"),
     "two points": ([("a.jpg", SQUARE[:2])], r"a\.jpg: polygon1 has 2 points"),
-    "outside": ([("a.jpg", [*SQUARE, {"x": 512, "y": 3}])], r"a\.jpg: a point lies outside the picture \(0\.\.511\)"),
-    "negative": ([("a.jpg", [*SQUARE, {"x": 5, "y": -1}])], r"a\.jpg: a point lies outside the picture"),
+    "outside": ([("a.jpg", [*SQUARE, {"x": 512, "y": 3}])], r"a\.jpg: a point lies outside the image \(0\.\.511\)"),
+    "negative": ([("a.jpg", [*SQUARE, {"x": 5, "y": -1}])], r"a\.jpg: a point lies outside the image"),
     "text": ([("a.jpg", "[]")], r"a\.jpg: polygon1: Expected `array`, got `str`"),
     "null": ([("a.jpg", None)], r"a\.jpg: polygon1: Expected `array`, got `null`"),
     "text coordinate": ([("a.jpg", [{"x": "1", "y": 1}] * 3)], r"a\.jpg: polygon1: .*float.*str.*\[0\]\.x"),
     "missing y": ([("a.jpg", [{"x": 1}] * 3)], r"a\.jpg: polygon1: .*missing required field `y`"),
     "far away": ([("a.jpg", [{"x": 1e12, "y": 1}] * 3)], r"a\.jpg: polygon1: a coordinate is infinite or beyond"),
     "second": ([("a.jpg", SQUARE), ("b.jpg", [5])], r"b\.jpg: polygon1: .*\[0\]"),
-    "nothing": ([], "lists no picture"),
+    "nothing": ([], "lists no image"),
 }
 
 
@@ -199,12 +199,12 @@ def test_rows_within_the_limits_are_left_alone(tmp_path, limit):
 
 @pytest.mark.parametrize(("share", "names"), [(0.8, None), (0.15, None), (0.4, "머리카락-사진-{:03d}.jpg")])
 def test_a_budget_of_bytes_is_kept_and_nearly_used(tmp_path, share, names):
-    pictures = masks(8)
+    images = masks(8)
     if names:
-        pictures = {names.format(i): mask for i, mask in enumerate(pictures.values())}
-    form = a_form(tmp_path, pictures, min_area=0)
+        images = {names.format(i): mask for i, mask in enumerate(images.values())}
+    form = a_form(tmp_path, images, min_area=0)
     edit_json(tmp_path / "sample.json", lambda d: [e.update(license="CC-BY 4.0", id=7) for e in d["annotations"]])
-    rows = {name: form.encode(mask) for name, mask in pictures.items()}
+    rows = {name: form.encode(mask) for name, mask in images.items()}
     form.write(tmp_path / "full.json", rows)
     budget = int((tmp_path / "full.json").stat().st_size * share)
     tight = PolygonJson(tmp_path / "sample.json", 0, max_bytes=budget)
@@ -216,9 +216,9 @@ def test_a_budget_of_bytes_is_kept_and_nearly_used(tmp_path, share, names):
 
 
 def test_a_part_of_the_rows_gets_its_part_of_the_bytes(tmp_path):
-    pictures = masks(8)
-    form = a_form(tmp_path, pictures)
-    rows = {name: form.encode(mask) for name, mask in pictures.items()}
+    images = masks(8)
+    form = a_form(tmp_path, images)
+    rows = {name: form.encode(mask) for name, mask in images.items()}
     form.write(tmp_path / "full.json", rows)
     whole = (tmp_path / "full.json").stat().st_size
     tight = PolygonJson(tmp_path / "sample.json", 75, max_bytes=whole // 2)
@@ -231,9 +231,9 @@ def test_a_part_of_the_rows_gets_its_part_of_the_bytes(tmp_path):
 
 def test_bytes_are_spent_where_simplifying_hurts_least(tmp_path):
     # Smooth large shapes beside ragged small ones: one epsilon for all treats them alike.
-    pictures = masks(6) | {f"smooth{i}.jpg": disc(SIZE, 250, 250, 150 + 5 * i) for i in range(6)}
-    form = a_form(tmp_path, pictures)
-    full = {name: form.encode(mask) for name, mask in pictures.items()}
+    images = masks(6) | {f"smooth{i}.jpg": disc(SIZE, 250, 250, 150 + 5 * i) for i in range(6)}
+    form = a_form(tmp_path, images)
+    full = {name: form.encode(mask) for name, mask in images.items()}
     swept, gains = 0, []
     for epsilon in EPSILONS[1:10:2]:
         uniform = {name: polygon.trace(form.decode(row, SIZE), epsilon) for name, row in full.items()}
@@ -250,15 +250,13 @@ def test_bytes_are_spent_where_simplifying_hurts_least(tmp_path):
         swept += 1
     assert swept == 5
     assert sum(gains) > 0.01, "it is no better than one epsilon for all"
-    assert min(gains) > -0.03, (
-        "summed over 12 pictures; which of equally short bridges is taken moves it by a hundredth"
-    )
+    assert min(gains) > -0.03, "summed over 12 images; which of equally short bridges is taken moves it by a hundredth"
 
 
 def test_a_budget_that_no_polygon_fits_into_is_an_error(tmp_path):
-    pictures = masks(3)
-    form = a_form(tmp_path, pictures, max_bytes=300)
-    rows = {name: form.encode(mask) for name, mask in pictures.items()}
+    images = masks(3)
+    form = a_form(tmp_path, images, max_bytes=300)
+    rows = {name: form.encode(mask) for name, mask in images.items()}
     with pytest.raises(
         SubmissionError, match=r"settings\.max_bytes: .* still need \d+ bytes; \d+ are left.*Raise max_b"
     ):
@@ -267,10 +265,10 @@ def test_a_budget_that_no_polygon_fits_into_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("most", [3, 4, 10, 50, 200])
 def test_no_polygon_has_more_points_than_allowed(tmp_path, most):
-    pictures = masks(8) | {"thin.jpg": np.zeros(SIZE, np.uint8), "none.jpg": np.zeros(SIZE, np.uint8)}
-    pictures["thin.jpg"][100, 50:450] = 1
-    form = a_form(tmp_path, pictures, max_points=most)
-    rows = {name: form.encode(mask) for name, mask in pictures.items()}
+    images = masks(8) | {"thin.jpg": np.zeros(SIZE, np.uint8), "none.jpg": np.zeros(SIZE, np.uint8)}
+    images["thin.jpg"][100, 50:450] = 1
+    form = a_form(tmp_path, images, max_points=most)
+    rows = {name: form.encode(mask) for name, mask in images.items()}
     small = form.shrink(rows)
     assert list(small) == list(rows)
     assert max(map(len, small.values())) <= most
@@ -278,16 +276,16 @@ def test_no_polygon_has_more_points_than_allowed(tmp_path, most):
     form.write(tmp_path / "out.json", small)
     assert list(form.read(tmp_path / "out.json")) == list(rows)
     for name, row in small.items():
-        assert form.decode(row, SIZE).any() == pictures[name].any()
+        assert form.decode(row, SIZE).any() == images[name].any()
     if most >= 50:
         kept = [iou(form.decode(rows[n], SIZE), form.decode(small[n], SIZE)) for n in masks(8)]
         assert np.mean(kept) > (0.8 if most == 50 else 0.9), kept
 
 
 def test_rows_with_few_points_are_not_touched_by_a_limit_of_points(tmp_path):
-    pictures = {"square.jpg": np.pad(np.ones((2, 2), np.uint8), 255), "large.jpg": disc(SIZE, 250, 250, 100)}
-    form = a_form(tmp_path, pictures, max_points=20, min_area=0)
-    rows = {name: form.encode(mask) for name, mask in pictures.items()}
+    images = {"square.jpg": np.pad(np.ones((2, 2), np.uint8), 255), "large.jpg": disc(SIZE, 250, 250, 100)}
+    form = a_form(tmp_path, images, max_points=20, min_area=0)
+    rows = {name: form.encode(mask) for name, mask in images.items()}
     small = form.shrink(rows)
     assert np.array_equal(small["square.jpg"], rows["square.jpg"])
     assert len(small["large.jpg"]) <= 20 < len(rows["large.jpg"])
@@ -295,7 +293,7 @@ def test_rows_with_few_points_are_not_touched_by_a_limit_of_points(tmp_path):
 
 @pytest.fixture(scope="module")
 def submitted(tmp_path_factory):
-    """A data folder of 9 test pictures, and a submission of imperfect masks for it, one of them empty."""
+    """A data folder of 9 test images, and a submission of imperfect masks for it, one of them empty."""
     root = hair_folder(tmp_path_factory.mktemp("hair") / "data", train=10, test=9)
     dataset = read(root, Settings())
     rng = np.random.default_rng(0)
@@ -330,7 +328,7 @@ def test_the_answers_themselves_score_one(submitted):
     assert independent_score.score(root / "answers.json", root / "answers.json") == 1.0
 
 
-def test_a_sample_submission_scores_nothing_where_every_picture_has_hair(submitted):
+def test_a_sample_submission_scores_nothing_where_every_image_has_hair(submitted):
     root, dataset, _ = submitted
     assert score_file(root / FORM, dataset, MeanIoU()).value == 0.0
     assert independent_score.score(root / FORM, root / "answers.json") == 0.0

@@ -33,7 +33,7 @@ def categories(edition: int):
 
 
 def document(edition: int, numbers, annotated: bool, first_id: int = 0):
-    """COCO of pictures `numbers`: three squares each, the small one over the large one."""
+    """COCO of images `numbers`: three squares each, the small one over the large one."""
     ids = {c["name"]: c["id"] for c in categories(edition)}
     images, annotations = [], []
     for i, number in enumerate(numbers):
@@ -167,7 +167,7 @@ def test_the_truth_scores_one(made, tmp_path):
     rows = {s.id: data.submission.encode(data.read_truth(replace(s, label=data.answers[s.id]))) for s in data.test}
     data.submission.write(tmp_path / "s.csv", rows)
     assert score_file(tmp_path / "s.csv", data, METRIC).value == 1
-    assert score_file(tmp_path / "s.csv", data, ClassIoU(len(CLASSES), "picture")).value == 1
+    assert score_file(tmp_path / "s.csv", data, ClassIoU(len(CLASSES), "image")).value == 1
 
 
 def test_the_score_of_a_file_is_that_of_independent_code(root, tmp_path):
@@ -191,13 +191,13 @@ def test_train_and_val_are_joined_where_there_is_no_common_file(root):
     assert "val.json lists it again" in problems(data)["batch_01_vt/0003.jpg"]
 
 
-def test_a_test_picture_is_refused_as_training_input(root):
+def test_a_test_image_is_refused_as_training_input(root):
     edit(root / "train_all.json", lambda d: d["images"][0].update(file_name="batch_01_vt/0006.jpg"))
     data = dataset(root)
     assert len(data.train) == 5 and problems(data)["batch_01_vt/0006.jpg"].startswith("leak: ")
 
 
-def test_missing_pictures_and_other_sizes_are_listed_and_the_test_part_loses_no_row(root):
+def test_missing_images_and_other_sizes_are_listed_and_the_test_part_loses_no_row(root):
     (root / "batch_01_vt/0001.jpg").unlink()
     (root / "batch_01_vt/0007.jpg").unlink()
     edit(root / "train_all.json", lambda d: d["images"][2].update(height=480))
@@ -208,7 +208,7 @@ def test_missing_pictures_and_other_sizes_are_listed_and_the_test_part_loses_no_
     assert "says 480x512 pixels; this contest's are 512x512" in told["batch_01_vt/0002.jpg"]
 
 
-def test_a_picture_that_lost_an_object_is_damaged_and_not_trained_on(root):
+def test_an_image_that_lost_an_object_is_damaged_and_not_trained_on(root):
     def change(value):
         annotations = value["annotations"]
         annotations[0]["category_id"] = 99
@@ -222,7 +222,7 @@ def test_a_picture_that_lost_an_object_is_damaged_and_not_trained_on(root):
     assert len(details) == 3 and all("annotation" in d for d in details)
     assert details[0] == "train_all.json: annotation 1 unknown image image_id 77"
     assert "batch_01_vt/0000.jpg objects lost annotation 0: unknown category: category_id 99 (and 1 more)" in details
-    assert [p.damaged for p in data.problems] == [False, True, True]  # no mask lacks what was of an unknown picture
+    assert [p.damaged for p in data.problems] == [False, True, True]  # no mask lacks what was of an unknown image
     assert [s.id for s in data.train] == [f"batch_01_vt/000{n}.jpg" for n in (2, 3, 4, 5)]
 
 
@@ -242,12 +242,12 @@ def test_a_picture_that_lost_an_object_is_damaged_and_not_trained_on(root):
         ),
         ("train_all.json", lambda d: d["images"][1].update(id=1000), "1000"),
         ("train_all.json", lambda d: d["images"][0].update(file_name="../../etc/x.jpg"), "leaves the data folder"),
-        ("test.json", lambda d: d["images"][0].pop("width"), "images[0]: width is missing; every picture to predict"),
+        ("test.json", lambda d: d["images"][0].pop("width"), "images[0]: width is missing; every image to predict"),
         ("test.json", lambda d: d["images"].append(dict(d["images"][0], id=99)), "lists batch_01_vt/0006.jpg twice"),
         ("train_all.json", lambda d: d.update(categories=[]), "lists no categories"),
         ("train_all.json", lambda d: d.update(annotations=[]), "annotates no object"),
         ("train_all.json", lambda d: d.pop("annotations"), "annotates no object"),
-        ("train_all.json", lambda d: d.update(images=[], annotations=[]), "no usable picture"),
+        ("train_all.json", lambda d: d.update(images=[], annotations=[]), "no usable image"),
         ("answers.json", lambda d: d["annotations"][0].update(category_id=50), "answers.json: annotation 0"),
     ],
 )
@@ -258,13 +258,13 @@ def test_files_that_do_not_fit_are_refused_by_name_and_reason(root, file, change
     assert file in str(error.value) and message in str(error.value)
 
 
-def test_boxes_written_as_segmentations_are_damage_of_every_picture_and_stop_a_run(root):
+def test_boxes_written_as_segmentations_are_damage_of_every_image_and_stop_a_run(root):
     def change(value):
         for one in value["annotations"]:
             one["segmentation"] = [one["bbox"]]
 
     edit(root / "train_all.json", change)
-    with pytest.raises(DataError, match=r"no usable picture; .* a box \[x, y, width, height\] is no polygon"):
+    with pytest.raises(DataError, match=r"no usable image; .* a box \[x, y, width, height\] is no polygon"):
         dataset(root)
 
 
@@ -294,7 +294,7 @@ def test_an_area_that_is_not_stated_is_counted_so_that_the_smaller_object_lies_o
     assert shown == {"Battery": 3600, "Paper": 86_400}
 
 
-def test_an_image_entry_that_cannot_be_read_is_one_damaged_picture(root):
+def test_an_image_entry_that_cannot_be_read_is_one_damaged_image(root):
     edit(root / "train_all.json", lambda d: d["images"][0].pop("width"))
     data = dataset(root)
     assert len(data.train) == 5 and len(data.problems) == 1 and data.problems[0].damaged
@@ -346,7 +346,7 @@ def test_a_data_folder_below_is_found(root):
         ("", "0"),
     ],
 )
-def test_a_row_that_is_no_label_map_is_listed_with_picture_and_reason(root, tmp_path, row, message):
+def test_a_row_that_is_no_label_map_is_listed_with_image_and_reason(root, tmp_path, row, message):
     data = dataset(root)
     good = data.submission.encode(np.zeros(SUBMITTED, np.uint8))
     rows = dict(zip(data.submission.names, (good, row, good), strict=True))
@@ -355,14 +355,14 @@ def test_a_row_that_is_no_label_map_is_listed_with_picture_and_reason(root, tmp_
     assert fault.startswith("batch_01_vt/0007.jpg: ") and message in fault.replace(",", "")
 
 
-def test_a_submission_of_other_pictures_is_refused(root, tmp_path):
+def test_a_submission_of_other_images_is_refused(root, tmp_path):
     data = dataset(root)
     (tmp_path / "s.csv").write_text("image_id,PredictionString\nbatch_01_vt/0006.jpg,0\n")
     with pytest.raises(SubmissionError, match=r"ids missing: 2 of 3, first 'batch_01_vt/0007\.jpg'"):
         data.submission.read(tmp_path / "s.csv")
 
 
-def test_the_likeliest_class_is_found_at_the_size_of_the_picture_and_every_second_pixel_kept():
+def test_the_likeliest_class_is_found_at_the_size_of_the_image_and_every_second_pixel_kept():
     rng = np.random.default_rng(0)
     probs = rng.random((5, 512, 512)).astype(np.float32)
     mask = EverySecond()(Prediction(probs, SUBMITTED))
@@ -384,11 +384,11 @@ def test_groups_follow_the_file_names(root):
 @pytest.mark.parametrize(
     ("shape", "reason"),
     [
-        ([[600, 600, 700, 600, 700, 700, 600, 700]], "lies outside of the picture of 512x512 pixels"),
+        ([[600, 600, 700, 600, 700, 700, 600, 700]], "lies outside of the image of 512x512 pixels"),
         ([[0.1, 0.1, 0.4, 0.1, 0.4, 0.4, 0.1, 0.4]], r"all coordinates lie in 0\.\.1; expected pixels"),
     ],
 )
-def test_an_object_that_shows_nowhere_is_lost_and_its_picture_damaged(root, shape, reason):
+def test_an_object_that_shows_nowhere_is_lost_and_its_image_damaged(root, shape, reason):
     import re
 
     edit(root / "train_all.json", lambda d: d["annotations"][0].update(segmentation=shape))

@@ -15,7 +15,7 @@ from kagglekit_recycling.contest import CLASSES, NAMES
 from kagglekit_recycling.grounds import draw_ground, shade
 from kagglekit_recycling.materials import cover, fit, lump, turned
 from kagglekit_recycling.sample import BATTERY, CLOTHING, draw_sample, plan
-from kagglekit_recycling.scenery import KINDS, area_of, careless, clip, draw_picture
+from kagglekit_recycling.scenery import KINDS, area_of, careless, clip, draw_image
 from tests.helpers import solution
 
 COUNT, SEED = 16, 5
@@ -29,7 +29,7 @@ def quiet(jobs, total, description):
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    """One sample of COUNT training pictures."""
+    """One sample of COUNT training images."""
     root = tmp_path_factory.mktemp("drawn") / "sample"
     draw_sample(root, COUNT, SEED, quiet)
     return root
@@ -44,9 +44,9 @@ def dataset(sample):
 
 
 @cache
-def picture_of(label: int, number: int = 0):
-    """A picture with one thing of a class."""
-    return draw_picture(np.random.default_rng((SEED, label, number)), (label,))
+def image_of(label: int, number: int = 0):
+    """An image with one thing of a class."""
+    return draw_image(np.random.default_rng((SEED, label, number)), (label,))
 
 
 def files_of(root) -> dict[str, bytes]:
@@ -71,20 +71,20 @@ def filled(annotation: dict) -> np.ndarray:
 
 def test_the_folder_has_the_layout_of_the_contest_and_nothing_else(sample):
     files = set(files_of(sample))
-    pictures = {f"batch_01_vt/{number:04d}.jpg" for number in range(COUNT + 4)}
-    assert files == pictures | set(DOCUMENTS)
+    images = {f"batch_01_vt/{number:04d}.jpg" for number in range(COUNT + 4)}
+    assert files == images | set(DOCUMENTS)
     assert not list(sample.parent.glob("*.part"))
 
 
-def test_there_is_a_test_picture_for_five_of_training_and_four_at_least():
+def test_there_is_a_test_image_for_five_of_training_and_four_at_least():
     assert len(plan(100, SEED)) == 120
     assert len(plan(1, SEED)) == 5
 
 
-def test_every_picture_is_a_colour_jpeg_of_512_pixels(sample):
+def test_every_image_is_a_colour_jpeg_of_512_pixels(sample):
     for path in sample.rglob("*.jpg"):
-        with Image.open(path) as picture:
-            assert (picture.format, picture.size, picture.mode) == ("JPEG", (512, 512), "RGB")
+        with Image.open(path) as scene:
+            assert (scene.format, scene.size, scene.mode) == ("JPEG", (512, 512), "RGB")
 
 
 def test_the_documents_are_coco_of_the_second_edition(sample):
@@ -98,14 +98,14 @@ def test_the_documents_are_coco_of_the_second_edition(sample):
         assert {one["image_id"] for one in content["annotations"]} == {one["id"] for one in content["images"]}
 
 
-def test_the_test_document_lists_the_pictures_of_the_answers_without_annotations(sample):
+def test_the_test_document_lists_the_images_of_the_answers_without_annotations(sample):
     test, answers = document(sample, "test"), document(sample, "answers")
     assert set(test) == KEYS - {"annotations"}
     assert test["images"] == answers["images"] and len(test["images"]) == 4
     assert not set(names_of(test)) & set(names_of(document(sample, "train_all")))
 
 
-def test_train_and_val_are_a_split_of_all_training_pictures(sample):
+def test_train_and_val_are_a_split_of_all_training_images(sample):
     together, train, val = (document(sample, name) for name in ("train_all", "train", "val"))
     assert sorted(names_of(train) + names_of(val)) == names_of(together)
     assert len(names_of(val)) == COUNT // 5
@@ -120,7 +120,7 @@ def test_train_and_val_are_a_split_of_all_training_pictures(sample):
     assert things(train) | things(val) == things(together)
 
 
-def test_annotations_have_decimal_polygons_inside_the_picture_with_true_areas_and_boxes(sample):
+def test_annotations_have_decimal_polygons_inside_the_image_with_true_areas_and_boxes(sample):
     for one in document(sample, "train_all")["annotations"]:
         assert one["iscrowd"] == 0 and 1 <= one["category_id"] <= 10
         (flat,) = one["segmentation"]
@@ -138,7 +138,7 @@ def test_a_check_finds_nothing_wrong_and_every_answer(dataset):
     assert dataset.overlap == "area" and not dataset.edition.has_unknown
 
 
-def test_every_class_occurs_even_in_eight_pictures_and_batteries_and_clothes_are_rare():
+def test_every_class_occurs_even_in_eight_images_and_batteries_and_clothes_are_rare():
     for seed in range(20):
         assert {label for job in plan(8, seed)[:8] for label in job.labels} == set(range(1, 11))
     counts = Counter(label for job in plan(400, SEED) for label in job.labels)
@@ -147,7 +147,7 @@ def test_every_class_occurs_even_in_eight_pictures_and_batteries_and_clothes_are
     assert max(shares, key=shares.get) == CLASSES.index("Paper")
 
 
-def test_a_picture_holds_one_to_six_things_of_any_number():
+def test_an_image_holds_one_to_six_things_of_any_number():
     counts = Counter(len(job.labels) for job in plan(400, SEED))
     assert set(counts) == set(range(1, 7))
 
@@ -168,11 +168,11 @@ def test_the_same_seed_writes_the_same_bytes_and_another_one_others(sample, tmp_
 def test_the_smaller_of_two_things_lies_on_the_larger_and_is_seen():
     alike, hidden = [], []
     for number in range(8):
-        picture = draw_picture(np.random.default_rng(number), (1, 2, 3, 4, 2, 10))
-        areas = [thing.area for thing in picture.things]
+        scene = draw_image(np.random.default_rng(number), (1, 2, 3, 4, 2, 10))
+        areas = [thing.area for thing in scene.things]
         assert areas == sorted(areas, reverse=True)
         looks = []
-        for thing in picture.things:
+        for thing in scene.things:
             image, opaque = np.zeros((512, 512, 3), np.float32), np.zeros((512, 512), bool)
             image[thing.part], opaque[thing.part] = thing.image, thing.opacity > 0.99
             looks.append((image, opaque))
@@ -180,8 +180,8 @@ def test_the_smaller_of_two_things_lies_on_the_larger_and_is_seen():
             small, above = looks[at + 1]
             both = below & above & ~np.any([opaque for _, opaque in looks[at + 2 :]], axis=0)
             if both.sum() > 400:
-                alike.append(np.corrcoef(picture.image[both].ravel(), small[both].ravel())[0, 1])
-                hidden.append(np.corrcoef(picture.image[both].ravel(), large[both].ravel())[0, 1])
+                alike.append(np.corrcoef(scene.image[both].ravel(), small[both].ravel())[0, 1])
+                hidden.append(np.corrcoef(scene.image[both].ravel(), large[both].ravel())[0, 1])
     assert len(alike) >= 4
     assert np.mean(alike) > 0.85 > 0.6 > np.mean(hidden)
 
@@ -207,8 +207,8 @@ def test_overlapping_pixels_belong_to_the_smaller_thing(sample, dataset):
 @pytest.mark.parametrize("label", range(1, 11), ids=NAMES)
 def test_polygons_lie_where_the_drawing_shows_the_thing(label):
     for number in range(3):
-        picture = picture_of(label, number)
-        (thing,) = picture.things
+        scene = image_of(label, number)
+        (thing,) = scene.things
         drawn = np.zeros((512, 512), bool)
         drawn[thing.part] = thing.opacity > 0.1
         told = cover(thing.polygon, (512, 512)) > 0.5
@@ -220,11 +220,11 @@ def test_polygons_lie_where_the_drawing_shows_the_thing(label):
 def test_things_differ_from_their_ground_in_colour_or_in_texture(label):
     found = 0.0
     for number in range(3):
-        picture = picture_of(label, number)
-        (thing,) = picture.things
+        scene = image_of(label, number)
+        (thing,) = scene.things
         inside = cover(thing.polygon, (512, 512)) > 0.5
         around = (cv2.dilate(inside.astype(np.uint8), np.ones((61, 61))) > 0) & ~inside
-        image = picture.image.astype(np.float32)
+        image = scene.image.astype(np.float32)
         rough = np.abs(image - cv2.GaussianBlur(image, (0, 0), 4)).mean(-1)
         colour = np.abs(image[inside].mean(0) - image[around].mean(0)).max()
         found = max(found, colour / 20, abs(np.log(rough[inside].mean() / rough[around].mean())) / 0.5)
@@ -261,7 +261,7 @@ def test_lengths_of_things_are_those_asked_for_and_outlines_lie_inside():
             assert 0.2 * height * width < area_of(item.outline) <= height * width
 
 
-def test_grounds_are_of_many_kinds_and_fill_the_picture():
+def test_grounds_are_of_many_kinds_and_fill_the_image():
     means = [draw_ground(np.random.default_rng(number)).mean((0, 1)) for number in range(16)]
     assert np.std(means, axis=0).min() > 15
     for number in range(8):
@@ -298,11 +298,11 @@ def low_features(image: np.ndarray) -> np.ndarray:
 def test_a_linear_rule_on_colour_and_texture_tells_some_of_the_trash_but_far_from_all():
     features, labels = [], []
     for job in plan(40, SEED):
-        picture = draw_picture(np.random.default_rng((SEED, job.number)), job.labels)
+        scene = draw_image(np.random.default_rng((SEED, job.number)), job.labels)
         mask = np.zeros((512, 512), np.uint8)
-        for thing in picture.things:
+        for thing in scene.things:
             mask[cover(thing.polygon, (512, 512)) > 0.5] = thing.label
-        features.append(low_features(picture.image))
+        features.append(low_features(scene.image))
         labels.append(mask[4::8, 4::8].ravel())
     x, y, tx, ty = (np.concatenate(part) for part in (features[:40], labels[:40], features[40:], labels[40:]))
     # Fisher's discriminant, which has a closed form: what a network must beat, and no training.
@@ -321,7 +321,7 @@ def test_a_linear_rule_on_colour_and_texture_tells_some_of_the_trash_but_far_fro
     assert 2 * of_nothing < score < 0.5
 
 
-def test_polygons_are_cut_at_the_border_of_the_picture():
+def test_polygons_are_cut_at_the_border_of_the_image():
     square = np.array([(-10, -10), (30, -10), (30, 30), (-10, 30)], float)
     assert area_of(clip(square, (100, 100))) == 900
     assert area_of(clip(square, (20, 25))) == 500
@@ -347,7 +347,7 @@ def test_outlines_fill_the_size_they_are_made_for():
     assert np.ptp(body, axis=0) == pytest.approx([59, 89])
 
 
-def test_progress_sees_every_picture_once(tmp_path):
+def test_progress_sees_every_image_once(tmp_path):
     seen = []
 
     def progress(jobs, total, description):
@@ -385,6 +385,6 @@ def test_a_folder_with_files_is_refused_and_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_sample_without_pictures_is_refused(tmp_path):
+def test_a_sample_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         draw_sample(tmp_path / "sample", 0, SEED, quiet)

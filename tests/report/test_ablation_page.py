@@ -64,10 +64,10 @@ def test_every_technique_is_there_with_difference_interval_and_verdict(tmp_path)
 
 def test_it_says_when_a_technique_acts_and_what_it_costs(tmp_path):
     text = page_of(tmp_path).text
-    assert "acts after training; +21 ms a predicted picture" in text
-    assert "acts while training; +12 s a training, +21 ms a predicted picture" in text
+    assert "acts after training; +21 ms a predicted image" in text
+    assert "acts while training; +12 s a training, +21 ms a predicted image" in text
     assert cost_words(axis(make_effect("x", 0.0) | {"cost": {"train": -3.2, "picture": -0.001}})) == (
-        "−3 s a training, −1 ms a predicted picture"
+        "−3 s a training, −1 ms a predicted image"
     )
 
 
@@ -115,9 +115,9 @@ def test_the_page_opens_in_chromium_without_a_fault(tmp_path, browser, width, da
         assert look.console == () and look.overflow == 0 and look.outside == ()
 
 
-def test_that_few_pictures_make_intervals_too_narrow_is_said(tmp_path):
-    assert "2 pictures. Intervals that draw so few pictures anew are too narrow" in page_of(tmp_path, pictures=2).text
-    assert "too narrow" not in page_of(tmp_path, pictures=FEW).text
-    result = make_result(pictures=2, title="Toy", metric="mean IoU", interactions=[], failed=[])
-    assert "note        2 pictures: intervals that draw so few anew are too narrow" in summary(tmp_path, typed(result))
+def test_that_few_images_make_intervals_too_narrow_is_said(tmp_path):
+    assert "2 images. Intervals that draw so few images anew are too narrow" in page_of(tmp_path, images=2).text
+    assert "too narrow" not in page_of(tmp_path, images=FEW).text
+    result = make_result(images=2, title="Toy", metric="mean IoU", interactions=[], failed=[])
+    assert "note        2 images: intervals that draw so few anew are too narrow" in summary(tmp_path, typed(result))
     assert "too narrow" not in summary(tmp_path, typed(result | {"pictures": FEW}))

@@ -41,11 +41,11 @@ def test_every_rule_has_a_section_and_its_worst_findings_come_first(tmp_path):
     assert (
         page.index("<h2>copies</h2>") < page.index("<h2>loose</h2>") < page.index('id">s004') < page.index('id">s001')
     )
-    assert page.count("data:image/jpeg") == 5  # four findings, and the picture that one of them repeats
-    assert "3 of 8 labels distrusted" in page and "only shown" in page and "and 1 more related picture<" in page
+    assert page.count("data:image/jpeg") == 5  # four findings, and the image that one of them repeats
+    assert "3 of 8 labels distrusted" in page and "only shown" in page and "and 1 more related image<" in page
 
 
-def test_at_most_so_many_pictures_of_a_rule_are_shown_and_the_page_says_so(tmp_path):
+def test_at_most_so_many_images_of_a_rule_are_shown_and_the_page_says_so(tmp_path):
     page = page_of(tmp_path, most=1)
     assert "2 findings, the 1 most suspicious are shown" in page
     assert 'id">s004' in page and 'id">s001' not in page
@@ -60,9 +60,9 @@ def test_hostile_names_and_texts_are_shown_and_not_run(tmp_path):
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page
 
 
-def test_a_damaged_picture_is_told_and_a_sample_that_is_gone_is_passed_over(tmp_path):
+def test_a_damaged_image_is_told_and_a_sample_that_is_gone_is_passed_over(tmp_path):
     page = page_of(tmp_path, Flawed(8, damaged=("s004",)), [*FOUND, Finding("gone", "loose", 1.0)])
-    assert "s004: this picture is broken" in page and 'id">gone' in page
+    assert "s004: this image is broken" in page and 'id">gone' in page
 
 
 def test_no_findings_make_a_page_that_says_so(tmp_path):
@@ -70,16 +70,16 @@ def test_no_findings_make_a_page_that_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(("channels", "depth"), [(1, "uint8"), (6, "uint8"), (3, "uint16")])
-def test_pictures_of_any_depth_and_number_of_channels_are_shown(tmp_path, channels, depth):
+def test_images_of_any_depth_and_number_of_channels_are_shown(tmp_path, channels, depth):
     assert page_of(tmp_path, Flawed(8, channels=channels, depth=depth)).count("data:image/jpeg") == 5
 
 
-def test_pictures_read_in_bands_and_overlapping_classes_are_shown_too(tmp_path):
+def test_images_read_in_bands_and_overlapping_classes_are_shown_too(tmp_path):
     assert page_of(tmp_path, Flawed(8, size=(700, 300), tiling=Tiling(reduce=2))).count("data:image/jpeg") == 5
     assert page_of(tmp_path, Flawed(8, task="multilabel"), task="multilabel").count("data:image/jpeg") == 5
 
 
-def test_a_deep_picture_is_stretched_and_a_flat_one_stays_dark():
+def test_a_deep_image_is_stretched_and_a_flat_one_stays_dark():
     deep = np.linspace(0, 60_000, 64).reshape(8, 8, 1).astype(np.uint16)
     seen = visible(deep)
     assert seen.shape == (8, 8, 3) and seen.min() == 0 and seen.max() == 255
@@ -91,6 +91,6 @@ def test_the_page_opens_without_a_fault_and_fits_a_phone(tmp_path, browser):
     path = write_clean_page(tmp_path / "findings.html", Flawed(8), FOUND, result_of())
     for width in (390, 1280):
         seen = look_at(browser, path, width)
-        assert (seen.console, seen.broken_pictures, seen.overflow, seen.outside) == ((), (), 0, ())
-        assert seen.pictures == 5
+        assert (seen.console, seen.broken_images, seen.overflow, seen.outside) == ((), (), 0, ())
+        assert seen.images == 5
     assert not re.search(r"https?://(?!www\.w3\.org)", path.read_text())

@@ -15,7 +15,7 @@ from kagglekit.types import Sample, Tiling
 from tests.browser import look_at
 from tests.report.test_run_page import HOSTILE, Page
 from tests.search.rows import Rows
-from tests.worlds import discs
+from tests.toy_data import discs
 
 MASKS = arrays(np.uint8, (12, 20), elements=st.integers(0, 1))
 LABELS = arrays(np.uint8, (6, 9), elements=st.integers(0, 3))
@@ -60,7 +60,7 @@ def test_a_small_mask_is_the_same_however_the_whole_comes_in_stripes(mask, width
 
 
 def world(tmp_path, tiled: bool = False):
-    """(data set with 6 test pictures and answers, two submissions): equal but for the third and the fifth picture."""
+    """(data set with 6 test images and answers, two submissions): equal but for the third and the fifth image."""
     data = discs(6, sizes=((64, 96),))
     if tiled:
         data.tiling = Tiling(reduce=2)
@@ -76,7 +76,7 @@ def world(tmp_path, tiled: bool = False):
     return data, (tmp_path / "a.csv", tmp_path / "b.csv")
 
 
-def test_pictures_that_differ_come_in_order_with_truth_and_scores_where_these_are_known(tmp_path):
+def test_images_that_differ_come_in_order_with_truth_and_scores_where_these_are_known(tmp_path):
     data, files = world(tmp_path)
     found = disagreements(data, MeanIoU(), files)
     assert [one.sample for one in found] == ["t4", "t2"] and found[0].share > found[1].share > 0
@@ -112,8 +112,8 @@ def found(**changes) -> dict:
     } | changes  # fmt: skip
 
 
-def pictures(count: int, name: str = "p", truth: bool = True) -> list[Disagreement]:
-    """Pictures with two masks that differ."""
+def make_images(count: int, name: str = "p", truth: bool = True) -> list[Disagreement]:
+    """Images with two masks that differ."""
     image = np.full((40, 60, 3), 90, np.uint8)
     one, other = np.zeros((2, 40, 60), np.uint8)
     one[5:20, 5:30] = other[8:25, 5:30] = 1
@@ -128,8 +128,8 @@ def page_of(tmp_path, shown=(), **changes) -> Page:
     return Page(write_compare_page(tmp_path / "c.html", found(**changes), shown, ["thing"]).read_text())
 
 
-def test_the_page_tells_scores_verdict_recipe_and_pictures(tmp_path):
-    page = page_of(tmp_path, pictures(2))
+def test_the_page_tells_scores_verdict_recipe_and_images(tmp_path):
+    page = page_of(tmp_path, make_images(2))
     for text in (
         "0.8200",
         "+0.0200",
@@ -146,24 +146,25 @@ def test_the_page_tells_scores_verdict_recipe_and_pictures(tmp_path):
 
 
 def test_without_a_truth_both_masks_are_outlined_and_no_errors_are_named(tmp_path):
-    page = page_of(tmp_path, pictures(1, truth=False))
+    page = page_of(tmp_path, make_images(1, truth=False))
     assert len(page.all("img")) == 2 and "false alarm" not in page.text
-    assert [name for name, *_ in card(pictures(1, truth=False)[0], ["a", "b"], 10**6)["pictures"]] == ["A, a", "B, b"]
+    assert [name for name, *_ in card(make_images(1, truth=False)[0], ["a", "b"], 10**6)["pictures"]] == [
+        "A, a",
+        "B, b",
+    ]
 
 
 def test_what_cannot_be_shown_or_compared_is_said(tmp_path):
     assert "The submitted masks are equal." in page_of(tmp_path).text
-    path = write_compare_page(
-        tmp_path / "c.html", found(difference=None, recipe={}), [], [], reason="No pictures: gone"
-    )
+    path = write_compare_page(tmp_path / "c.html", found(difference=None, recipe={}), [], [], reason="No images: gone")
     text = Page(path.read_text()).text
-    assert "No pictures: gone" in text and "No two pictures were held out by both" in text
+    assert "No images: gone" in text and "No two images were held out by both" in text
     assert "The recipes are equal" in text
     assert "other data and code" in page_of(tmp_path, same_data=False, same_code=False).text
 
 
 def test_names_of_others_are_shown_and_not_run_and_the_page_fetches_nothing(tmp_path):
-    shown = pictures(1, name=HOSTILE)
+    shown = make_images(1, name=HOSTILE)
     path = write_compare_page(tmp_path / "c.html", found(runs=[HOSTILE, "b"], competition=HOSTILE), shown, [HOSTILE])
     text = path.read_text()
     assert HOSTILE not in text and len(Page(text).all("script")) == 1
@@ -177,12 +178,12 @@ def test_large_masks_are_shown_small(tmp_path):
 
 @pytest.mark.browser
 def test_the_page_opens_without_a_fault_and_fits_a_phone(tmp_path, browser):
-    path = write_compare_page(tmp_path / "c.html", found(recipe={"a" * 80: ["b" * 90, 1]}), pictures(2), ["thing"])
+    path = write_compare_page(tmp_path / "c.html", found(recipe={"a" * 80: ["b" * 90, 1]}), make_images(2), ["thing"])
     for width, dark in ((390, True), (1280, False)):
         seen = look_at(browser, path, width, dark)
-        assert (seen.console, seen.broken_pictures, seen.overflow, seen.outside) == (
+        assert (seen.console, seen.broken_images, seen.overflow, seen.outside) == (
             (),
             (),
             0,
             (),
-        ) and seen.pictures == 6
+        ) and seen.images == 6

@@ -8,7 +8,7 @@ import pytest
 
 from kagglekit import Box, Draw, Finding
 from kagglekit.eda.images import Intensities
-from kagglekit.report.eda_page import heat_picture, share_text, together, value_text, write_eda_page
+from kagglekit.report.eda_page import heat_map, share_text, together, value_text, write_eda_page
 from kagglekit.types import Tiling
 from tests.browser import look_at
 from tests.eda.facts import facts, one_class
@@ -29,7 +29,7 @@ def full(**changes) -> dict:
         **{
             "task": "multilabel",
             "classes": ["a", "b", "c"],
-            "balance": [one_class("a"), one_class("b", pictures=0.04), one_class("c", pictures=0)],
+            "balance": [one_class("a"), one_class("b", images=0.04), one_class("c", images=0)],
             "together": [[100, 4, 0], [4, 4, 0], [0, 0, 0]],
             "places": [[[0.0, 1.0], [0.5, 0.5]], [[0.1, 0.1], [0.1, 0.1]], []],
             "intensity": {"depth": "uint16", "channels": [channel] * 3, "windows": [window, window | {"high": 90}]},
@@ -65,28 +65,28 @@ def test_every_section_says_what_is_in_the_facts(tmp_path):
     text = page_of(tmp_path, full()).text
     for words in (
         "Few groups. Only four.", "It may help.", "kk ablate toy --with hopeful", "All 100 training and 20 test",
-        "2 test pictures are nearly the same", "Somewhat less than they should", "brightness", "differs", "p < 0.0001",
+        "2 test images are nearly the same", "Somewhat less than they should", "brightness", "differs", "p < 0.0001",
         "4 groups", "broken", "x: truncated", "2 labels are distrusted by rules and others", "beside the edges",
         "0 to 900 (full range)", "0.25", "and 1 more of the same",
     ):  # fmt: skip
         assert words in text, words
 
 
-def test_pictures_are_examples_copies_findings_maps_and_windows(tmp_path):
+def test_images_are_examples_copies_findings_maps_and_windows(tmp_path):
     page = (write_eda_page(tmp_path / "e.html", full(), data(), [Draw(data().train[0])], FOUND)).read_text()
     assert page.count("data:image/png") == 2, "a map for each class that is shown"
     assert page.count("data:image/jpeg") == 1 + 2 + 4 + 3  # example, windows, two pairs, two findings and a related one
 
 
 def test_data_with_nothing_in_them_make_a_page_that_says_so(tmp_path):
-    held = facts(**{"places": [[]], "balance": [one_class("a", pictures=0)], "sampled.labels": 0, "labels_counted": 0,
+    held = facts(**{"places": [[]], "balance": [one_class("a", images=0)], "sampled.labels": 0, "labels_counted": 0,
                     "drift.verdict": "unknown", "drift.test": 2, "findings.asked": []})  # fmt: skip
     text = Page(write_eda_page(tmp_path / "eda.html", held, data()).read_text()).text
     assert "There is no label to show." in text and "are too few to tell" in text
-    assert "No installed technique offers rules" in text and "No test picture repeats a training picture." in text
+    assert "No installed technique offers rules" in text and "No test image repeats a training image." in text
 
 
-def test_few_pictures_that_show_no_difference_are_not_called_alike(tmp_path):
+def test_few_images_that_show_no_difference_are_not_called_alike(tmp_path):
     unsure = {"drift.features": [FEATURE | {"differs": False}], "drift.auc": {"value": 0.6, "low": 0.4, "high": 0.8}}
     assert "too few to show that there is none" in page_of(tmp_path, facts(**unsure)).text
     sure = unsure | {"drift.auc": {"value": 0.5, "low": 0.45, "high": 0.55}}
@@ -96,13 +96,13 @@ def test_few_pictures_that_show_no_difference_are_not_called_alike(tmp_path):
 def test_what_was_drawn_by_lot_is_said(tmp_path):
     held = full(**{"counts.train": 200_000, "sampled.train": 2000, "sampled.looked_train": 1990})
     text = page_of(tmp_path, held).text
-    assert "1990 of 200000 training and 20 of 20 test pictures" in text and "drawn by lot" in text
-    assert "Only pictures that were looked at are compared." in text
+    assert "1990 of 200000 training and 20 of 20 test images" in text and "drawn by lot" in text
+    assert "Only images that were looked at are compared." in text
 
 
 def test_slides_are_shown_by_window_and_say_what_was_not_asked(tmp_path):
     dataset = Flawed(3, size=(256, 256), tiling=Tiling(reduce=2))
-    held = facts(**{"pictures.tiled": True, "sampled.windows": True, "copies": None, "findings.asked": []})
+    held = facts(**{"images.tiled": True, "sampled.windows": True, "copies": None, "findings.asked": []})
     path = write_eda_page(tmp_path / "eda.html", held, dataset, [Draw(dataset.train[0], Box(0, 0, 128, 128))])
     assert path.read_text().count("data:image/jpeg") == 1
     text = Page(path.read_text()).text
@@ -129,9 +129,9 @@ def test_hostile_names_and_texts_are_shown_and_not_run(tmp_path):
     assert len(scripts) == 1
 
 
-def test_a_damaged_picture_is_told_wherever_it_would_be_shown(tmp_path):
+def test_a_damaged_image_is_told_wherever_it_would_be_shown(tmp_path):
     text = page_of(tmp_path, full(), data(damaged=("s000", "s001", "s002"))).text
-    assert text.count("this picture is broken") >= 5
+    assert text.count("this image is broken") >= 5
 
 
 def test_shares_and_values_read_as_people_say_them():
@@ -157,17 +157,17 @@ def test_the_table_of_classes_has_shares_of_its_row_and_no_class_that_is_never_s
 
 
 def test_a_map_shines_where_labels_lie_and_is_missing_where_nothing_is_known():
-    assert heat_picture([]) is None
-    assert heat_picture([[0.0, 0.25]])["top"] == 0.25 and heat_picture([[0.0]])["top"] == 0
+    assert heat_map([]) is None
+    assert heat_map([[0.0, 0.25]])["top"] == 0.25 and heat_map([[0.0]])["top"] == 0
 
 
 def test_a_real_histogram_of_sixteen_bits_makes_a_chart(tmp_path):
-    from kagglekit.eda.look import look_picture
+    from kagglekit.eda.summary import summarize_image
 
     deep = Flawed(3, depth="uint16")
     found = Intensities(3, "uint16")
     for sample in deep.train:
-        found.add(look_picture(sample, deep.read_image(sample), deep.read_mask(sample)))
+        found.add(summarize_image(sample, deep.read_image(sample), deep.read_mask(sample)))
     path = write_eda_page(tmp_path / "eda.html", facts(intensity=found.facts()), deep, [Draw(deep.train[0])])
     assert path.read_text().count('<svg class="chart"') >= 4
 
@@ -179,7 +179,7 @@ def test_the_page_opens_without_a_fault_light_and_dark_and_fits_a_phone(tmp_path
     held = full(classes=["a" * 60, "b", "c"], balance=[one_class("a" * 60), one_class("b"), one_class("c")])
     path = write_eda_page(tmp_path / "eda.html", held, dataset, shown, FOUND)
     for width, dark in ((390, False), (1280, True)):
-        seen = look_at(browser, path, width, dark)
-        assert (seen.console, seen.broken_pictures, seen.overflow, seen.outside) == ((), (), 0, ())
-        assert seen.pictures == 3 + 2 + 4 + 3 + 2
+        summaries = look_at(browser, path, width, dark)
+        assert (summaries.console, summaries.broken_images, summaries.overflow, summaries.outside) == ((), (), 0, ())
+        assert summaries.images == 3 + 2 + 4 + 3 + 2
     assert not re.search(r"https?://(?!www\.w3\.org)", path.read_text())

@@ -1,4 +1,4 @@
-"""Pictures and curves: what is drawn where, in which colour, and always the same."""
+"""Images and curves: what is drawn where, in which colour, and always the same."""
 
 import base64
 import re
@@ -62,50 +62,50 @@ def test_a_jpeg_over_its_limit_is_encoded_at_lower_quality():
 @pytest.mark.parametrize(
     ("height", "width", "shape"), [(512, 512, (320, 320)), (100, 50, (320, 160)), (3, 900, (1, 320))]
 )
-def test_a_picture_is_scaled_to_its_longer_side_and_keeps_its_proportions(height, width, shape):
+def test_an_image_is_scaled_to_its_longer_side_and_keeps_its_proportions(height, width, shape):
     image = np.zeros((height, width, 3), dtype=np.uint8)
     labels = np.ones((height, width), dtype=np.uint8)
-    assert figures.photo_picture(image).shape[:2] == shape
-    assert figures.truth_picture(image, labels).shape[:2] == shape
-    assert figures.error_picture(image, labels, labels).shape[:2] == shape
+    assert figures.scaled_photo(image).shape[:2] == shape
+    assert figures.truth_overlay(image, labels).shape[:2] == shape
+    assert figures.error_overlay(image, labels, labels).shape[:2] == shape
 
 
 def test_drawing_leaves_the_photo_itself_unchanged():
     image, labels = GREY.copy(), labels_with((1, 50, 200, 50, 200))
-    figures.truth_picture(image, labels)
-    figures.error_picture(image, labels, np.roll(labels, 9))
+    figures.truth_overlay(image, labels)
+    figures.error_overlay(image, labels, np.roll(labels, 9))
     assert np.array_equal(image, GREY)
 
 
 def test_the_truth_is_outlined_in_the_colour_of_its_class_and_its_inside_stays_as_photographed():
-    picture = figures.truth_picture(GREY, labels_with((1, 100, 200, 100, 200)))
-    assert distance(picture[150, 100], figures.class_color(1)) < 40
-    assert np.array_equal(picture[150, 150], GREY[150, 150])
-    assert np.array_equal(picture[20, 20], GREY[20, 20])
+    image = figures.truth_overlay(GREY, labels_with((1, 100, 200, 100, 200)))
+    assert distance(image[150, 100], figures.class_color(1)) < 40
+    assert np.array_equal(image[150, 150], GREY[150, 150])
+    assert np.array_equal(image[20, 20], GREY[20, 20])
 
 
 def test_several_classes_are_outlined_and_tinted_in_their_own_colours():
-    picture = figures.truth_picture(GREY, labels_with((1, 20, 120, 20, 120), (2, 180, 300, 180, 300)))
-    assert distance(picture[70, 20], figures.class_color(1)) < 40
-    assert distance(picture[240, 180], figures.class_color(2)) < 40
-    assert not np.array_equal(picture[70, 70], picture[240, 240])
+    image = figures.truth_overlay(GREY, labels_with((1, 20, 120, 20, 120), (2, 180, 300, 180, 300)))
+    assert distance(image[70, 20], figures.class_color(1)) < 40
+    assert distance(image[240, 180], figures.class_color(2)) < 40
+    assert not np.array_equal(image[70, 70], image[240, 240])
 
 
 def test_hits_misses_and_false_alarms_have_their_own_colours():
     truth = labels_with((1, 0, 320, 0, 200))
     predicted = labels_with((1, 0, 320, 100, 300))
-    picture = figures.error_picture(GREY, truth, predicted)
-    assert distance(picture[160, 50], figures.MISSED) < 25
-    assert distance(picture[160, 250], figures.FALSE_ALARM) < 25
-    base = int(picture[160, 310, 0])
+    image = figures.error_overlay(GREY, truth, predicted)
+    assert distance(image[160, 50], figures.MISSED) < 25
+    assert distance(image[160, 250], figures.FALSE_ALARM) < 25
+    base = int(image[160, 310, 0])
     expected = [round(base * 0.58 + 0.42 * channel) for channel in figures.HIT]
-    assert distance(picture[160, 150], tuple(expected)) <= 2
-    assert len(set(picture[160, 310].tolist())) == 1, "pixels rightly left out stay grey"
+    assert distance(image[160, 150], tuple(expected)) <= 2
+    assert len(set(image[160, 310].tolist())) == 1, "pixels rightly left out stay grey"
 
 
 def test_a_wrong_class_is_an_error_of_its_own():
     truth, predicted = labels_with((1, 20, 300, 20, 300)), labels_with((2, 20, 300, 20, 300))
-    assert distance(figures.error_picture(GREY, truth, predicted)[160, 160], figures.WRONG_CLASS) < 25
+    assert distance(figures.error_overlay(GREY, truth, predicted)[160, 160], figures.WRONG_CLASS) < 25
 
 
 def test_every_pixel_that_differs_is_exactly_one_kind_of_error():
@@ -120,14 +120,14 @@ def test_every_pixel_that_differs_is_exactly_one_kind_of_error():
 def test_a_structure_thinner_than_a_shown_pixel_stays_visible():
     image = np.zeros((960, 960, 3), dtype=np.uint8)
     line = labels_with((1, 0, 960, 481, 482), side=960)
-    assert distance(figures.truth_picture(image, line)[160, 160], figures.class_color(1)) < 40
+    assert distance(figures.truth_overlay(image, line)[160, 160], figures.class_color(1)) < 40
 
 
 def test_maps_of_another_size_than_the_photo_are_refused():
     with pytest.raises(ValueError, match="label map of shape"):
-        figures.truth_picture(GREY, np.zeros((10, 10), dtype=np.uint8))
+        figures.truth_overlay(GREY, np.zeros((10, 10), dtype=np.uint8))
     with pytest.raises(ValueError, match="label map of shape"):
-        figures.error_picture(GREY, labels_with(), np.zeros((10, 10), dtype=np.uint8))
+        figures.error_overlay(GREY, labels_with(), np.zeros((10, 10), dtype=np.uint8))
 
 
 def test_the_first_forty_classes_have_different_colours():
@@ -135,8 +135,8 @@ def test_the_first_forty_classes_have_different_colours():
 
 
 def test_the_legend_names_wrong_class_only_where_there_are_several():
-    one = figures.picture_legend([labels_with((1, 0, 9, 0, 9))])
-    two = figures.picture_legend([labels_with((1, 0, 9, 0, 9)), labels_with((7, 0, 9, 0, 9))])
+    one = figures.overlay_legend([labels_with((1, 0, 9, 0, 9))])
+    two = figures.overlay_legend([labels_with((1, 0, 9, 0, 9)), labels_with((7, 0, 9, 0, 9))])
     assert [name for name, _ in one["kinds"]] == ["hit", "missed", "false alarm"]
     assert [name for name, _ in two["kinds"]][-1] == "wrong class"
     assert [name for name, _ in two["classes"]] == ["class 1", "class 7"]
@@ -144,7 +144,7 @@ def test_the_legend_names_wrong_class_only_where_there_are_several():
 
 def test_the_legend_counts_the_classes_it_does_not_name():
     labels = np.arange(31, dtype=np.uint8)[None]
-    legend = figures.picture_legend([labels], most=12)
+    legend = figures.overlay_legend([labels], most=12)
     assert len(legend["classes"]) == 12 and legend["more"] == 18
 
 

@@ -106,7 +106,7 @@ def written(folder: Path, examples=(), **changes) -> Page:
 
 def test_score_interval_and_count_are_printed_as_the_result_has_them(tmp_path):
     text = written(tmp_path).text
-    assert "0.9132" in text and "95% interval 0.8970 to 0.9260 over 32 pictures" in text
+    assert "0.9132" in text and "95% interval 0.8970 to 0.9260 over 32 images" in text
     assert "Test 0.9011" in text and "95% interval 0.8800 to 0.9200" in text
     assert "mean IoU, higher is better" in text
 
@@ -135,7 +135,7 @@ def test_nothing_on_the_page_is_fetched_from_elsewhere(tmp_path):
     assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}, "only names of XML namespaces"
 
 
-def test_every_picture_has_words_for_those_who_cannot_see_it(tmp_path):
+def test_every_image_has_words_for_those_who_cannot_see_it(tmp_path):
     texts = [image["alt"] for image in written(tmp_path, make_examples(2)).all("img")]
     assert len(texts) == 6 and all("photo" in text.lower() for text in texts)
     assert "missed" in texts[2] and "false alarm" in texts[2]
@@ -170,7 +170,7 @@ def test_a_run_without_its_optional_parts_still_has_a_page_and_no_invented_numbe
     (tmp_path / "manifest.json").write_text(json.dumps(dict.fromkeys(("competition", "identity", "started"), "x")))
     write_run_page(tmp_path, [])
     assert "Not measured in this run" in page.text
-    assert "No epoch was recorded" in page.text and "kept no example pictures" in page.text
+    assert "No epoch was recorded" in page.text and "kept no example images" in page.text
     assert not re.search(r"\d\.\d{4}", page.text)
     assert "None" not in page.text and "nan" not in page.text.split()
 
@@ -288,7 +288,7 @@ def test_the_page_opens_in_chromium_without_a_fault(tmp_path, browser, width, da
     examples = make_examples(3, classes=2, name=long_name + "{}")
     look = look_at(browser, write_run_page(folder, examples), width, dark)
     assert look.console == ()
-    assert look.pictures == 9 and look.broken_pictures == ()
+    assert look.images == 9 and look.broken_images == ()
     assert look.overflow == 0 and look.outside == ()
     assert look.screenshot.startswith(b"\x89PNG")
 

@@ -113,7 +113,7 @@ CASES = {
     "smaller is better": (smaller_is_better, ["error, lower is better"]),
     "interrupted": (lambda: make_result(complete=False), ["interrupted", "the same command goes on", "so far"]),
     "tie": (lambda: make_result(runner_up={"number": 3, "score": 0.9, "lead": None, "tie": True}),
-            ["A tie: within the noise", "No scores of single pictures"]),
+            ["A tie: within the noise", "No scores of single images"]),
     "no runner-up": (lambda: make_result(runner_up=None), ["No runner-up", "No other trial finished"]),
     "no importance": (lambda: make_result(importance={}), ["Too few trials have a score to tell"]),
     "no agreement": (lambda: make_result(agreement=[]), ["No trial ran on two rungs"]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.search.world import at_hand
+from tests.search.toy import at_hand
 
 
 @pytest.fixture

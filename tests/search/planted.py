@@ -44,9 +44,7 @@ def objective(task, report) -> Outcome:
     score = float(quality(task.recipe) + np.random.default_rng(task.key).normal() * 0.02 / (1 + rung))
     for epoch in range(2):
         report({"epoch": epoch, "valid_score": score})
-    return Outcome(
-        "done", score, 1.0 + rung, (score - 0.1, score), f"run{task.key[1]}", ("hash",), pictures=(score,) * 5
-    )
+    return Outcome("done", score, 1.0 + rung, (score - 0.1, score), f"run{task.key[1]}", ("hash",), images=(score,) * 5)
 
 
 def correlated(rho: float, seed: int):

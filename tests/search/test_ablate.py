@@ -18,7 +18,7 @@ from kagglekit.search.ablate import ABLATION, ablate, ablation_of
 from kagglekit.search.ablation_plan import AblationPlan, Axis, Study, axes_of
 from kagglekit.search.local import climb, objective_at
 from kagglekit.search.trial_store import Outcome, Trials
-from tests.search.world import at_hand
+from tests.search.toy import at_hand
 
 MORE = '''
 
@@ -38,7 +38,7 @@ class Epochs:
 
 @dataclass(frozen=True)
 class Blind:
-    """Trains on black pictures."""
+    """Trains on black images."""
 
     name: ClassVar[str] = "toy-blind"
 
@@ -183,8 +183,8 @@ def test_a_variant_judged_without_training_scores_what_its_own_run_scores(toy):
     }.items():
         alone = solved(*techniques)
         _, record, _ = validate(Request(alone, toy))
-        judged = next(one.score for one in result.variants if one.name == name)
-        assert judged == pytest.approx(record.validation.value, abs=1e-3), name  # kept as float16
+        evaluated = next(one.score for one in result.variants if one.name == name)
+        assert evaluated == pytest.approx(record.validation.value, abs=1e-3), name  # kept as float16
 
 
 @pytest.mark.slow

@@ -12,24 +12,22 @@ PLANTED = {"helpful": 0.03, "null": 0.0, "harmful": -0.03}
 
 
 def counts(scores: np.ndarray) -> np.ndarray:
-    """Counts of pictures with these IoUs."""
+    """Counts of images with these IoUs."""
     return np.stack([np.round(scores * 10_000).astype(int), np.full(len(scores), 10_000)], -1)
 
 
-def planted(rng: np.random.Generator, seeds: int, pictures: int, worth=PLANTED, noise: float = 0.008) -> list[dict]:
-    """Everything, nothing, each left out and each alone, with noise of every training and of every picture."""
+def planted(rng: np.random.Generator, seeds: int, images: int, worth=PLANTED, noise: float = 0.008) -> list[dict]:
+    """Everything, nothing, each left out and each alone, with noise of every training and of every image."""
     variants = {"everything": set(worth), "nothing": set()}
     for name in worth:
         variants |= {f"without {name}": set(worth) - {name}, f"only {name}": {name}}
     found = []
     for _ in range(seeds):
-        hard = rng.beta(8, 2, pictures)
+        hard = rng.beta(8, 2, images)
         found.append(
             {
                 name: counts(
-                    np.clip(
-                        hard + sum(worth[n] for n in on) + rng.normal(0, noise) + rng.normal(0, 0.04, pictures), 0, 1
-                    )
+                    np.clip(hard + sum(worth[n] for n in on) + rng.normal(0, noise) + rng.normal(0, 0.04, images), 0, 1)
                 )
                 for name, on in variants.items()
             }
@@ -75,7 +73,7 @@ def test_what_changes_nothing_is_worth_exactly_nothing():
     assert (effect.value, effect.low, effect.high, effect.verdict) == (0.0, 0.0, 0.0, "within noise")
 
 
-def test_a_single_seed_has_an_interval_over_its_pictures_alone():
+def test_a_single_seed_has_an_interval_over_its_images_alone():
     rng = np.random.default_rng(0)
     found = planted(rng, 1, 60)
     scores = Scores(METRIC, found)
@@ -113,6 +111,6 @@ def test_two_techniques_that_do_the_same_work_have_a_negative_interaction():
     assert scores.effect(contrast, np.zeros(0)).value == pytest.approx(0.0)
 
 
-def test_variants_of_other_pictures_are_refused():
-    with pytest.raises(RunError, match="different pictures"):
+def test_variants_of_other_images_are_refused():
+    with pytest.raises(RunError, match="different images"):
         Scores(METRIC, [{"everything": counts(np.ones(3)), "without x": counts(np.ones(4))}])

@@ -23,7 +23,7 @@ from kagglekit.search.on_ray import Share, share
 from kagglekit.search.trial_store import Outcome, Trials
 from tests.helpers import KK, environment
 from tests.search.planted import plan
-from tests.search.world import data_at, install, path_of
+from tests.search.toy import data_at, install, path_of
 
 RUNGS = "32:50%:1,64:100%:2"
 

@@ -63,7 +63,7 @@ def test_the_middle_rung_is_the_geometric_mean_where_that_trains_long_enough():
     assert (low, middle, top) == (Rung(256, 0.25, 7), Rung(352, 0.5, 9), Rung(512, 1.0, 14))
 
 
-def test_where_few_pictures_make_few_steps_the_middle_rung_takes_steps_before_pixels():
+def test_where_few_images_make_few_steps_the_middle_rung_takes_steps_before_pixels():
     recipe = Recipe(competition="toy", fidelity={"image_size": 128, "fraction": 1.0, "epochs": 8})
     assert default_rungs(competition(), recipe, 288)[1] == Rung(64, 1.0, 6)  # 216 steps; 96:50%:5 has 90
     assert default_rungs(competition(), recipe, 640)[1] == Rung(96, 0.5, 5)  # 200 steps
@@ -73,11 +73,11 @@ def test_where_few_pictures_make_few_steps_the_middle_rung_takes_steps_before_pi
     side=st.integers(1, 32).map(lambda n: 32 * n),
     fraction=st.floats(0.01, 1),
     epochs=st.integers(1, 100),
-    pictures=st.integers(1, 10**6),
+    images=st.integers(1, 10**6),
 )
-def test_default_rungs_are_a_ladder_whatever_the_recipe_and_the_data(side, fraction, epochs, pictures):
+def test_default_rungs_are_a_ladder_whatever_the_recipe_and_the_data(side, fraction, epochs, images):
     recipe = Recipe(competition="toy", fidelity={"image_size": side, "fraction": fraction, "epochs": epochs})
-    rungs = default_rungs(competition(), recipe, pictures)
+    rungs = default_rungs(competition(), recipe, images)
     assert check_rungs(rungs) == rungs and 1 <= len(rungs) <= 3
     assert rungs[-1] == Rung(side, fraction, epochs)
     if len(rungs) == 3:

@@ -1,4 +1,4 @@
-"""A data set of coloured blobs with labels that can be spoiled one by one, and copies of pictures."""
+"""A data set of coloured blobs with labels that can be spoiled one by one, and copies of images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from kagglekit import DataError, Dataset, Sample
 from kagglekit.types import Tiling
-from tests.worlds import cropped
+from tests.toy_data import cropped
 
 Spoil = Callable[[np.ndarray], np.ndarray]
 
@@ -29,7 +29,7 @@ def blob(seed: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def scene(seed: int, mask: np.ndarray) -> np.ndarray:
-    """uint8 picture: a smooth ground of its own, the blob in one reddish colour, a little noise."""
+    """uint8 image: a smooth ground of its own, the blob in one reddish colour, a little noise."""
     rng = np.random.default_rng(1000 + seed)
     ground = cv2.resize(
         rng.integers(0, 150, (5, 5, 3)).astype(np.uint8), mask.shape[::-1], interpolation=cv2.INTER_CUBIC
@@ -41,7 +41,7 @@ def scene(seed: int, mask: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Flawed(Dataset):
-    """`spoilt`: position -> how its mask is made wrong; `copies`: position -> the position whose picture it repeats."""
+    """`spoilt`: position -> how its mask is made wrong; `copies`: position -> the position whose image it repeats."""
 
     count: int
     spoilt: Mapping[int, Spoil] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Flawed(Dataset):
 
     def read_image(self, sample: Sample, box=None) -> np.ndarray:
         if sample.id in self.damaged:
-            raise DataError(f"{sample.id}: this picture is broken")
+            raise DataError(f"{sample.id}: this image is broken")
         origin = self.copies.get(sample.label, sample.label)
         image = scene(origin, blob(origin, sample.size))
         if origin != sample.label:

@@ -13,12 +13,12 @@ from kagglekit.runs.folder import cache
 from kagglekit.types import Tiling, untracked
 from kagglekit_techniques import CoTeaching, network_pair
 from kagglekit_techniques.disagreement import agreement, belief, completed, likeness, missed_region, planes
-from kagglekit_techniques.network_pair import NetworkPair, distorted, picture_losses
+from kagglekit_techniques.network_pair import NetworkPair, distorted, image_losses
 from tests.helpers import bringing, competition, solution, techniques_of
 from tests.helpers import build as build_registry
 from tests.techniques import flawed
 from tests.techniques.flawed import CLASSES, Flawed, blob, scene
-from tests.worlds import tiny_network
+from tests.toy_data import tiny_network
 
 SMALL = {"image_size": 64, "epochs": 6, "batch_size": 8, "encoder_weights": "none"}
 
@@ -63,7 +63,7 @@ def test_the_same_data_and_seed_give_the_same_findings_and_nothing_is_left_in_th
 def test_networks_that_have_hardly_learned_propose_no_masks_and_that_is_said(tiny, monkeypatch, capsys):
     unsure = clean(Flawed(28, {4: flawed.half, 17: flawed.half}), epochs=1, threshold=0, missed=1e-6)
     assert unsure and {one.action for one in unsure} == {"keep"} and not any(one.mask for one in unsure)
-    assert "only shown (more pictures or -o techniques.co-teaching.epochs=N help)" in capsys.readouterr().err
+    assert "only shown (more images or -o techniques.co-teaching.epochs=N help)" in capsys.readouterr().err
 
 
 def test_plans_know_how_many_pixels_the_networks_learn_from(tiny, monkeypatch):
@@ -113,14 +113,14 @@ def test_each_network_learns_from_what_the_other_finds_easiest(tiny, monkeypatch
         out.register_hook(lambda grad: kept[at].update(torch.nonzero(grad).flatten().tolist()))
         return out
 
-    monkeypatch.setattr(network_pair, "picture_losses", losses)
+    monkeypatch.setattr(network_pair, "image_losses", losses)
     recipe = CoTeaching(image_size=32, epochs=3, encoder_weights="none").recipe_of_networks("toy", 0)
     NetworkPair(recipe, "binary", 1, store, forget=0.5, draws=8).train(dataset.train, 0, untracked, "")
     last = {at: {int(i) for i in ranks[1 - at].argsort()[:4]} for at in range(2)}
     assert all(last[at] <= kept[at] for at in range(2)) and last[0].isdisjoint(last[1])
 
 
-def test_without_forgetting_every_picture_of_a_batch_counts_for_both(tiny, monkeypatch, tmp_path):
+def test_without_forgetting_every_image_of_a_batch_counts_for_both(tiny, monkeypatch, tmp_path):
     dataset, counts = Flawed(8), []
     store = open_store(tmp_path, "x", dataset, 32, "binary", 1)
     store.fill(dataset, dataset.train)
@@ -130,7 +130,7 @@ def test_without_forgetting_every_picture_of_a_batch_counts_for_both(tiny, monke
         out.register_hook(lambda grad: counts.append(int((grad != 0).sum())))
         return out
 
-    monkeypatch.setattr(network_pair, "picture_losses", losses)
+    monkeypatch.setattr(network_pair, "image_losses", losses)
     NetworkPair(
         CoTeaching(image_size=32, epochs=2, encoder_weights="none").recipe_of_networks("toy", 0),
         "binary",
@@ -142,7 +142,7 @@ def test_without_forgetting_every_picture_of_a_batch_counts_for_both(tiny, monke
     assert counts == [8] * 4
 
 
-def test_damaged_pictures_are_passed_over_and_large_ones_refused(tiny):
+def test_damaged_images_are_passed_over_and_large_ones_refused(tiny):
     found = clean(Flawed(20, {4: flawed.half}, damaged=("s003", "s004")), threshold=1.0, epochs=1)
     assert {"s003", "s004"}.isdisjoint(one.sample for one in found) and len(found) == 18
     with pytest.raises(RecipeError, match=r"techniques\.co-teaching: .*through windows; use --without co-teaching"):
@@ -169,7 +169,7 @@ def test_or_adds_to_what_was_found_before_and_and_keeps_what_both_distrust(monke
 
 
 @pytest.mark.parametrize(("channels", "depth"), [(1, "uint8"), (3, "uint16")])
-def test_pictures_of_any_depth_and_number_of_channels_are_learned(tiny, channels, depth):
+def test_images_of_any_depth_and_number_of_channels_are_learned(tiny, channels, depth):
     assert len(clean(Flawed(16, channels=channels, depth=depth), threshold=1.0, epochs=1)) == 16
 
 
@@ -274,21 +274,21 @@ def test_colours_inside_a_label_are_likely_and_those_outside_are_not_however_sma
 
 
 @pytest.mark.parametrize(("task", "classes"), [("binary", 1), ("multilabel", 3), ("multiclass", 3)])
-def test_the_loss_of_each_picture_is_small_where_it_is_right_and_does_not_know_the_others(task, classes):
+def test_the_loss_of_each_image_is_small_where_it_is_right_and_does_not_know_the_others(task, classes):
     target = (
         torch.randint(0, 2, (4, classes, 16, 16)).float() if task != "multiclass" else torch.randint(0, 3, (4, 16, 16))
     )
     right = torch.nn.functional.one_hot(target, 3).movedim(-1, 1).float() if task == "multiclass" else target
-    losses = picture_losses(20 * right - 10, target, task)
+    losses = image_losses(20 * right - 10, target, task)
     assert losses.shape == (4,) and losses.max() < 0.01
     wrong = 20 * right - 10
     wrong[2] *= -1
-    changed = picture_losses(wrong, target, task)
+    changed = image_losses(wrong, target, task)
     assert changed[2] > 5 and torch.equal(changed[[0, 1, 3]], losses[[0, 1, 3]])
 
 
 @given(st.integers(0, 1000))
-def test_a_distorted_picture_and_its_mask_stay_together_and_the_originals_as_they_are(seed):
+def test_a_distorted_image_and_its_mask_stay_together_and_the_originals_as_they_are(seed):
     mask = blob(seed, (64, 64))
     image = scene(seed, mask)
     kept = image.copy(), mask.copy()

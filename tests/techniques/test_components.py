@@ -17,7 +17,7 @@ from kagglekit.types import Tiling
 from kagglekit_techniques import FillHoles, LargestComponent, MinArea
 from kagglekit_techniques.components import AREAS, GRIDS, Mended
 from tests.helpers import bringing, build, competition, solution, techniques_of
-from tests.worlds import disc, discs
+from tests.toy_data import disc, discs
 
 KINDS = (MinArea, FillHoles, LargestComponent)
 SIZE = (48, 64)
@@ -26,7 +26,7 @@ EIGHT = np.ones((3, 3), int)
 
 
 class Given:
-    """A post-processing that answers with the mask that the prediction carries as its picture."""
+    """A post-processing that answers with the mask that the prediction carries as its image."""
 
     def __call__(self, prediction):
         return prediction.image.copy()
@@ -131,7 +131,7 @@ def test_a_hole_that_holds_another_object_and_one_at_the_edge_are_not_filled():
     assert np.array_equal(mend("fill-holes", bay, [0.9]), bay)
 
 
-def test_areas_are_parts_of_the_picture_whatever_its_size():
+def test_areas_are_parts_of_the_image_whatever_its_size():
     small = disc(SIZE, 20, 20, 6) | disc(SIZE, 30, 50, 3)
     large = np.kron(small, np.ones((4, 4), np.uint8))
     for area in (0.001, 0.01, 0.03, 0.05):
@@ -211,7 +211,7 @@ def test_a_fit_never_loses_on_what_it_was_fitted_on_and_has_the_best_of_the_grid
     rng = np.random.default_rng(0)
     predictions, truths = planted()
     truths = [np.where(rng.random(SIZE) < 0.02, rng.integers(0, 4, SIZE), t).astype(np.uint8) for t in truths]
-    for metric in (ClassIoU(4), ClassIoU(4, "picture")):
+    for metric in (ClassIoU(4), ClassIoU(4, "image")):
         for kind in GRIDS:
             begins = (0.0,) * 4 if kind == "largest-component" else (0.0, 5e-4, 0.02, 0.0)
             start = Mended(Argmax(), kind, begins, "multiclass")
@@ -255,21 +255,21 @@ def test_a_metric_in_which_less_is_better_is_served_too():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_that_are_looked_at_in_parts_have_no_whole_regions(kind):
+def test_images_that_are_looked_at_in_parts_have_no_whole_regions(kind):
     dataset = discs(2)
     dataset.tiling = Tiling()
-    with pytest.raises(RecipeError, match=rf"techniques\.{kind.name}: needs whole pictures.*--without {kind.name}"):
+    with pytest.raises(RecipeError, match=rf"techniques\.{kind.name}: needs whole images.*--without {kind.name}"):
         solved(kind.name).check(dataset)
 
 
 @pytest.mark.parametrize("kind", [MinArea, FillHoles])
-def test_an_area_that_is_no_part_of_a_picture_is_refused(kind):
+def test_an_area_that_is_no_part_of_an_image_is_refused(kind):
     for area in (-0.1, 1.0):
         with pytest.raises(RecipeError, match=rf"techniques\.{kind.name}"):
             solved({"name": kind.name, "settings": {"area": area}})
 
 
-def test_every_competition_of_whole_pictures_takes_them():
+def test_every_competition_of_whole_images_takes_them():
     swept = 0
     for id, classes in (("hair-seg", 1), ("clouds", 4), ("recycling", 12), ("contrast", None)):
         names = [kind.name for kind in KINDS]

@@ -1,4 +1,4 @@
-"""A view of enlarged parts: they cover the picture, and what is stitched is in its place."""
+"""A view of enlarged parts: they cover the image, and what is stitched is in its place."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ from kagglekit_techniques import CropTTA, FlipTTA, TurnTTA
 from kagglekit_techniques.crops import parts, ramp
 from tests.engine.test_infer import member
 from tests.helpers import bringing, build, solution, techniques_of
-from tests.worlds import recipe
+from tests.toy_data import recipe
 
 
 def smooth(height: int, width: int, count: int = 2, channels: int = 1) -> torch.Tensor:
-    """Slow waves, each picture and channel another."""
+    """Slow waves, each image and channel another."""
     rows, columns = torch.meshgrid(torch.linspace(0, 3, height), torch.linspace(0, 4, width), indexing="ij")
     waves = [torch.sin(rows + n) * torch.cos(columns - n) for n in range(count * channels)]
     return torch.stack(waves).view(count, channels, height, width)
@@ -33,13 +33,13 @@ def solved(*kinds, **values):
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(1.1, 4), st.floats(0, 0.8), st.integers(2, 6), st.integers(2, 6), st.integers(1, 3))
-def test_undoing_gives_smooth_pictures_back(zoom, overlap, height, width, count):
-    picture = smooth(32 * height, 32 * width, count)
+def test_undoing_gives_smooth_images_back(zoom, overlap, height, width, count):
+    image = smooth(32 * height, 32 * width, count)
     view = parts(zoom, overlap, 0.5)
-    seen = view.do(picture)
-    assert seen.shape[1:] == picture.shape[1:] and len(seen) % count == 0
+    seen = view.do(image)
+    assert seen.shape[1:] == image.shape[1:] and len(seen) % count == 0
     back = view.undo(seen)
-    assert back.shape == picture.shape and (back - picture).abs().max() < 0.05
+    assert back.shape == image.shape and (back - image).abs().max() < 0.05
 
 
 @settings(max_examples=30, deadline=None)
@@ -50,12 +50,12 @@ def test_every_pixel_is_a_mean_of_crops_that_show_it_so_that_nothing_counts_as_z
     assert torch.allclose(view.undo(view.do(ones)), ones, atol=1e-5)
 
 
-def test_crops_are_parts_enlarged_to_the_size_of_the_picture_first_parts_first():
-    picture = smooth(64, 96, 2)
-    seen = parts(2, 0, 1.0).do(picture).unflatten(0, (-1, 2))
+def test_crops_are_parts_enlarged_to_the_size_of_the_image_first_parts_first():
+    image = smooth(64, 96, 2)
+    seen = parts(2, 0, 1.0).do(image).unflatten(0, (-1, 2))
     assert seen.shape == (4, 2, 1, 64, 96)
     for n, (top, left) in enumerate([(0, 0), (0, 48), (32, 0), (32, 48)]):
-        part = picture[..., top : top + 32, left : left + 48]
+        part = image[..., top : top + 32, left : left + 48]
         assert torch.allclose(seen[n], nn.functional.interpolate(part, (64, 96), mode="bilinear"))
 
 
@@ -74,15 +74,15 @@ def test_a_crop_counts_less_towards_its_edges_and_only_where_it_is():
 def test_it_goes_together_with_other_views_before_and_after(other, first):
     crops = (identity(0.5), parts(2, 0.25, 0.5))
     pair = (identity(0.5), other)
-    picture = smooth(64, 96)
+    image = smooth(64, 96)
     for view in product(*((crops, pair) if first else (pair, crops))):
-        back = view.undo(view.do(picture))
-        if back.shape != picture.shape:
-            back = nn.functional.interpolate(back, picture.shape[-2:], mode="bilinear")
-        assert (back - picture).abs().max() < 0.15, view.name
+        back = view.undo(view.do(image))
+        if back.shape != image.shape:
+            back = nn.functional.interpolate(back, image.shape[-2:], mode="bilinear")
+        assert (back - image).abs().max() < 0.15, view.name
 
 
-def test_views_begin_with_the_picture_itself_and_weights_sum_to_one():
+def test_views_begin_with_the_image_itself_and_weights_sum_to_one():
     views = solved(FlipTTA, CropTTA, TurnTTA, CropTTA={"identity": 0.6}).views()
     assert views[0].name == "identity" and sum(v.weight for v in views) == pytest.approx(1)
     assert sum(v.weight for v in views if "crops2" in v.name) == pytest.approx(0.4)
@@ -130,7 +130,7 @@ def test_an_object_too_small_for_the_network_is_found_in_the_enlarged_parts(tmp_
     assert (heads > 0.7).all(), "a class is there if one of the parts shows it"
 
 
-def test_no_more_pictures_go_through_the_network_at_once_than_without_it(tmp_path, monkeypatch):
+def test_no_more_images_go_through_the_network_at_once_than_without_it(tmp_path, monkeypatch):
     sizes, plain = [], Spots.forward
     monkeypatch.setattr(Spots, "forward", lambda self, images: sizes.append(len(images)) or plain(self, images))
     predictor(tmp_path, *solved(CropTTA).views())(spotted([(5, 5), (9, 9)]))

@@ -111,7 +111,7 @@ def test_a_mask_of_a_slide_needs_somebody_who_answers_for_it(data):
         one.dataset(data)
 
 
-def test_the_truth_of_a_relabelled_sample_has_the_size_of_the_truth_and_a_test_picture_keeps_its_own(tmp_path):
+def test_the_truth_of_a_relabelled_sample_has_the_size_of_the_truth_and_a_test_image_keeps_its_own(tmp_path):
     inner = Flawed(3)
     inner.train[0] = replace(inner.train[0], truth_size=(48, 64))
     new = np.zeros(inner.size, np.uint8)
@@ -125,7 +125,7 @@ def test_the_truth_of_a_relabelled_sample_has_the_size_of_the_truth_and_a_test_p
     assert read.regions(namesake, (4, 4)) == {} and read.group_size == inner.group_size
 
 
-def test_bands_of_a_large_picture_decode_its_png_once(tmp_path):
+def test_bands_of_a_large_image_decode_its_png_once(tmp_path):
     inner = Flawed(2, size=(200, 100), tiling=Tiling(reduce=2))
     Image.fromarray(np.ones((200, 100), np.uint8)).save(tmp_path / "m.png")
     read = Relabelled(inner, {"s000": tmp_path / "m.png"}, "binary", 1)
@@ -173,7 +173,7 @@ def test_a_technique_without_a_file_or_with_a_faulty_one_is_refused_at_once(tmp_
 def test_decisions_on_other_data_other_samples_or_another_competition_are_refused(data):
     with pytest.raises(DataError, match="made for data with the fingerprint 0000"):
         toy(data, write(data, mark="0000")).dataset(data)
-    with pytest.raises(DataError, match="no training picture s999"):
+    with pytest.raises(DataError, match="no training image s999"):
         toy(data, write(data, Decision("s999", "drop"))).dataset(data)
     with pytest.raises(DataError, match="made for hair, not for toy"):
         toy(data, write(data, competition="hair")).dataset(data)

@@ -1,4 +1,4 @@
-"""Distortions of training pictures: aligned, reproducible, never in place; what each of them does, pixel by pixel."""
+"""Distortions of training images: aligned, reproducible, never in place; what each of them does, pixel by pixel."""
 
 import random
 
@@ -14,13 +14,13 @@ from kagglekit.types import Draw
 from kagglekit_techniques import Coloring, HeavyAugment, LightAugment, SelfMix
 from kagglekit_techniques.distortions import Colored, Distortion, SelfMixed, heavy, light
 from tests.helpers import solution
-from tests.worlds import discs, filled, flip_half
+from tests.toy_data import discs, filled, flip_half
 
 SHAPES = [(40, 56), (33, 64)]
 
 
 def pair(seed: int = 0, size=(40, 56), classes: int = 0, channels: int = 3, depth="uint8", most: int = 1):
-    """A picture of noise and a mask of noise, read-only as those of a store are."""
+    """An image of noise and a mask of noise, read-only as those of a store are."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (*size, channels)).astype(depth)
     mask = rng.integers(0, most + 1, (*size, classes) if classes else size).astype(np.uint8)
@@ -51,7 +51,7 @@ KINDS = [lambda inner, p: SelfMixed(inner, p, 0.1, 0.4), lambda inner, p: Colore
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("inner", [jumpy, flip_half, mirror()])
 @pytest.mark.parametrize("classes", [0, 1, 5])
-def test_equal_seeds_give_equal_pictures_and_inputs_stay_as_they_are(make, inner, classes):
+def test_equal_seeds_give_equal_images_and_inputs_stay_as_they_are(make, inner, classes):
     made = make(inner, 0.7)
     results = set()
     for seed in range(12):
@@ -99,7 +99,7 @@ def boxes_of(image, mixed):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(SHAPES), st.sampled_from([0, 4]))
-def test_self_mix_copies_one_box_of_the_same_picture_with_its_mask(seed, size, classes):
+def test_self_mix_copies_one_box_of_the_same_image_with_its_mask(seed, size, classes):
     image = np.arange(size[0] * size[1] * 3).reshape(*size, 3)  # no value twice: each tells where it came from
     mask = (image[..., :classes] if classes else image[..., 0]).astype(np.int64)
     mixed = SelfMixed(nothing, 1.0, 0.1, 0.4)
@@ -122,7 +122,7 @@ def test_self_mix_copies_one_box_of_the_same_picture_with_its_mask(seed, size, c
     assert np.array_equal(made["mask"], expected), "the mask went the same way"
 
 
-def test_self_mix_does_nothing_as_often_as_a_box_would_leave_the_picture():
+def test_self_mix_does_nothing_as_often_as_a_box_would_leave_the_image():
     image, mask = pair(0, (50, 50))
     mixed, same = SelfMixed(nothing, 1.0, 0.1, 0.4), 0
     for seed in range(400):
@@ -166,7 +166,7 @@ PRESETS = {"light": lambda *about: light(True, about[1]), "heavy": lambda *about
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize(("channels", "depth"), [(3, "uint8"), (1, "uint8"), (1, "uint16"), (2, "int16"), (6, "uint8")])
 @pytest.mark.parametrize("classes", [0, 5])
-def test_whole_sets_keep_size_depth_and_labels_of_any_picture(name, channels, depth, classes):
+def test_whole_sets_keep_size_depth_and_labels_of_any_image(name, channels, depth, classes):
     transform = PRESETS[name](channels, depth)
     seen, changed = set(), 0
     for seed in range(25):
@@ -182,7 +182,7 @@ def test_whole_sets_keep_size_depth_and_labels_of_any_picture(name, channels, de
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_whole_sets_move_picture_and_mask_alike(name):
+def test_whole_sets_move_image_and_mask_alike(name):
     for seed in range(20):
         mask = np.zeros((96, 96), np.uint8)
         mask[30:60, 40:70] = 1
@@ -217,7 +217,7 @@ def test_they_go_through_the_loader_as_it_calls_them(tmp_path):
 
 
 @pytest.mark.parametrize(("channels", "depth"), [(1, "uint8"), (3, "uint16")])
-def test_pictures_without_colours_of_8_bits_cannot_be_dyed(channels, depth):
+def test_images_without_colours_of_8_bits_cannot_be_dyed(channels, depth):
     dataset = discs(2, channels=channels)
     dataset.depth = depth
     chosen = solution(discover(), "hair-seg", techniques=["coloring"], encoder_weights="none")

@@ -12,7 +12,7 @@ from kagglekit.train.average import averaged, mean_weights, renew_statistics
 from kagglekit.train.checkpoint import read_weights, save_weights
 from kagglekit_techniques.fitted import FitViews, Greedy, GreedyEnsemble, Merging, WeightAverage
 from tests.helpers import wrapped
-from tests.worlds import tiny_network
+from tests.toy_data import tiny_network
 
 PLAIN = ((0.5,) * 3, (0.5,) * 3)
 
@@ -103,7 +103,7 @@ def saved(folder, epoch: int, seed: int) -> Member:
     return Member(path, epoch)
 
 
-def test_averaged_weights_are_the_mean_and_statistics_those_of_the_pictures(tmp_path):
+def test_averaged_weights_are_the_mean_and_statistics_those_of_the_images(tmp_path):
     import torch
 
     from kagglekit.data.input_transform import Plain
@@ -115,19 +115,19 @@ def test_averaged_weights_are_the_mean_and_statistics_those_of_the_pictures(tmp_
     for key, tensor in mean.items():
         if tensor.is_floating_point():
             assert torch.allclose(tensor, 0.25 * first[key] + 0.75 * second[key], atol=1e-6)
-    pictures = [torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8) for _ in range(3)]
+    images = [torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8) for _ in range(3)]
     made = []
 
     def network():
         made.append(1)
         return Network(filled_network(9), Plain(3))
 
-    one = averaged(some, network, lambda: pictures)
+    one = averaged(some, network, lambda: images)
     assert one.path.name.startswith("average-") and one.path.is_file() and len(made) == 1
-    assert averaged(some, network, lambda: pictures) == one and len(made) == 1, "a known average is not made again"
+    assert averaged(some, network, lambda: images) == one and len(made) == 1, "a known average is not made again"
     body = network()
     body.body.load_state_dict(mean)
-    renew_statistics(body, pictures)
+    renew_statistics(body, images)
     kept, _ = read_weights(one.path)
     for key, tensor in body.body.state_dict().items():
         assert torch.allclose(kept[key].float(), tensor.float(), atol=1e-5), key

@@ -1,4 +1,4 @@
-"""Losses of which pixels or pictures are left out."""
+"""Losses of which pixels or images are left out."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_pixels_of_the_class_count_nothing_whatever_the_network_says_of_them(nam
 
 
 @pytest.mark.parametrize("name", LOSSES["multiclass"])
-def test_the_other_pixels_count_as_if_pictures_had_no_others(name):
+def test_the_other_pixels_count_as_if_images_had_no_others(name):
     logits, target = batch(size=(4, 8))
     target[:, :2], target[:, 2:] = target[:, :2].clamp(max=2), 3
     loss, plain = (solved(*techniques, loss={name: 1.0}).loss() for techniques in (["ignore-class"], []))
@@ -89,7 +89,7 @@ def test_a_class_that_is_not_there_and_tasks_without_label_maps_are_refused():
 
 @pytest.mark.parametrize("name", ["ignore-class", "prospective-filter"])
 @pytest.mark.parametrize("earlier", ["class-head", "deep-supervision", "small-loss"])
-def test_single_pixels_are_left_out_before_whole_pictures_are_looked_at(name, earlier):
+def test_single_pixels_are_left_out_before_whole_images_are_looked_at(name, earlier):
     solved(name, earlier).loss()
     with pytest.raises(RecipeError, match=rf"techniques\.{name}: .* before {earlier}.* or use --without {earlier}"):
         solved(earlier, name).loss()
@@ -119,24 +119,24 @@ def test_recycling_leaves_its_unknown_class_out_of_all_of_its_losses():
     assert made.loss()(logits, target) > 0
 
 
-def by_picture(logits, target):
+def by_image(logits, target):
     return torch.nn.functional.cross_entropy(logits, target)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 9), st.floats(0.01, 0.95))
-def test_the_pictures_with_the_largest_loss_are_left_out(seed, count, drop):
+def test_the_images_with_the_largest_loss_are_left_out(seed, count, drop):
     logits, target = batch(seed=seed, count=count)
-    losses = np.array([by_picture(logits[[i]], target[[i]]).item() for i in range(count)])
+    losses = np.array([by_image(logits[[i]], target[[i]]).item() for i in range(count)])
     dropped = int(drop * count + 1e-9)
     kept = sorted(np.argsort(losses, kind="stable")[: count - dropped])
-    expected = by_picture(logits[kept], target[kept])
-    assert torch.allclose(smallest(by_picture, logits, target, drop), expected)
-    assert kept and smallest(by_picture, logits, target, drop) <= by_picture(logits, target) + 1e-6
+    expected = by_image(logits[kept], target[kept])
+    assert torch.allclose(smallest(by_image, logits, target, drop), expected)
+    assert kept and smallest(by_image, logits, target, drop) <= by_image(logits, target) + 1e-6
 
 
 @pytest.mark.parametrize("task", LOSSES)
-def test_a_picture_that_is_left_out_teaches_nothing(task):
+def test_an_image_that_is_left_out_teaches_nothing(task):
     for name in LOSSES[task]:
         logits, target = batch(task, count=4)
         logits = logits * 0.1
@@ -151,7 +151,7 @@ def test_a_picture_that_is_left_out_teaches_nothing(task):
         assert moved.tolist() == [True, True, False, True], name
 
 
-def test_validation_counts_every_picture_and_small_batches_lose_none():
+def test_validation_counts_every_image_and_small_batches_lose_none():
     loss, plain = solved("small-loss").loss(), solved().loss()
     logits, target = batch(count=40)
     assert loss(logits, target) < plain(logits, target)
@@ -161,7 +161,7 @@ def test_validation_counts_every_picture_and_small_batches_lose_none():
     assert torch.equal(loss(*few), plain(*few)), "a sixteenth of 15 is less than one"
 
 
-def test_what_heads_say_of_the_pictures_that_are_left_out_is_left_out_too():
+def test_what_heads_say_of_the_images_that_are_left_out_is_left_out_too():
     output = ModelOutput(torch.arange(4.0).view(4, 1, 1, 1), torch.arange(8.0).view(4, 2), (torch.arange(4.0),))
     some = chosen(output, [1, 3])
     assert some.masks.flatten().tolist() == [1, 3] and some.classes.tolist() == [[2, 3], [6, 7]]

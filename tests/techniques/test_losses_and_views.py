@@ -46,13 +46,13 @@ def test_a_smoothing_of_nothing_or_everything_is_refused(amount):
         solved(LabelSmoothing, LabelSmoothing={"amount": amount})
 
 
-pictures = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 6), st.integers(1, 8)).map(
+images = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 6), st.integers(1, 8)).map(
     lambda shape: torch.arange(float(torch.tensor(shape).prod())).view(shape)
 )
 
 
-@given(pictures, st.floats(0, 1), st.booleans(), st.booleans())
-def test_flips_and_turns_are_undone_exactly_and_their_weights_sum_to_one(picture, weight, vertical, half):
+@given(images, st.floats(0, 1), st.booleans(), st.booleans())
+def test_flips_and_turns_are_undone_exactly_and_their_weights_sum_to_one(image, weight, vertical, half):
     chosen = solved(
         FlipTTA, TurnTTA, FlipTTA={"identity": weight, "vertical": vertical}, TurnTTA={"identity": weight, "half": half}
     )
@@ -60,41 +60,41 @@ def test_flips_and_turns_are_undone_exactly_and_their_weights_sum_to_one(picture
     assert views[0].name == "identity" and sum(v.weight for v in views) == pytest.approx(1)
     assert len(views) == (4 if vertical else 2) * (2 if half else 4)
     for view in views:
-        assert torch.equal(view.undo(view.do(picture)), picture)
+        assert torch.equal(view.undo(view.do(image)), image)
 
 
-def test_the_four_flips_are_four_different_pictures():
-    picture = torch.arange(6.0).view(1, 1, 2, 3)
+def test_the_four_flips_are_four_different_images():
+    image = torch.arange(6.0).view(1, 1, 2, 3)
     views = solved(FlipTTA, FlipTTA={"identity": 0.25, "vertical": True}).views()
     assert [v.name for v in views] == ["identity", "hflip", "vflip", "hflip+vflip"]
     assert [v.weight for v in views] == pytest.approx([0.25] * 4)
-    assert len({tuple(v.do(picture).flatten().tolist()) for v in views}) == 4
-    assert torch.equal(views[3].do(picture), picture.flip(-1, -2))
+    assert len({tuple(v.do(image).flatten().tolist()) for v in views}) == 4
+    assert torch.equal(views[3].do(image), image.flip(-1, -2))
 
 
 def test_turns_go_counterclockwise_by_quarters():
-    picture = torch.arange(6.0).view(1, 1, 2, 3)
+    image = torch.arange(6.0).view(1, 1, 2, 3)
     views = solved(TurnTTA).views()
     assert [v.name for v in views] == ["identity", "turn90", "turn180", "turn270"]
-    assert views[1].do(picture)[0, 0].tolist() == [[2, 5], [1, 4], [0, 3]]
+    assert views[1].do(image)[0, 0].tolist() == [[2, 5], [1, 4], [0, 3]]
 
 
-def test_scales_bring_sides_to_multiples_of_32_and_probabilities_come_back_at_the_size_of_the_picture(tmp_path):
+def test_scales_bring_sides_to_multiples_of_32_and_probabilities_come_back_at_the_size_of_the_image(tmp_path):
     views = solved(ScaleTTA, ScaleTTA={"scales": (0.5, 1.5), "identity": 0.4}).views()
     assert {v.name: v.weight for v in views} == pytest.approx({"identity": 0.4, "scale0.5": 0.3, "scale1.5": 0.3})
-    picture = torch.rand(1, 3, 64, 96)
-    assert [tuple(v.do(picture).shape[-2:]) for v in views] == [(64, 96), (32, 64), (96, 128)]
+    image = torch.rand(1, 3, 64, 96)
+    assert [tuple(v.do(image).shape[-2:]) for v in views] == [(64, 96), (32, 64), (96, 128)]
 
     from kagglekit.data.input_transform import Plain
     from kagglekit.predict.infer import Predictor
     from kagglekit.train.checkpoint import save_weights
-    from tests.worlds import recipe, tiny_network
+    from tests.toy_data import recipe, tiny_network
 
     body = tiny_network()
     save_weights(tmp_path / "w.safetensors", body.state_dict(), {"normalisation": body.normalisation})
     member = Member(tmp_path / "w.safetensors", 0)
     predictor = Predictor(recipe(), "binary", [(member, 1.0)], LastEpochs(1), views, tiny_network, Plain(3))
-    probs, _ = predictor((picture * 255).to(torch.uint8))
+    probs, _ = predictor((image * 255).to(torch.uint8))
     assert probs.shape == (1, 1, 1, 64, 96) and probs.min() > 0 and probs.max() < 1
 
 

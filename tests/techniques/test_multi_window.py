@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kagglekit import RecipeError
 from kagglekit.data.input_transform import Plain, as_rgb
 from kagglekit_techniques import MultiWindow
-from kagglekit_techniques.multi_window import SAMPLED, Window, WindowIntake, parse_windows
+from kagglekit_techniques.multi_window import SAMPLED, Window, WindowTransform, parse_windows
 from tests.helpers import bringing, build, solution, techniques_of
 
 
@@ -20,9 +20,9 @@ def solved(**settings):
 
 def seen(values, windows="0:12040;0:256", mode="linear", training=False, jitter=0.1, dtype=np.uint16):
     """float `[N windows, N values]`."""
-    intake = WindowIntake(1, tuple(parse_windows(windows)), mode, jitter)
+    input_transform = WindowTransform(1, tuple(parse_windows(windows)), mode, jitter)
     images = torch.from_numpy(np.array(values, dtype).reshape(1, 1, 1, -1))
-    return intake(images, training)[0, :, 0]
+    return input_transform(images, training)[0, :, 0]
 
 
 def test_the_two_windows_of_the_seminar_show_what_they_should():
@@ -51,37 +51,37 @@ def test_a_sigmoid_window_is_one_half_at_its_centre_and_never_quite_cut_off():
     )
 
 
-def test_percentiles_are_those_of_each_picture():
-    intake = WindowIntake(1, tuple(parse_windows("p10:p90")), "linear", 0.0)
+def test_percentiles_are_those_of_each_image():
+    input_transform = WindowTransform(1, tuple(parse_windows("p10:p90")), "linear", 0.0)
     ramp = np.arange(1001, dtype=np.uint16).reshape(1, 1, 7, 143)
     images = torch.from_numpy(np.concatenate([ramp, 10 * ramp]))
-    out = intake(images, False).flatten(1)
+    out = input_transform(images, False).flatten(1)
     assert torch.allclose(out[0], out[1], atol=1e-5)
     assert (
         out[0, 100] == 0 and out[0, 900] == pytest.approx(1, abs=1e-5) and out[0, 500] == pytest.approx(0.5, abs=1e-5)
     )
     large = torch.full((1, 1, 500, 500), 7, dtype=torch.int16)
-    assert large.numel() > SAMPLED and torch.isfinite(intake(large, False)).all(), "one value has no width"
+    assert large.numel() > SAMPLED and torch.isfinite(input_transform(large, False)).all(), "one value has no width"
 
 
 def test_windows_of_several_channels_stand_side_by_side():
-    intake = WindowIntake(2, tuple(parse_windows("0:100;0:1000")), "linear", 0.0)
-    assert intake.channels == 4
+    input_transform = WindowTransform(2, tuple(parse_windows("0:100;0:1000")), "linear", 0.0)
+    assert input_transform.channels == 4
     images = torch.tensor([[[[50]], [[500]]]], dtype=torch.int16)
-    assert intake(images, False).flatten().tolist() == pytest.approx([0.5, 0.05, 1.0, 0.5])
+    assert input_transform(images, False).flatten().tolist() == pytest.approx([0.5, 0.05, 1.0, 0.5])
 
 
 def test_ends_move_while_training_alone_and_by_no_more_than_the_jitter():
     values = np.full(4000, 128).reshape(4000, 1, 1, 1).astype(np.uint16)
-    intake = WindowIntake(1, (Window(0, 256),), "linear", 0.1)
-    still = intake(torch.from_numpy(values), False)
+    input_transform = WindowTransform(1, (Window(0, 256),), "linear", 0.1)
+    still = input_transform(torch.from_numpy(values), False)
     assert (still == 0.5).all()
     torch.manual_seed(0)
-    moved = intake(torch.from_numpy(values), True)
+    moved = input_transform(torch.from_numpy(values), True)
     low, high = (0.5 - 0.1) / (1 + 0.1 - 0.1), (0.5 + 0.1) / (1 + 0.1 - 0.1)
     assert moved.std() > 0.02 and low - 0.06 < moved.min() and moved.max() < high + 0.06
     torch.manual_seed(0)
-    assert torch.equal(intake(torch.from_numpy(values), True), moved), "an epoch can be repeated"
+    assert torch.equal(input_transform(torch.from_numpy(values), True), moved), "an epoch can be repeated"
 
 
 @pytest.mark.parametrize(
@@ -109,23 +109,23 @@ def test_a_jitter_that_could_turn_a_window_inside_out_is_refused():
         solved(jitter=0.5)
 
 
-def test_pictures_of_8_bits_have_nothing_for_windows_to_show():
-    with pytest.raises(RecipeError, match=r"multi-window: the pictures have 8 bits.*--without multi-window"):
-        solved().intake(3, "uint8")
+def test_images_of_8_bits_have_nothing_for_windows_to_show():
+    with pytest.raises(RecipeError, match=r"multi-window: the images have 8 bits.*--without multi-window"):
+        solved().input_transform(3, "uint8")
 
 
-def test_deep_pictures_without_windows_are_refused_before_training():
+def test_deep_images_without_windows_are_refused_before_training():
     plain = solution(build(toy=bringing("toy")))
-    assert plain.intake(3, "uint8") == Plain(3)
-    with pytest.raises(RecipeError, match=r"the pictures have uint16 pixels and the recipe does not say which range"):
-        plain.intake(1, "uint16")
+    assert plain.input_transform(3, "uint8") == Plain(3)
+    with pytest.raises(RecipeError, match=r"the images have uint16 pixels and the recipe does not say which range"):
+        plain.input_transform(1, "uint16")
 
 
 def test_the_first_layer_follows_the_number_of_windows_and_keeps_its_activations():
     many = solved(windows="0:256;0:1000;0:4000;0:12040;p1:p99")
-    intake = many.intake(1, "uint16")
-    assert intake.channels == 5
-    model = many.model(intake.channels)
+    input_transform = many.input_transform(1, "uint16")
+    assert input_transform.channels == 5
+    model = many.model(input_transform.channels)
     first = next(p for p in model.encoder.parameters() if p.ndim == 4)
     assert first.shape[1] == 5 and len(model.normalisation[0]) == 5
     three = solution(build(toy=bringing("toy")), encoder_weights="bundled").model(3)
@@ -133,8 +133,8 @@ def test_the_first_layer_follows_the_number_of_windows_and_keeps_its_activations
     assert torch.allclose(first.sum(1), (rgb[:, [0, 1, 2, 0, 1]] * 3 / 5).sum(1), atol=1e-5)
 
 
-def test_a_deep_picture_is_shown_by_its_first_windows():
+def test_a_deep_image_is_shown_by_its_first_windows():
     image = np.array([[[0], [128], [256], [12040]]], np.uint16)
-    shown = as_rgb(image, WindowIntake(1, tuple(parse_windows("0:12040;0:256")), "linear", 0.1))
+    shown = as_rgb(image, WindowTransform(1, tuple(parse_windows("0:12040;0:256")), "linear", 0.1))
     assert shown.dtype == np.uint8 and shown.shape == (1, 4, 3)
     assert shown[0, :, 0].tolist() == [0, 3, 5, 255] and shown[0, :, 1].tolist() == [0, 128, 255, 255]

@@ -1,4 +1,4 @@
-"""Copies of pictures: which are found, which one of a group is kept, and the rest of a group of samples."""
+"""Copies of images: which are found, which one of a group is kept, and the rest of a group of samples."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -62,7 +62,7 @@ def test_within_groups_only_copies_of_one_group_count():
     ] == ["s005"]
 
 
-def test_pictures_without_copies_and_damaged_ones_are_left_alone():
+def test_images_without_copies_and_damaged_ones_are_left_alone():
     assert clean(Flawed(36), NearDuplicates) == []
     assert clean(Flawed(36, copies={5: 4}, damaged=("s004",)), NearDuplicates) == []
     assert clean(Flawed(0), NearDuplicates) == []
@@ -71,16 +71,16 @@ def test_pictures_without_copies_and_damaged_ones_are_left_alone():
 @pytest.mark.parametrize(("channels", "depth"), [(1, "uint8"), (6, "uint8"), (3, "uint16")])
 def test_copies_are_found_at_any_depth_and_number_of_channels(channels, depth):
     found = clean(Flawed(36, copies=COPIES, channels=channels, depth=depth), NearDuplicates)
-    # In the red channel alone, in which all blobs are equally bright, two more pairs of these pictures are alike.
+    # In the red channel alone, in which all blobs are equally bright, two more pairs of these images are alike.
     assert {one.sample for one in found} - {"s014", "s032"} == {"s005", "s017", "s030"}
 
 
-def test_copies_of_large_pictures_are_found_by_reading_them_in_bands():
+def test_copies_of_large_images_are_found_by_reading_them_in_bands():
     dataset = Flawed(8, copies={5: 4}, size=(700, 300), tiling=Tiling(reduce=2))
     assert [one.sample for one in clean(dataset, NearDuplicates)] == ["s005"]
 
 
-def test_correlation_is_that_of_numpy_and_flat_pictures_are_like_flat_ones_only():
+def test_correlation_is_that_of_numpy_and_flat_images_are_like_flat_ones_only():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (2, 9, 50)).astype(np.uint8)
     expected = [np.corrcoef(x, y)[0, 1] for x, y in zip(a, b, strict=True)]

@@ -1,4 +1,4 @@
-"""Objects with their own alpha, out of training pictures, into others."""
+"""Objects with their own alpha, out of training images, into others."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from kagglekit_techniques.objects import LARGEST, Bank, Object, Pasted, cut_out,
 from kagglekit_techniques.shown import rare_classes
 from tests.helpers import bringing, build, competition, solution, techniques_of
 from tests.techniques.test_distortions import jumpy, mirror, nothing
-from tests.worlds import disc
+from tests.toy_data import disc
 
 SIZE = (64, 96)
 CLASSES = ("Background", "Bag", "Can", "Cell")
 
 
 class Things(Dataset):
-    """Pictures of 64 x 96 pixels; label is a list of (class, y, x, radius); each thing has a colour of its own.
+    """Images of 64 x 96 pixels; label is a list of (class, y, x, radius); each thing has a colour of its own.
 
     Every can has a black stripe, so that black is no sign of there being nothing.
     """
@@ -102,7 +102,7 @@ def test_objects_are_cut_out_with_the_alpha_that_their_mask_says(tmp_path, task,
         )
 
 
-def test_parts_that_are_too_small_or_fill_the_picture_are_no_objects(tmp_path):
+def test_parts_that_are_too_small_or_fill_the_image_are_no_objects(tmp_path):
     dataset, store = world(tmp_path, [[(1, 32, 48, 60), (2, 10, 10, 2)]])
     image, mask = store.read(dataset.train[0])
     assert np.count_nonzero(mask == 1) > LARGEST * mask.size
@@ -111,7 +111,7 @@ def test_parts_that_are_too_small_or_fill_the_picture_are_no_objects(tmp_path):
     assert len(list(cut_out(image, mask, 2, "multiclass", 0.0001))) == 1
 
 
-def test_black_pixels_of_an_object_survive_and_nothing_else_of_its_picture_comes_along(tmp_path):
+def test_black_pixels_of_an_object_survive_and_nothing_else_of_its_image_comes_along(tmp_path):
     dataset, store = world(tmp_path)
     bank = Bank.build(store, dataset.train, [2], 0.001, 10, 0)
     (one,) = bank.objects[2]
@@ -191,7 +191,7 @@ def test_of_no_class_more_is_hidden_than_allowed_and_what_is_to_be_avoided_stays
             assert np.array_equal(labels == 1, mask == 1)
 
 
-def test_a_picture_full_of_what_is_to_be_avoided_stays_as_it_is(tmp_path):
+def test_an_image_full_of_what_is_to_be_avoided_stays_as_it_is(tmp_path):
     dataset, store = world(tmp_path, [*LABELS, [(1, 32, 48, 80)]])
     bank = Bank.build(store, dataset.train[:5], [2], 0.001, 10, 0)
     image, mask = store.read(dataset.train[5])
@@ -216,16 +216,16 @@ def test_large_objects_shrink_and_small_ones_grow_within_the_factors(tmp_path):
         assert np.median(areas) / mask.size == pytest.approx(np.sqrt(0.02 * 0.1), rel=0.6) or not less
 
 
-def test_the_bank_is_bounded_reproducible_and_out_of_the_training_pictures_alone(tmp_path):
+def test_the_bank_is_bounded_reproducible_and_out_of_the_training_images_alone(tmp_path):
     labels = [[(1 + i % 3, 20, 20, 8), (1 + i % 3, 44, 70, 9)] for i in range(30)]
     dataset, store = world(tmp_path, labels)
     bank, again, other = (Bank.build(store, dataset.train, [1, 2, 3], 0.001, 12, seed) for seed in (0, 0, 1))
     assert {k: len(objects) for k, objects in bank.objects.items()} == {1: 4, 2: 4, 3: 4}
-    pictures = [{k: [o.image.tobytes() for o in v] for k, v in b.objects.items()} for b in (bank, again, other)]
-    assert pictures[0] == pictures[1]
+    images = [{k: [o.image.tobytes() for o in v] for k, v in b.objects.items()} for b in (bank, again, other)]
+    assert images[0] == images[1]
     part = dataset.train[:3]
     small = Bank.build(store, part, [1, 2, 3], 0.001, 100, 0)
-    assert sum(map(len, small.objects.values())) == 6, "two of each of the three pictures, none of the others"
+    assert sum(map(len, small.objects.values())) == 6, "two of each of the three images, none of the others"
 
 
 def test_a_bank_stops_growing_when_its_memory_is_used_up(tmp_path, monkeypatch):
@@ -235,7 +235,7 @@ def test_a_bank_stops_growing_when_its_memory_is_used_up(tmp_path, monkeypatch):
     assert 1 < len(bank.objects[1]) < 6
 
 
-def test_rare_classes_are_those_that_no_more_pictures_show_than_the_median_class(tmp_path):
+def test_rare_classes_are_those_that_no_more_images_show_than_the_median_class(tmp_path):
     dataset, store = world(tmp_path)
     assert rare_classes(dataset.train, store) == [2, 3]
     told = [Sample(s.id, s.image, s.size, classes=(1, 2)) for s in dataset.train]
@@ -255,12 +255,12 @@ def test_classes_are_named_and_unknown_names_are_refused(tmp_path):
             solved(**bad).augment(dataset, dataset.train, store)
 
 
-def test_pictures_without_objects_and_tiled_pictures_are_refused_with_a_word_on_what_to_do(tmp_path):
+def test_images_without_objects_and_tiled_images_are_refused_with_a_word_on_what_to_do(tmp_path):
     dataset, store = world(tmp_path)
     with pytest.raises(RecipeError, match=r"show no object of Cell that covers 0\.4 .* use --without object-paste"):
         solved(classes=("Cell",), min_area=0.4).augment(dataset, dataset.train, store)
     dataset.tiling = Tiling()
-    with pytest.raises(RecipeError, match=r"techniques\.object-paste: needs whole pictures.*--without object-paste"):
+    with pytest.raises(RecipeError, match=r"techniques\.object-paste: needs whole images.*--without object-paste"):
         solved().augment(dataset, dataset.train, store)
 
 

@@ -1,4 +1,4 @@
-"""Pseudo-labels: learned from as they were predicted, never held out, and from no pictures that are not allowed."""
+"""Pseudo-labels: learned from as they were predicted, never held out, and from no images that are not allowed."""
 
 import csv
 from pathlib import Path
@@ -12,11 +12,11 @@ from kagglekit.pipeline.loaded_run import sure_part
 from kagglekit.pipeline.prepare import prepare
 from kagglekit_techniques.pseudo_labels import PseudoLabels, cut, inside
 from tests.helpers import bringing, build, competition, solution, techniques_of, wrapped
-from tests.worlds import discs
+from tests.toy_data import discs
 
 
 def predicted(folder: Path, sure=(0.9, 0.5, 0.95), task: str = "binary") -> tuple[Path, Path]:
-    """A folder of pictures, and one as `kk predict` writes it; pictures are 48x64."""
+    """A folder of images, and one as `kk predict` writes it; images are 48x64."""
     images, masks = folder / "images", folder / "masks"
     images.mkdir(parents=True)
     masks.mkdir()
@@ -38,7 +38,7 @@ def joined(technique: PseudoLabels, data=None, **changes):
     return wrapped(technique, "kk_dataset", data or discs(8), competition=competition("toy", **changes))
 
 
-def test_pictures_that_the_network_is_sure_of_join_the_training_part_as_extra(tmp_path):
+def test_images_that_the_network_is_sure_of_join_the_training_part_as_extra(tmp_path):
     masks, images = predicted(tmp_path)
     data = joined(PseudoLabels(str(masks), str(images)))
     extra = [s for s in data.train if s.extra]
@@ -76,7 +76,7 @@ def test_what_was_predicted_is_never_held_out(tmp_path):
     assert sorted(held) == sorted(s.id for s in data.train if not s.extra)
 
 
-def test_extra_pictures_of_a_group_that_is_held_out_leave_training():
+def test_extra_images_of_a_group_that_is_held_out_leave_training():
     data = discs(24)
     groups = sorted({s.group for s in data.train})
     extra = [Sample(f"e{i}", data.train[0].image, data.train[0].size, data.train[0].label, group, extra=True)
@@ -88,11 +88,11 @@ def test_extra_pictures_of_a_group_that_is_held_out_leave_training():
     assert 0 < sum(s.extra for s in part.train) < len(groups)
 
 
-def test_test_pictures_are_refused_unless_they_are_allowed(tmp_path):
+def test_test_images_are_refused_unless_they_are_allowed(tmp_path):
     masks, images = predicted(tmp_path)
     data = discs(8)
     data.test = [Sample("t", images / "p0.png", (48, 64))]
-    with pytest.raises(RecipeError, match=r"p0\.png is a test picture; if the host allows .*allow_test=true"):
+    with pytest.raises(RecipeError, match=r"p0\.png is a test image; if the host allows .*allow_test=true"):
         joined(PseudoLabels(str(masks), str(images)), data)
     assert any(s.extra for s in joined(PseudoLabels(str(masks), str(images), allow_test=True), data).train)
 
@@ -109,7 +109,7 @@ def test_the_content_of_the_index_is_part_of_the_recipe(tmp_path):
     assert PseudoLabels(str(masks), str(images), content=one.content) == one, "whoever predicts needs no masks"
 
 
-HEAD = "picture,mask,sure\n"
+HEAD = "image,mask,sure\n"
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ HEAD = "picture,mask,sure\n"
     [
         ("masks/index.csv", None, r"index\.csv does not exist; kk predict RUN --images writes it"),
         ("images/p0.png", None, "images must be the folder that was predicted"),
-        (None, "a,b\n1,2\n", "index.csv: column picture is missing"),
+        (None, "a,b\n1,2\n", "index.csv: column image is missing"),
         (None, HEAD + "../x.png,x.png,1\n", "must lie in the folder"),
         (None, HEAD + "p0.png,../p0.png,1\n", "must lie in the folder"),
-        (None, HEAD + "p0.png,p0.png,0.1\n", "of no picture is the network sure"),
+        (None, HEAD + "p0.png,p0.png,0.1\n", "of no image is the network sure"),
     ],
 )
 def test_masks_that_are_not_usable_are_said(tmp_path, gone, index, message):

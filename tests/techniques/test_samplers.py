@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from kagglekit import Box, DataError, Draw, RecipeError, Sample
 from kagglekit.data.sampling import Shuffle
-from kagglekit.data.windows import seen_windows
+from kagglekit.data.windows import windows_with_tissue
 from kagglekit.types import Tiling
 from kagglekit_techniques import BalancedClasses, GroupLimit, MaskFractionBins, RandomWindows, WeightedDraws
-from kagglekit_techniques.drawing import Binned, Limited, Weighted, in_proportion, repeat_factors
 from kagglekit_techniques.shown import classes_shown, foreground_share
+from kagglekit_techniques.wrapped_samplers import Binned, Limited, Weighted, in_proportion, repeat_factors
 from tests.helpers import bringing, build, competition, solution, techniques_of
-from tests.worlds import discs, filled
+from tests.toy_data import discs, filled
 
 KINDS = (BalancedClasses, GroupLimit, MaskFractionBins, RandomWindows, WeightedDraws)
 
@@ -64,7 +64,7 @@ def test_turns_do_not_depend_on_the_order_of_the_samples_but_on_the_seed():
     assert turns == Limited.turns_of(samples[::-1], 0) != Limited.turns_of(samples, 1)
 
 
-def test_pictures_that_belong_to_no_group_have_no_group_to_be_limited(tmp_path):
+def test_images_that_belong_to_no_group_have_no_group_to_be_limited(tmp_path):
     dataset = discs(6)
     store = filled(tmp_path, dataset)
     drawn = ids(solved("group-limit").sampler(dataset, dataset.train, store)(0))
@@ -72,9 +72,9 @@ def test_pictures_that_belong_to_no_group_have_no_group_to_be_limited(tmp_path):
     one = solved({"name": "group-limit", "settings": {"most": 1}}).sampler(dataset, dataset.train, store)
     assert len(ids(one(0))) == 3 and set(ids(one(0))) | set(ids(one(1))) == {s.id for s in dataset.train}
     few = solved("group-limit").sampler(dataset, dataset.train[::2], store)
-    assert len(ids(few(0))) == 3, "a subset in which every group has one picture is no error"
+    assert len(ids(few(0))) == 3, "a subset in which every group has one image is no error"
     dataset.samples = [replace(s, group="") for s in dataset.samples]
-    with pytest.raises(RecipeError, match=r"techniques\.group-limit: no two pictures .* use --without group-limit"):
+    with pytest.raises(RecipeError, match=r"techniques\.group-limit: no two images .* use --without group-limit"):
         solved("group-limit").sampler(dataset, dataset.train, store)
 
 
@@ -91,7 +91,7 @@ def test_draws_in_proportion_are_as_many_as_the_share_says_rounded_down_or_up(we
     assert got.sum() == count and (np.abs(got - wanted) < 1 + 1e-6).all() and not got[weights == 0].any()
 
 
-def test_of_equal_weights_every_picture_is_drawn_once_as_if_there_were_none():
+def test_of_equal_weights_every_image_is_drawn_once_as_if_there_were_none():
     samples = grouped([0] * 40)
     weighted = Weighted(shuffle(samples), {s.id: 0.3 for s in samples}, 5)
     for epoch in range(3):
@@ -108,7 +108,7 @@ def test_repeat_factors_are_those_of_the_paper():
     assert repeat_factors([(), (0,)], 0.5, 9.0) == [1.0, 1.0]
 
 
-def test_pictures_with_a_rare_class_come_more_often_and_an_epoch_stays_as_long(tmp_path):
+def test_images_with_a_rare_class_come_more_often_and_an_epoch_stays_as_long(tmp_path):
     dataset = discs(40)
     dataset.samples = [replace(s, classes=(0,) if i % 20 else (0, 1)) for i, s in enumerate(dataset.samples)]
     store = filled(tmp_path, dataset)
@@ -182,7 +182,7 @@ def test_windows_are_balanced_by_what_each_shows_also_those_drawn_at_random(tmp_
 
 def test_the_share_of_a_window_is_that_of_its_box(tmp_path):
     dataset, store = tiled_world(tmp_path)
-    for draw in seen_windows(store, dataset.train, 32, 32):
+    for draw in windows_with_tissue(store, dataset.train, 32, 32):
         _, mask = store.read(draw.sample, draw.box)
         assert foreground_share(store, draw) == pytest.approx((mask > 0).mean())
     whole = Draw(dataset.train[0], Box(0, 0, 160, 192))
@@ -190,9 +190,9 @@ def test_the_share_of_a_window_is_that_of_its_box(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["group-limit", "balanced-classes"])
-def test_what_needs_whole_pictures_refuses_tiled_ones(tmp_path, name):
+def test_what_needs_whole_images_refuses_tiled_ones(tmp_path, name):
     dataset, store = tiled_world(tmp_path)
-    with pytest.raises(RecipeError, match=rf"techniques\.{name}: needs whole pictures.*use --without {name}"):
+    with pytest.raises(RecipeError, match=rf"techniques\.{name}: needs whole images.*use --without {name}"):
         solved(name).sampler(dataset, dataset.train, store)
 
 
@@ -208,7 +208,7 @@ def weighed(tmp_path, text, **more):
     return made.sampler(dataset, dataset.train, store)
 
 
-def test_weights_of_a_file_say_how_often_each_picture_is_drawn(tmp_path):
+def test_weights_of_a_file_say_how_often_each_image_is_drawn(tmp_path):
     made = weighed(tmp_path, "sample,weight\r\ns003,0\ns000,1e0\ns001,1\ns002,2\n")
     for epoch in range(5):
         assert Counter(ids(made(epoch))) == {"s000": 1, "s001": 1, "s002": 2}
@@ -223,16 +223,16 @@ GOOD = "sample,weight\ns000,1\ns001,1\ns002,1\n"
     [
         ("", "begins with nothing"),
         ("s000,1\n", "must begin with the line sample,weight; it begins with s000,1"),
-        (GOOD, r"1 training picture\(s\) have no weight, the first is s003"),
+        (GOOD, r"1 training image\(s\) have no weight, the first is s003"),
         (GOOD + "s003\n", "line 5: has 1 values"),
         (GOOD + "s003,1,2\n", "line 5: has 3 values"),
-        (GOOD + "s030,1\n", "line 5: 's030' is no training picture; did you mean s0"),
+        (GOOD + "s030,1\n", "line 5: 's030' is no training image; did you mean s0"),
         (GOOD + "s002,1\n", "line 5: s002 is listed twice"),
         (GOOD + "s003,-1\n", "line 5: '-1' is no weight; expected a number of 0 or more"),
         (GOOD + "s003,nan\n", "line 5: 'nan' is no weight"),
         (GOOD + "s003,inf\n", "line 5: 'inf' is no weight"),
         (GOOD + "s003,much\n", "line 5: 'much' is no weight"),
-        (GOOD.replace(",1", ",0") + "s003,0\n", "every training picture has a weight of 0"),
+        (GOOD.replace(",1", ",0") + "s003,0\n", "every training image has a weight of 0"),
         (b"\xff\xfe\x00s", "is no CSV in UTF-8"),
         (GOOD + 's003,"1\n', "is no CSV in UTF-8"),
     ],

@@ -13,26 +13,26 @@ def reason(name: str, **changes) -> str | None:
     return TECHNIQUES[name].suggest(facts(**changes))
 
 
-UNEVEN = [one_class("often"), one_class("rare", pictures=0.04)]
+UNEVEN = [one_class("often"), one_class("rare", images=0.04)]
 DARK = {"percentiles": {"p1": 2}}
 WINDOWS = [{"low": 0, "high": 12040, "separates": 0.1}, {"low": 10, "high": 130, "separates": 0.8}]
 DIFFERS = [{"name": "brightness", "differs": True}, {"name": "contrast", "differs": False}]
 SPECKLESS = one_class("a") | {"regions": one_class("a")["regions"] | {"small_area": 0.02}}
 WIDE = one_class("a") | {"area": {"p5": 0.001, "p50": 0.01, "p95": 0.5}}
-SLIDES = {"pictures.tiled": True, "copies": None}
+SLIDES = {"images.tiled": True, "copies": None}
 CASES = {
-    "class-head": ({"task": "multilabel", "balance": [one_class("a", pictures=0.4)]}, "absent from 60%"),
-    "balanced-classes": ({"balance": UNEVEN}, "Few pictures show rare"),
-    "object-paste": ({"balance": UNEVEN}, "pasted into other pictures"),
-    "group-limit": ({"groups.count": 20, "groups.mean": 5.0}, "5.0 pictures each"),
+    "class-head": ({"task": "multilabel", "balance": [one_class("a", images=0.4)]}, "absent from 60%"),
+    "balanced-classes": ({"balance": UNEVEN}, "Few images show rare"),
+    "object-paste": ({"balance": UNEVEN}, "pasted into other images"),
+    "group-limit": ({"groups.count": 20, "groups.mean": 5.0}, "5.0 images each"),
     "mask-fraction-bins": (SLIDES | {"sampled.with_objects": 0.1}, "Only 10% of the windows"),
     "random-windows": (SLIDES, "100 slides"),
     "turn-tta": (SLIDES, "no up and down"),
-    "heavy-augment": ({"drift.verdict": "some", "drift.features": DIFFERS}, "differ from training pictures in bright"),
-    "min-area": ({"balance": [SPECKLESS]}, "cover more than 2% of their picture"),
+    "heavy-augment": ({"drift.verdict": "some", "drift.features": DIFFERS}, "differ from training images in bright"),
+    "min-area": ({"balance": [SPECKLESS]}, "cover more than 2% of their image"),
     "fill-holes": ({"balance": [one_class("a", holes=0.001)]}, "next to no holes"),
     "largest-component": ({"balance": [one_class("a", several=0.01)]}, "nearly always one region"),
-    "near-duplicates": ({"copies.train_groups": 2, "copies.pictures": 5}, "5 training pictures belong to 2 sets"),
+    "near-duplicates": ({"copies.train_groups": 2, "copies.pictures": 5}, "5 training images belong to 2 sets"),
     "multi-window": ({"intensity.windows": WINDOWS}, 'windows="0:12040;10:130"'),
     "scale-tta": ({"balance": [WIDE]}, "more than twentyfold"),
     "ignore-class": ({"classes": ["a", "UNKNOWN"]}, "UNKNOWN says that somebody could not tell"),
@@ -41,8 +41,8 @@ CASES = {
     "bridge": ({"competition": "hair-seg"}, "several regions"),
     "swath-zero": ({"competition": "clouds", "intensity.channels": [DARK]}, "black"),
     "swath-paint": ({"competition": "clouds", "intensity.channels": [DARK]}, "black"),
-    "class-gate": ({"competition": "clouds", "balance": [one_class("a", pictures=0.4)]}, "60%"),
-    "triplet-threshold": ({"competition": "clouds", "balance": [one_class("a", pictures=0.4)]}, "60%"),
+    "class-gate": ({"competition": "clouds", "balance": [one_class("a", images=0.4)]}, "60%"),
+    "triplet-threshold": ({"competition": "clouds", "balance": [one_class("a", images=0.4)]}, "60%"),
 }
 
 
@@ -78,7 +78,7 @@ def test_what_one_contest_asks_for_is_suggested_for_no_other(name):
 @pytest.mark.parametrize("name", SUGGESTING)
 def test_data_without_a_single_label_are_no_trouble(name):
     nothing = {
-        "balance": [one_class("a", pictures=0)],
+        "balance": [one_class("a", images=0)],
         "sampled.labels": 0,
         "places": [[]],
         "sampled.with_objects": 0.0,
@@ -92,7 +92,7 @@ def test_a_single_finding_among_many_labels_is_no_reason():
     assert reason("label-rules", **many) is None
 
 
-def test_pictures_that_look_alike_whichever_way_they_are_turned_may_be_turned():
+def test_images_that_look_alike_whichever_way_they_are_turned_may_be_turned():
     round_map = [[0.2, 0.5, 0.2], [0.5, 0.9, 0.5], [0.2, 0.5, 0.2]]
     assert "alike" in reason("turn-tta", places=[round_map])
     assert reason("turn-tta", places=[[[0.9, 0.9], [0.0, 0.0]]]) is None

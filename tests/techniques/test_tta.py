@@ -12,7 +12,7 @@ from kagglekit_techniques import FlipTTA
 from tests.helpers import answer, bringing, build, solution, techniques_of, toy
 
 weights = st.floats(0, 1)
-pictures = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 5), st.integers(1, 7)).map(
+images = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 5), st.integers(1, 7)).map(
     lambda shape: torch.arange(float(torch.tensor(shape).prod())).view(shape)
 )
 
@@ -32,39 +32,39 @@ def by_name(views) -> dict[str, float]:
 
 
 @given(weights)
-def test_the_weights_sum_to_one_and_the_picture_as_it_is_comes_first(weight):
+def test_the_weights_sum_to_one_and_the_image_as_it_is_comes_first(weight):
     views = flipped(weight, (identity(),))
     assert [v.name for v in views] == ["identity", "hflip"]
     assert [v.weight for v in views] == [weight, 1 - weight]
 
 
-@given(weights, weights, pictures)
-def test_every_view_is_undone_exactly_also_where_pictures_are_not_square(first, second, picture):
+@given(weights, weights, images)
+def test_every_view_is_undone_exactly_also_where_images_are_not_square(first, second, image):
     views = [*flipped(first, (identity(),)), *flipped(second, flipped(first, (identity(),)))]
     assert len(views) >= 4
     for view in views:
-        assert torch.equal(view.undo(view.do(picture)), picture)
-        assert view.do(picture).shape == picture.shape
+        assert torch.equal(view.undo(view.do(image)), image)
+        assert view.do(image).shape == image.shape
 
 
 def test_the_mirrored_view_is_mirrored_left_to_right():
-    picture = torch.tensor([[[[1, 2, 3], [4, 5, 6]]]])
-    assert hflip().do(picture).tolist() == [[[[3, 2, 1], [6, 5, 4]]]]
+    image = torch.tensor([[[[1, 2, 3], [4, 5, 6]]]])
+    assert hflip().do(image).tolist() == [[[[3, 2, 1], [6, 5, 4]]]]
 
 
 @given(weights, weights)
-def test_flips_that_are_applied_twice_weigh_the_picture_and_its_mirror_image_as_they_should(first, second):
-    picture = torch.tensor([[[[1.0, 2.0]]]])
+def test_flips_that_are_applied_twice_weigh_the_image_and_its_mirror_image_as_they_should(first, second):
+    image = torch.tensor([[[[1.0, 2.0]]]])
     mirrored = {True: 0.0, False: 0.0}
     for view in flipped(second, flipped(first, (identity(),))):
-        mirrored[not torch.equal(view.do(picture), picture)] += view.weight
+        mirrored[not torch.equal(view.do(image), image)] += view.weight
     once = first * (1 - second) + second * (1 - first)
     assert mirrored == pytest.approx({True: once, False: 1 - once})
 
 
 def test_flips_keep_the_other_views_of_a_competition_and_their_shares():
     class Shift:
-        """A view that cannot be confused with a flip: it rolls the picture by one row."""
+        """A view that cannot be confused with a flip: it rolls the image by one row."""
 
         name, weight = "shift", 0.4
         do = staticmethod(lambda x: x.roll(1, -2))
@@ -72,18 +72,18 @@ def test_flips_keep_the_other_views_of_a_competition_and_their_shares():
 
     views = flipped(0.75, (identity(0.6), Shift))
     assert by_name(views) == pytest.approx({"identity": 0.45, "hflip": 0.15, "shift": 0.3, "shift+hflip": 0.1})
-    picture = torch.arange(12.0).view(1, 1, 4, 3)
-    assert all(torch.equal(view.undo(view.do(picture)), picture) for view in views)
-    assert torch.equal(views[-1].do(picture), picture.roll(1, -2).flip(-1))
+    image = torch.arange(12.0).view(1, 1, 4, 3)
+    assert all(torch.equal(view.undo(view.do(image)), image) for view in views)
+    assert torch.equal(views[-1].do(image), image.roll(1, -2).flip(-1))
 
 
-@given(pictures)
-def test_views_are_composed_in_order_and_undone_in_reverse(picture):
+@given(images)
+def test_views_are_composed_in_order_and_undone_in_reverse(image):
     double, add = [type(identity())(n, 0.5, d, u) for n, d, u in (
         ("double", lambda x: 2 * x, lambda x: x / 2), ("add", lambda x: x + 1, lambda x: x - 1))]  # fmt: skip
     both = compose(double, add)
     assert (both.name, both.weight) == ("double+add", 0.25)
-    assert torch.equal(both.do(picture), 2 * picture + 1) and torch.equal(both.undo(both.do(picture)), picture)
+    assert torch.equal(both.do(image), 2 * image + 1) and torch.equal(both.undo(both.do(image)), image)
 
 
 @given(st.lists(weights, min_size=1, max_size=4), st.lists(weights, min_size=1, max_size=4))
@@ -98,7 +98,7 @@ def test_a_weight_that_is_no_share_is_refused(setting):
         make_technique(FlipTTA, {"identity": setting})
 
 
-def test_the_default_is_three_quarters_for_the_picture_as_it_is():
+def test_the_default_is_three_quarters_for_the_image_as_it_is():
     assert make_technique(FlipTTA, {}).identity == 0.75
 
 

@@ -9,7 +9,7 @@ from kagglekit import RecipeError, Tiling
 from kagglekit_techniques import GridWindows, RandomWindows
 from kagglekit_techniques.windows import CELL, parse_anatomy
 from tests.helpers import bringing, build, solution, techniques_of
-from tests.worlds import Discs, cropped, discs, filled
+from tests.toy_data import Discs, cropped, discs, filled
 
 SIDE = 32
 
@@ -94,14 +94,14 @@ def test_anatomy_weighs_where_windows_are_drawn(tmp_path):
     assert left_share("medulla=1") == pytest.approx(0.5, abs=0.1), "unknown regions change nothing"
 
 
-def test_pictures_are_drawn_in_proportion_to_their_tissue(tmp_path):
+def test_images_are_drawn_in_proportion_to_their_tissue(tmp_path):
     data = Kidney(discs(2, ((96, 128), (192, 256))).samples, tiling=Tiling(reduce=1, min_saturation=40))
     store = filled(tmp_path, data)
     drawn = Counter(d.sample.id for d in sampler(RandomWindows, data, store, p_foreground=0.0, per_epoch=500)(0))
     assert drawn["s001"] / 500 == pytest.approx(0.8, abs=0.06)
 
 
-def test_a_picture_smaller_than_the_window_is_drawn_from_its_corner(tmp_path):
+def test_an_image_smaller_than_the_window_is_drawn_from_its_corner(tmp_path):
     data, store = world(tmp_path, 1, (24, 28))
     assert {(d.box.top, d.box.left) for d in sampler(RandomWindows, data, store, per_epoch=5)(0)} == {(0, 0)}
 
@@ -128,10 +128,10 @@ def test_two_grids_are_joined_half_a_window_apart(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [GridWindows, RandomWindows])
-def test_pictures_that_are_looked_at_whole_have_no_windows(tmp_path, kind):
+def test_images_that_are_looked_at_whole_have_no_windows(tmp_path, kind):
     data = discs(3)
     with pytest.raises(
-        RecipeError, match=f"techniques.{kind.name}: the pictures of this competition are looked at whole"
+        RecipeError, match=f"techniques.{kind.name}: the images of this competition are looked at whole"
     ):
         sampler(kind, data, filled(tmp_path, data))
 

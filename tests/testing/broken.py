@@ -150,12 +150,12 @@ def _turning_order(module):
 
 @breaks("pictures_fit_their_samples", r"read_image gave float64 \(64, 64, 3\)")
 def _floats(module):
-    method(module.Pictures, "read_image", lambda inner, self, *args: inner(self, *args) / 255)
+    method(module.GrayImages, "read_image", lambda inner, self, *args: inner(self, *args) / 255)
 
 
 @breaks("masks_fit_their_samples", "the value 2")
 def _strange_value(module):
-    method(module.Pictures, "read_mask", lambda inner, self, *args: inner(self, *args) * np.uint8(2))
+    method(module.GrayImages, "read_mask", lambda inner, self, *args: inner(self, *args) * np.uint8(2))
 
 
 @breaks("a_box_is_a_part_of_the_whole", "read_image of .* differs from the same part of the whole")
@@ -163,7 +163,7 @@ def _shifted_box(module):
     def read(inner, self, sample, box=None):
         return inner(self, sample) if box is None else np.roll(inner(self, sample, box), 1, 0)[::-1]
 
-    method(module.Pictures, "read_image", read)
+    method(module.GrayImages, "read_image", read)
 
 
 @breaks("reading_is_safe_in_threads", "read by several threads at once it differs|read by several threads it differs")
@@ -172,7 +172,7 @@ def _shared_buffer(module):
         image = inner(self, *args)
         return image if threading.current_thread() is threading.main_thread() else image[::-1]
 
-    method(module.Pictures, "read_image", read)
+    method(module.GrayImages, "read_image", read)
 
 
 class Patient:
@@ -214,7 +214,7 @@ def _labels_by_instance(module):
     def read(inner, self, *args):
         return inner(self, *args) if self.number == 0 else 1 - inner(self, *args)
 
-    method(module.Pictures, "read_mask", read)
+    method(module.GrayImages, "read_mask", read)
 
 
 # The submission
@@ -294,7 +294,7 @@ class Ratios:
     greater_is_better: bool = True
 
     def compare(self, truth, mask):
-        """The IoU of one picture."""
+        """The IoU of one image."""
         inner = MeanIoU()
         return np.array([inner.reduce(inner.compare(truth, mask)[None])])
 
@@ -361,7 +361,7 @@ def _own_dice(image, mask):
 
 
 for _law, _pattern, _function in (
-    ("distorting_leaves_its_inputs_alone", "it changes the picture or mask that it is given", _in_place),
+    ("distorting_leaves_its_inputs_alone", "it changes the image or mask that it is given", _in_place),
     ("distorting_keeps_shape_and_depth", r"it gave \(\(64, 63, 3\)", lambda i, m: (i[:, :-1], m[:, :-1])),
     ("distorted_labels_stay_in_the_set", "holds the value 2, the task knows 0..1", lambda i, m: (i, m * np.uint8(2))),
     ("distorting_is_reproducible", "the same seed distorts differently", _own_dice),
@@ -371,7 +371,7 @@ for _law, _pattern, _function in (
 
 
 class Raw:
-    """An intake that forgets to divide."""
+    """An input transform that forgets to divide."""
 
     channels = 3
 
@@ -381,7 +381,7 @@ class Raw:
 
 
 @breaks("the_network_sees_values_of_0_to_1", r"values of \d+\.\d*\.\.2\d\d; expected 0..1|values of 0\.\.2\d\d")
-def _raw_intake(module):
+def _raw_transform(module):
     def kk_intake():
         return Raw()
 
@@ -389,7 +389,7 @@ def _raw_intake(module):
 
 
 class Tall(torch.nn.Conv2d):
-    """A network that turns pictures which are taller than wide."""
+    """A network that turns images which are taller than wide."""
 
     def forward(self, x):
         """Logits."""
@@ -397,7 +397,7 @@ class Tall(torch.nn.Conv2d):
         return out.mT if x.shape[2] > x.shape[3] else out
 
 
-@breaks("logits_have_the_size_of_the_picture", r"logits of a 96x64 picture have shape \(2, 1, 64, 96\)")
+@breaks("logits_have_the_size_of_the_picture", r"logits of a 96x64 image have shape \(2, 1, 64, 96\)")
 def _turned_logits(module):
     def kk_model(channels):
         return Tall(channels, 1, 3, padding=1)
@@ -454,7 +454,7 @@ def _viewing(*views):
     return spoil
 
 
-breaks("views_begin_with_identity_and_weigh_1", "the first view, mirror, changes the picture")(
+breaks("views_begin_with_identity_and_weigh_1", "the first view, mirror, changes the image")(
     _viewing(View("mirror", 0.5, _mirror, _mirror), View("identity", 0.5, _same, _same))
 )
 breaks("undoing_a_view_brings_the_picture_back", r"view mirror: undo\(do\(x\)\) differs from x by")(
@@ -541,14 +541,14 @@ breaks("what_is_fitted_is_of_the_same_kind", r"fit\(\) gave a Cut, not a Fitting
 # Everything
 
 
-@breaks("the_whole_path_ends_in_a_scored_submission", "test pictures .* are damaged")
+@breaks("the_whole_path_ends_in_a_scored_submission", "test images .* are damaged")
 def _damaged_test(module):
     def read(inner, self, sample, box=None):
         if sample.id == self.test[-1].id and sample.image == self.test[-1].image:
             raise DataError(f"{sample.id}: damaged")
         return inner(self, sample, box)
 
-    method(module.Pictures, "read_image", read)
+    method(module.GrayImages, "read_image", read)
 
 
 # Techniques: law -> (class, pattern)

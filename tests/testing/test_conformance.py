@@ -12,7 +12,7 @@ import pytest
 from kagglekit.errors import UsageError
 from kagglekit.testing import conformance, examine
 from tests.helpers import ROOT, build, environment, kk, techniques_of, write_plugin
-from tests.search.world import path_of
+from tests.search.toy import path_of
 from tests.testing.broken import SOURCE, TECHNIQUE
 from tests.testing.sound import fresh, registry
 
@@ -51,13 +51,13 @@ def test_a_broken_law_fails_its_test_with_its_reason_and_without_a_traceback(tmp
     text = 'from kagglekit.testing import conformance\n\ntest_conformance = conformance("plain")\n'
     done = pytest_in(tmp_path, text)
     assert done.returncode == 1
-    assert "technique plain: The first view is the picture as it is" in done.stdout
+    assert "technique plain: The first view is the image as it is" in done.stdout
     assert "weights of the views must be >= 0 and sum to 1, got []" in done.stdout
     assert "Traceback" not in done.stdout and "laws.py" not in done.stdout
 
 
 @pytest.mark.slow
-def test_fixtures_give_a_registry_a_solution_pictures_and_a_network(tmp_path):
+def test_fixtures_give_a_registry_a_solution_images_and_a_network(tmp_path):
     write_plugin(tmp_path / "p", "calm", SOURCE, module_name="made_calm")
     text = """
 def test_all_of_them_work_together(kk_registry, kk_solution, kk_discs, kk_network):

@@ -25,7 +25,7 @@ from kagglekit.recipe import Recipe, compose
 from kagglekit.train.checkpoint import read_weights
 from tests.helpers import KK, write_plugin
 from tests.helpers import environment as surroundings
-from tests.worlds import hair_folder
+from tests.toy_data import hair_folder
 
 TINY = ["--fidelity", "demo", "-o", "fidelity.image_size=64", "-o", "batch_size=4", "-o", "precision=fp32"]
 

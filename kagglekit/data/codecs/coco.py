@@ -53,7 +53,7 @@ _EXPECTED = "an object with lists images, annotations, categories"
 class Fault:
     """Why an annotation, the one at `index` of the file, was left out in whole or in part.
 
-    `image` is the id of the picture that lost an object, or a part of one, by it; None where none did.
+    `image` is the id of the image that lost an object, or a part of one, by it; None where none did.
     """
 
     index: int
@@ -193,11 +193,11 @@ def _categories(path: Path, entries: Sequence[msgspec.Raw]) -> Iterator[tuple[in
 
 def _by_id(path: Path, name: str, entries: Iterable[tuple[int, Entry]]) -> dict[Id, Entry]:
     found: dict[Any, Any] = {}
-    places: dict[Any, Any] = {}
+    indices: dict[Any, Any] = {}
     for index, entry in entries:
         if entry.id in found:
-            raise DataError(f"{path}: {name}[{index}]: id {entry.id} is also that of {name}[{places[entry.id]}]")
-        found[entry.id], places[entry.id] = entry, index
+            raise DataError(f"{path}: {name}[{index}]: id {entry.id} is also that of {name}[{indices[entry.id]}]")
+        found[entry.id], indices[entry.id] = entry, index
     return found
 
 
@@ -242,9 +242,9 @@ def _sifted(
 def _drawable(
     index: int, entry: Annotation, shapes: list[list[float]], size: tuple[int, int]
 ) -> tuple[Annotation | None, list[Fault]]:
-    """The annotation with those of its polygons that can be drawn in a picture of `size`."""
-    told = [polygon_fault(polygon) for polygon in shapes]
-    good = [polygon for polygon, fault in zip(shapes, told, strict=True) if not fault]
+    """The annotation with those of its polygons that can be drawn in an image of `size`."""
+    complaints = [polygon_fault(polygon) for polygon in shapes]
+    good = [polygon for polygon, fault in zip(shapes, complaints, strict=True) if not fault]
 
     def fault(detail: str, harmless: bool) -> Fault:
         return Fault(index, entry.id, "bad polygon", detail, None if harmless else entry.image_id)
@@ -252,7 +252,7 @@ def _drawable(
     # A polygon of two points encloses nothing: beside others it takes nothing from the object.
     faults = [
         fault(f"polygon {at}: {text}", bool(good) and len(shapes[at]) < FEWEST and len(shapes[at]) % 2 == 0)
-        for at, text in enumerate(told)
+        for at, text in enumerate(complaints)
         if text
     ]
     if not good:
@@ -263,7 +263,7 @@ def _drawable(
 
 
 def _unreadable(index: int, raw: msgspec.Raw, detail: str, images: Mapping[Id, Image]) -> Fault:
-    """The fault of an annotation that does not say what it must, with the picture that it belongs to."""
+    """The fault of an annotation that does not say what it must, with the image that it belongs to."""
     try:
         value = msgspec.json.decode(raw)
     except msgspec.MsgspecError:

@@ -100,7 +100,7 @@ def identity(entry: Mapping[str, Any], key: str) -> Id:
 
 
 def file_name(value: Any) -> str:
-    """The name of a picture; raises ValueError for one that no file can have."""
+    """The name of an image; raises ValueError for one that no file can have."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(f"file_name {_shown(value)}; expected the name of a file")
     return value

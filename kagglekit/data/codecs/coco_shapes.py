@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FEWEST = 6  # numbers of a polygon
-_FARTHEST = 100_000  # pixels from the origin; nobody labels so far outside of a picture
+_FARTHEST = 100_000  # pixels from the origin; nobody labels so far outside of an image
 _BOX = "; a box [x, y, width, height] is no polygon"
 
 
@@ -44,7 +44,7 @@ def annotation_mask(segmentation: Segmentation | Mapping[str, Any], size: tuple[
 
 
 def nowhere(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> str:
-    """Why none of the polygons of an object shows in a picture of `size`, or ""."""
+    """Why none of the polygons of an object shows in an image of `size`, or ""."""
     height, width = size
     lows, highs = [], []
     for polygon in polygons:
@@ -54,7 +54,7 @@ def nowhere(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> str:
     if all(
         low[0] >= width or low[1] >= height or high[0] < 0 or high[1] < 0 for low, high in zip(lows, highs, strict=True)
     ):
-        return f"lies outside of the picture of {height}x{width} pixels (height x width)"
+        return f"lies outside of the image of {height}x{width} pixels (height x width)"
     if min(map(min, lows)) >= 0 and max(map(max, highs)) <= 1 < min(size):
         return "all coordinates lie in 0..1; expected pixels"
     return ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.data.readers import png
-from kagglekit.data.readers.mask_files import binary_picture
+from kagglekit.data.readers.mask_files import binary_image
 from kagglekit.errors import DataError
 from kagglekit.types import Size, Task
 
@@ -68,7 +68,7 @@ def decode(data: bytes, who: str, size: Size, task: Task, classes: int) -> np.nd
         )
         raise DataError(f"{who}: {form}; expected {size[0]}x{size[1]} (height x width) of one channel")
     array = array.astype(np.uint8) if array.dtype == bool else array
-    array = binary_picture(image, who) if coloured else array
+    array = binary_image(image, who) if coloured else array
     most = {"binary": 1, "multiclass": classes - 1, "multilabel": 2**classes - 1}[task]
     if task == "binary" and set(np.unique(array).tolist()) <= {0, 255}:
         array = array // 255

@@ -1,4 +1,4 @@
-"""DICOM pictures as people see them: rescaled, white-is-zero turned round, colours as RGB."""
+"""DICOM images as people see them: rescaled, white-is-zero turned round, colours as RGB."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_dicom(path: Path, data: bytes, most_pixels: int, as_bytes: bool = False
 
 
 def describe(path: Path, data: bytes, most_pixels: int) -> tuple[tuple[int, int], list[str]]:
-    """(height, width) and what a person should know of how a picture is read; nothing is decoded. Raises DataError."""
+    """(height, width) and what a person should know of how an image is read; nothing is decoded. Raises DataError."""
     try:
         file = _parsed(path, data)
         _refuse_form(path, file, most_pixels)
@@ -64,7 +64,7 @@ def _parsed(path: Path, data: bytes) -> Dataset:
 
     file = pydicom.dcmread(io.BytesIO(data), force=True)  # exports leave the preamble out, and the file is DICOM still
     if "Rows" not in file or "Columns" not in file:
-        raise DataError(f"{path}: not a DICOM picture; replace or remove it")
+        raise DataError(f"{path}: not a DICOM image; replace or remove it")
     if not file.file_meta.get("TransferSyntaxUID"):
         implicit, little = file.original_encoding
         plain = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -73,12 +73,12 @@ def _parsed(path: Path, data: bytes) -> Dataset:
 
 
 def _refuse_form(path: Path, file: Dataset, most_pixels: int) -> None:
-    """Raise DataError for what is no single picture of a size and kind that can be read."""
+    """Raise DataError for what is no single image of a size and kind that can be read."""
     if not any(name in file for name in _PIXELS):
         raise DataError(f"{path}: a DICOM file without pixels; remove it")
     frames = int(file.get("NumberOfFrames") or 1)
     if frames != 1:
-        raise DataError(f"{path}: {frames} frames; a picture has one, save each as a file of its own")
+        raise DataError(f"{path}: {frames} frames; an image has one, save each as a file of its own")
     if file.Rows * file.Columns > most_pixels:
         raise DataError(f"{path}: {file.Columns}x{file.Rows} pixels are too many to decode at once")
     if "PixelData" in file and int(file.get("HighBit", file.BitsStored - 1)) != file.BitsStored - 1:
@@ -114,7 +114,7 @@ def _shown(path: Path, file: Dataset) -> tuple[np.ndarray, float]:
         slope, intercept = (_rescale(path, file, name, plain) for name, plain in (("Slope", 1), ("Intercept", 0)))
         array, low, high = _rescaled(path, array, (low, high), slope, intercept)
     if file.PhotometricInterpretation == "MONOCHROME1" or _is_inverse(file):
-        # Not pydicom's own inversion, which subtracts from the largest value of the picture: pictures of one series
+        # Not pydicom's own inversion, which subtracts from the largest value of the image: images of one series
         # would be moved against each other.
         turned = (low + high) - array.astype("float64" if array.dtype.kind == "f" else "int64")
         array = turned.astype(array.dtype) if array.dtype.kind == "u" and array.max(initial=0) <= high else turned

@@ -1,4 +1,4 @@
-"""Reading picture files so that damage is noticed and nothing is guessed."""
+"""Reading image files so that damage is noticed and nothing is guessed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}) | dicom.SUFFIXES
-MAX_PIXELS = 500_000_000  # larger single pictures are slides, which are read by window
-MAX_BYTES = 8 << 30  # of a decoded picture of many or deep channels
+MAX_PIXELS = 500_000_000  # larger single images are slides, which are read by window
+MAX_BYTES = 8 << 30  # of a decoded image of many or deep channels
 # What PIL may open besides TIFF, which `tiff` reads: nothing that runs a program or refers to another file.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM")  # and WebP, see `_open`
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_DEEP_MODES = ("I", "F")  # PIL's names begin so for 16-bit, 32-bit and float pictures
+_DEEP_MODES = ("I", "F")  # PIL's names begin so for 16-bit, 32-bit and float images
 DEEP_RAW = (";16B", ";16L", ";16N")  # 16-bit colour, which PIL would silently cut down to 8 bits
 
 
 def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """uint8 `[H, W, 3]` of an 8-bit picture file, orientation applied as viewers and labelling tools do.
+    """uint8 `[H, W, 3]` of an 8-bit image file, orientation applied as viewers and labelling tools do.
 
-    Gray, palette, RGBA and CMYK pictures are converted (alpha is dropped). Raises DataError naming the file for
+    Gray, palette, RGBA and CMYK images are converted (alpha is dropped). Raises DataError naming the file for
     missing, empty, truncated and non-image files, for more than 8 bits, and for another (height, width) than `size`.
     """
     import numpy as np
@@ -56,8 +56,8 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     return array
 
 
-def read_picture(path: Path, channels: int, depth: Depth, size: tuple[int, int] | None = None) -> np.ndarray:
-    """`[H, W, channels]` of `depth` of a picture file; 8-bit colour by `read_rgb`, everything else as it is stored.
+def read_image(path: Path, channels: int, depth: Depth, size: tuple[int, int] | None = None) -> np.ndarray:
+    """`[H, W, channels]` of `depth` of an image file; 8-bit colour by `read_rgb`, everything else as it is stored.
 
     16-bit PNG and TIFF, and DICOM (rescale and polarity applied) are read without any change of range, orientation
     is applied. Raises DataError for damage, another number of channels, values that do not fit the depth (fractions
@@ -74,19 +74,19 @@ def read_picture(path: Path, channels: int, depth: Depth, size: tuple[int, int] 
 
 
 def describe(path: Path) -> tuple[tuple[int, int], list[str]]:
-    """(height, width) as displayed and what is unusual about a picture, without decoding it; raises DataError."""
+    """(height, width) as displayed and what is unusual about an image, without decoding it; raises DataError."""
     if is_tiff(path):
         from kagglekit.data.readers import tiff
 
-        picture = tiff.open_picture(path)
-        _refuse_too_many(path, picture.size)
-        size, orientation, notes = picture.size, picture.orientation, tiff.unusual(picture)
+        found = tiff.open_tiff(path)
+        _refuse_too_many(path, found.size)
+        size, orientation, notes = found.size, found.orientation, tiff.unusual(found)
     elif _is_dicom(path, data := _bytes(path)):
         return dicom.describe(path, data, MAX_PIXELS)
     else:
         image = _open(path, data)
         size = (image.height, image.width)
-        # Of a PNG without notes PIL would decode the whole picture to look for an orientation.
+        # Of a PNG without notes PIL would decode the whole image to look for an orientation.
         orientation = _orientation(image) if not png.is_png(data) or png.has_notes(data) else 1
         notes = [] if image.mode == "RGB" else [f"{image.mode} pixels, read as RGB"]
         if getattr(image, "n_frames", 1) > 1:
@@ -96,13 +96,13 @@ def describe(path: Path) -> tuple[tuple[int, int], list[str]]:
     return orientations.turned_size(size, orientation), notes
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """Picture files directly in `folder`, sorted by name; raises DataError if there is no such folder.
+def list_images(folder: Path) -> list[Path]:
+    """Image files directly in `folder`, sorted by name; raises DataError if there is no such folder.
 
     Folders and pipes are none, whatever they are called.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder of pictures")
+        raise DataError(f"{folder}: no such folder of images")
     with os.scandir(folder) as entries:
         names = [e.name for e in entries if Path(e.name).suffix.lower() in SUFFIXES and is_file(e)]
     return sorted(folder / name for name in names if not name.startswith("."))
@@ -138,7 +138,7 @@ def is_tiff(path: Path) -> bool:
         finally:
             os.close(handle)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such picture") from None
+        raise DataError(f"{path}: no such image") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     if not start:
@@ -180,32 +180,32 @@ def _read_png(path: Path, image: Image, data: bytes) -> np.ndarray:
     try:
         array = png.decode(data)
     except Exception as error:  # decoders raise whatever they like on damaged data
-        raise DataError(f"{path}: damaged picture: {first_line(error)}; replace or remove it") from error
+        raise DataError(f"{path}: damaged image: {first_line(error)}; replace or remove it") from error
     return np.ascontiguousarray(orientations.turned(array, _orientation(image) if png.has_notes(data) else 1))
 
 
 def _read_tiff(path: Path, as_colours: bool = False) -> np.ndarray:
-    """`[H, W, C]` of the picture of a TIFF file as it is shown."""
+    """`[H, W, C]` of the image of a TIFF file as it is shown."""
     import numpy as np
 
     from kagglekit.data.readers import tiff, tiff_pixels
     from kagglekit.data.readers.slides import Slide
 
-    picture = tiff.open_picture(path)
-    _refuse_too_many(path, picture.size, picture.channels * np.dtype(picture.depth).itemsize)
-    if as_colours and not picture.strange and (fault := tiff.alpha_fault(picture)):
+    found = tiff.open_tiff(path)
+    _refuse_too_many(path, found.size, found.channels * np.dtype(found.depth).itemsize)
+    if as_colours and not found.strange and (fault := tiff.alpha_fault(found)):
         raise DataError(f"{path}: {fault}; expected gray, RGB or RGBA")
-    if picture.strange:
-        array = tiff_pixels.rgb_by_libtiff(picture)
-    elif tiff_pixels.is_plain_lzw(picture):
-        array = tiff_pixels.whole_by_libtiff(picture)
+    if found.strange:
+        array = tiff_pixels.rgb_by_libtiff(found)
+    elif tiff_pixels.is_plain_lzw(found):
+        array = tiff_pixels.whole_by_libtiff(found)
     else:
-        return Slide(path, picture).read()
-    return np.ascontiguousarray(orientations.turned(array, picture.orientation))
+        return Slide(path, found).read()
+    return np.ascontiguousarray(orientations.turned(array, found.orientation))
 
 
 def _decoded(path: Path, image: Image, mode: str) -> np.ndarray:
-    """An opened picture decoded to a mode of PIL, turned as it is shown."""
+    """An opened image decoded to a mode of PIL, turned as it is shown."""
     import numpy as np
 
     try:
@@ -215,13 +215,13 @@ def _decoded(path: Path, image: Image, mode: str) -> np.ndarray:
             image = image.convert(mode)
         return np.ascontiguousarray(orientations.turned(np.asarray(image), orientation))
     except Exception as error:  # decoders raise whatever they like on damaged data
-        raise DataError(f"{path}: damaged picture: {first_line(error)}; replace or remove it") from error
+        raise DataError(f"{path}: damaged image: {first_line(error)}; replace or remove it") from error
 
 
 def _orientation(image: Image) -> int:
     try:
         return orientations.known(image.getexif().get(orientations.TAG, 1))
-    except Exception:  # damaged notes do not cost the picture
+    except Exception:  # damaged notes do not cost the image
         return 1
 
 
@@ -257,7 +257,7 @@ def _refuse_too_many(path: Path, size: tuple[int, int], bytes_each: int = 1) -> 
 
 
 def open_image(path: Path) -> Image:
-    """The header of a picture that PIL reads (no TIFF, no DICOM); raises DataError, also for too many pixels."""
+    """The header of an image that PIL reads (no TIFF, no DICOM); raises DataError, also for too many pixels."""
     data = _bytes(path)
     _refuse_wrong_checksum(path, data)
     return _open(path, data)
@@ -265,7 +265,7 @@ def open_image(path: Path) -> Image:
 
 def _refuse_wrong_checksum(path: Path, data: bytes) -> None:
     if png.is_png(data) and png.is_damaged(data):
-        raise DataError(f"{path}: damaged picture: a checksum is wrong; replace or remove it")
+        raise DataError(f"{path}: damaged image: a checksum is wrong; replace or remove it")
 
 
 def _open(path: Path, data: bytes) -> Image:
@@ -273,14 +273,14 @@ def _open(path: Path, data: bytes) -> Image:
     from PIL.WebPImagePlugin import WebPImageFile  # PIL knows it once it is imported
 
     formats = (*_FORMATS, WebPImageFile.format)
-    Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit; PIL's lower one would call a large picture damaged
+    Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is the limit; PIL's lower one would call a large image damaged
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
         if data.startswith(b"\xff\xd8\xff"):
             raise DataError(f"{path}: a JPEG that is not read (of 12 bits, or lossless); save it as PNG") from None
-        raise DataError(f"{path}: not a picture; replace or remove it") from None
+        raise DataError(f"{path}: not an image; replace or remove it") from None
     except Exception as error:
-        raise DataError(f"{path}: damaged picture: {first_line(error)}; replace or remove it") from error
+        raise DataError(f"{path}: damaged image: {first_line(error)}; replace or remove it") from error
     _refuse_too_many(path, (image.height, image.width))
     return image

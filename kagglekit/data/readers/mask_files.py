@@ -1,6 +1,6 @@
 """Masks of one object as people save them: black and white, 0 and 1, palettes, colours, soft edges, JPEG.
 
-One rule for all of them. What is shown decides, not how it is stored: black is the ground. A lossless picture of 0 and
+One rule for all of them. What is shown decides, not how it is stored: black is the ground. A lossless image of 0 and
 one other value is as it is; everything else is cut at half of its range. What could mean two things is refused.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOSSY = frozenset({"JPEG", "JPEG2000", "MPO", "WEBP", "AVIF"})
 _OPAQUE = 255
-_TINT = 16  # how far apart the channels of a gray picture may be once it was compressed
+_TINT = 16  # how far apart the channels of a gray image may be once it was compressed
 _AGAIN = "save it as PNG of 0 and 255"
 
 
@@ -37,7 +37,7 @@ def read_binary(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     elif path.suffix.lower() in dicom.SUFFIXES:
         mask = _of_array(images.read_as_shown(path), str(path), lossless=True)
     else:
-        mask = binary_picture(images.open_image(path), str(path))
+        mask = binary_image(images.open_image(path), str(path))
     if size is not None and mask.shape != tuple(size):
         raise DataError(
             f"{path}: {mask.shape[0]}x{mask.shape[1]} pixels (height x width); expected {size[0]}x{size[1]}"
@@ -48,14 +48,14 @@ def read_binary(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
 def _of_tiff(path: Path) -> np.ndarray:
     from kagglekit.data.readers import images, tiff
 
-    picture = tiff.open_picture(path)
-    page = picture.page
+    image = tiff.open_tiff(path)
+    page = image.page
     # True is 1 there, and 1 is shown black: a viewer and the one who saved it see opposite masks.
     if page.photometric == tiff.WHITE_IS_ZERO and page.bitspersample == 1 and "tifffile" in str(page.software):
         raise DataError(f"{path}: a bool array saved by tifffile, which shows what is True black; {_AGAIN}")
-    if (many := max(len(picture.pages), picture.alike)) > 1:
-        raise DataError(f"{path}: {many} pictures in one file; a mask is one, {_AGAIN}")
-    return _of_array(images.read_as_shown(path), str(path), not tiff.is_lossy(picture))
+    if (many := max(len(image.pages), image.alike)) > 1:
+        raise DataError(f"{path}: {many} images in one file; a mask is one, {_AGAIN}")
+    return _of_array(images.read_as_shown(path), str(path), not tiff.is_lossy(image))
 
 
 def _of_array(array: np.ndarray, who: str, lossless: bool) -> np.ndarray:
@@ -69,8 +69,8 @@ def _of_array(array: np.ndarray, who: str, lossless: bool) -> np.ndarray:
     return _of_colours(array, ("LA", "RGB", "RGBA")[channels - 2], who, lossless)
 
 
-def binary_picture(image: Image, who: str) -> np.ndarray:
-    """uint8 `[H, W]` of 0 and 1 of an opened picture, turned as it is shown; raises DataError that begins by `who`."""
+def binary_image(image: Image, who: str) -> np.ndarray:
+    """uint8 `[H, W]` of 0 and 1 of an opened image, turned as it is shown; raises DataError that begins by `who`."""
     import numpy as np
     from PIL import ImageOps
 
@@ -83,9 +83,9 @@ def binary_picture(image: Image, who: str) -> np.ndarray:
         image.load()
         image = ImageOps.exif_transpose(image)
     except Exception as error:  # decoders raise whatever they like on damaged data
-        raise DataError(f"{who}: damaged picture: {error or type(error).__name__}; replace or remove it") from error
+        raise DataError(f"{who}: damaged image: {error or type(error).__name__}; replace or remove it") from error
     if frames > 1:
-        raise DataError(f"{who}: {frames} pictures in one file; a mask is one, {_AGAIN}")
+        raise DataError(f"{who}: {frames} images in one file; a mask is one, {_AGAIN}")
     lossless = kind not in LOSSY
     if "transparency" in image.info:  # stated beside the pixels, as PNG does of palettes and of one colour
         image = image.convert("RGBA")
@@ -122,8 +122,10 @@ def binary_values(gray: np.ndarray, most: float, who: str, lossless: bool = True
     if values[:4].tolist() == [0, 1, 255]:
         raise DataError(f"{who}: the values 0, 1 and 255; is 1 or 255 the object? {_AGAIN}")
     if not most or high > most or 2 * high <= most:
-        told = f"{others} values above 0, up to {high:g}, none above half of " + (f"{most:g}" if most else "the range")
-        raise DataError(f"{who}: {told}; which of them are the object? {_AGAIN}")
+        range_text = f"{others} values above 0, up to {high:g}, none above half of " + (
+            f"{most:g}" if most else "the range"
+        )
+        raise DataError(f"{who}: {range_text}; which of them are the object? {_AGAIN}")
     if lossless and 2 * low > most and len(values) > 1:
         raise DataError(
             f"{who}: values from {low:g} to {high:g}, none of them black; is one of them the ground? {_AGAIN}"

@@ -1,4 +1,4 @@
-"""The eight ways in which a stored picture may have to be turned before it is shown (TIFF 6.0, tag 274; EXIF)."""
+"""The eight ways in which a stored image may have to be turned before it is shown (TIFF 6.0, tag 274; EXIF)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def known(value: object) -> int:
 
 
 def turned_size(size: Size, orientation: int) -> Size:
-    """(height, width) as shown of a picture of the stored `size`."""
+    """(height, width) as shown of an image of the stored `size`."""
     return size[::-1] if _TURNS[orientation][0] else size
 
 
@@ -42,7 +42,7 @@ def turned(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def stored_box(box: Box, size: Size, orientation: int) -> Box:
-    """The window of the stored picture of `size` that `turned` makes to the window `box` of the shown one."""
+    """The window of the stored image of `size` that `turned` makes to the window `box` of the shown one."""
     swap, upside_down, mirrored = _TURNS[orientation]
     height, width = turned_size(size, orientation)
     top = height - box.top - box.height if upside_down else box.top

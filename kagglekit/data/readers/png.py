@@ -39,7 +39,7 @@ def is_damaged(data: bytes) -> bool:
 
 
 def has_notes(data: bytes) -> bool:
-    """May a PNG state an orientation? To look for one PIL decodes the whole picture."""
+    """May a PNG state an orientation? To look for one PIL decodes the whole image."""
     return bool(_NOTES & _chunks(data))
 
 

@@ -1,7 +1,7 @@
 """TIFF files read by window: only tiles or strips under a window are decoded, none twice in a row.
 
 Channels may be interleaved `(H, W, 3)`, planes of one image `(3, H, W)`, or images of their own, as in
-`(1, 1, 3, H, W)` and in files of three sub-images. `tiff` says which images of a file are the picture.
+`(1, 1, 3, H, W)` and in files of three sub-images. `tiff` says which images of a file are the image.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST = 1 << 30  # bytes that a decoded tile or strip may have
 
 
 class Part(NamedTuple):
-    """A tile or strip: its image, its number there, its place in the picture and the channel it holds (-1: all)."""
+    """A tile or strip: its image, its number there, its place in the image and the channel it holds (-1: all)."""
 
     page: int
     number: int
@@ -38,22 +38,22 @@ class Part(NamedTuple):
 
 
 class Slide:
-    """A TIFF picture, large or not, as it is shown; thread-safe.
+    """A TIFF image, large or not, as it is shown; thread-safe.
 
-    `picture` is what the file shows, where it is known already. Raises DataError for a file that is damaged, and for
+    `image` is what the file shows, where it is known already. Raises DataError for a file that is damaged, and for
     colours that cannot be read by window (palettes, CMYK).
     """
 
-    def __init__(self, path: Path, picture: tiff.Picture | None = None):
+    def __init__(self, path: Path, image: tiff.TiffImage | None = None):
         self.path = Path(path)
-        if picture is None and not self.path.is_file():
-            raise DataError(f"{path}: no such picture")
-        self.picture = picture or tiff.open_picture(self.path)
-        if self.picture.strange:
-            raise DataError(f"{path}: {self.picture.strange}, which cannot be read; convert it to RGB or gray")
-        self.pages, self.planes = self.picture.pages, self.picture.planes
-        self.size: Size = turned_size(self.picture.size, self.picture.orientation)
-        self.depth, self.channels = self.picture.depth, self.picture.channels
+        if image is None and not self.path.is_file():
+            raise DataError(f"{path}: no such image")
+        self.image = image or tiff.open_tiff(self.path)
+        if self.image.strange:
+            raise DataError(f"{path}: {self.image.strange}, which cannot be read; convert it to RGB or gray")
+        self.pages, self.planes = self.image.pages, self.image.planes
+        self.size: Size = turned_size(self.image.size, self.image.orientation)
+        self.depth, self.channels = self.image.depth, self.image.channels
         self._kept: dict[Part, np.ndarray] = {}
         self._lock = Lock()
         self._refuse_damage()
@@ -67,20 +67,20 @@ class Slide:
             os.close(self._file)
 
     def read(self, box: Box | None = None) -> np.ndarray:
-        """`[h, w, channels]` of a window inside the picture, or of all of it; raises DataError."""
+        """`[h, w, channels]` of a window inside the image, or of all of it; raises DataError."""
         import numpy as np
 
         box = box or Box(0, 0, *self.size)
         if box.top < 0 or box.left < 0 or box.top + box.height > self.size[0] or box.left + box.width > self.size[1]:
-            raise DataError(f"{self.path}: window {box} leaves the picture of {self.size[0]}x{self.size[1]} pixels")
-        orientation = self.picture.orientation
-        stored = stored_box(box, self.picture.size, orientation)
+            raise DataError(f"{self.path}: window {box} leaves the image of {self.size[0]}x{self.size[1]} pixels")
+        orientation = self.image.orientation
+        stored = stored_box(box, self.image.size, orientation)
         window = self._read_raw(stored) if self._is_raw else self._read_parts(stored)
-        window = tiff_pixels.without_associated_alpha(window, self.picture)
+        window = tiff_pixels.without_associated_alpha(window, self.image)
         return window if orientation == 1 else np.ascontiguousarray(turned(window, orientation))
 
     def _read_parts(self, box: Box) -> np.ndarray:
-        """A window of the picture as stored, from its tiles or strips."""
+        """A window of the image as stored, from its tiles or strips."""
         import numpy as np
 
         window = np.zeros((box.height, box.width, self.channels), self.depth)
@@ -118,12 +118,12 @@ class Slide:
 
         def mapped(page: TiffPage, shape: tuple) -> np.ndarray:
             kind, start = np.dtype(page.parent.byteorder + np.dtype(page.dtype).char), page.dataoffsets[0]
-            if box == Box(0, 0, *self.picture.size):
+            if box == Box(0, 0, *self.image.size):
                 return np.fromfile(self.path, kind, math.prod(shape), offset=start).reshape(shape)
             return np.memmap(self.path, kind, "r", start, shape)
 
         first = self.pages[0]
-        size, samples = self.picture.size, first.samplesperpixel
+        size, samples = self.image.size, first.samplesperpixel
         if self.planes and samples > 1:
             window = mapped(first, (samples, *size))[:, rows, columns].transpose(1, 2, 0)
         elif self.planes and len(self.pages) > 1:
@@ -132,20 +132,20 @@ class Slide:
                 window[..., channel] = mapped(page, size)[rows, columns]
         else:
             window = mapped(first, (*size, samples))[rows, columns]
-        return tiff_pixels.as_shown(np.ascontiguousarray(window, self.depth), self.picture)
+        return tiff_pixels.as_shown(np.ascontiguousarray(window, self.depth), self.image)
 
     def _parts(self, box: Box) -> Iterator[Part]:
         for number, page in enumerate(self.pages):
             height, width = _segment(page)
-            across = -(-self.picture.size[1] // width)
-            down = -(-self.picture.size[0] // height)
+            across = -(-self.image.size[1] // width)
+            down = -(-self.image.size[0] // height)
             planes = page.samplesperpixel if page.planarconfig == tiff.SEPARATE else 1
             for plane in range(planes):
                 channel = number + plane if self.planes else -1
                 for row in range(box.top // height, -(-(box.top + box.height) // height)):
                     for column in range(box.left // width, -(-(box.left + box.width) // width)):
-                        place = Box(row * height, column * width, height, width)
-                        yield Part(number, plane * down * across + row * across + column, place, channel)
+                        area = Box(row * height, column * width, height, width)
+                        yield Part(number, plane * down * across + row * across + column, area, channel)
 
     def _decode(self, part: Part) -> np.ndarray:
         import numpy as np
@@ -160,8 +160,8 @@ class Slide:
         if pixels is None:  # a tile that was left out because it is empty
             empty = np.zeros((*shape[1:3], self.channels if part.channel < 0 else 1), self.depth)
             # Zero is black but for white-is-zero, and but for YCbCr, where nobody means the green that it stands for.
-            return tiff_pixels.as_shown(empty, self.picture) if page.photometric == tiff.WHITE_IS_ZERO else empty
-        return tiff_pixels.as_shown(pixels.reshape(pixels.shape[-3:])[: shape[1], : shape[2]], self.picture)
+            return tiff_pixels.as_shown(empty, self.image) if page.photometric == tiff.WHITE_IS_ZERO else empty
+        return tiff_pixels.as_shown(pixels.reshape(pixels.shape[-3:])[: shape[1], : shape[2]], self.image)
 
     def _refuse_damage(self) -> None:
         end = self.path.stat().st_size
@@ -174,7 +174,7 @@ class Slide:
                     "window; convert it to tiles"
                 )
             counts = list(page.databytecounts)
-            pieces = -(-self.picture.size[0] // max(1, height)) * -(-self.picture.size[1] // max(1, width))
+            pieces = -(-self.image.size[0] // max(1, height)) * -(-self.image.size[1] // max(1, width))
             pieces *= page.samplesperpixel if page.planarconfig == tiff.SEPARATE else 1
             if not len(counts) == len(page.dataoffsets) == pieces:
                 raise DataError(
@@ -182,7 +182,7 @@ class Slide:
                     "pieces; fetch it again"
                 )
             if self._is_raw:  # one piece, which is mapped as long as the header says it is
-                height, width = self.picture.size
+                height, width = self.image.size
                 counts = [max(counts[0], height * width * page.samplesperpixel * _bytes_of(page))]
             for offset, count in zip(page.dataoffsets, counts, strict=True):
                 if offset + count > end:

@@ -1,6 +1,6 @@
-"""What a TIFF file shows: which of its images is the picture, how its channels lie, how its values become colours.
+"""What a TIFF file shows: which of its images is the image, how its channels lie, how its values become colours.
 
-One answer for whole pictures (`images`) and for windows of slides (`slides`). The picture is the largest image of the
+One answer for whole images (`images`) and for windows of slides (`slides`). The image is the largest image of the
 file; previews before it, and pyramid levels and labels after it, are left out. Gray images of one size are channels.
 """
 
@@ -36,7 +36,7 @@ _AXES = {"Z": "focal planes", "T": "points in time"}
 
 
 @dataclass(frozen=True)
-class Picture:
+class TiffImage:
     """The image of a TIFF file that people see, as stored: pages of one channel (`planes`) or one page of them all.
 
     `size` is that of the stored rows and columns; `orientation` says how they are turned to be shown.
@@ -49,7 +49,7 @@ class Picture:
     channels: int
     depth: str
     orientation: int
-    alike: int = 1  # pictures of this size in the file, of which this is the first
+    alike: int = 1  # images of this size in the file, of which this is the first
 
     @property
     def page(self) -> TiffPage:
@@ -75,8 +75,8 @@ class Picture:
         return f"YCbCr pixels in {_name(page.compression)}" if "JPEG" in _name(page.compression) else ""
 
 
-def open_picture(path: Path) -> Picture:
-    """The picture of a TIFF file; nothing is decoded. Raises DataError."""
+def open_tiff(path: Path) -> TiffImage:
+    """The image of a TIFF file; nothing is decoded. Raises DataError."""
     import tifffile
 
     try:
@@ -88,16 +88,16 @@ def open_picture(path: Path) -> Picture:
                 _keep(page)
             page = pages[0]
             _refuse_stack(path, series, page)
-            return replace(_picture(path, series, pages), alike=_alike(file, series))
+            return replace(_tiff_image(path, series, pages), alike=_alike(file, series))
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{path}: no such picture") from None
+        raise DataError(f"{path}: no such image") from None
     except Exception as error:  # a damaged file makes readers raise whatever they like
         raise DataError(f"{path}: not a TIFF file that can be read: {str(error) or type(error).__name__}") from error
 
 
-def _picture(path: Path, series: TiffPageSeries, pages: list[TiffPage]) -> Picture:
+def _tiff_image(path: Path, series: TiffPageSeries, pages: list[TiffPage]) -> TiffImage:
     page = pages[0]
     size = (page.imagelength, page.imagewidth)
     numbers = (*size, page.samplesperpixel, page.bitspersample)
@@ -115,10 +115,10 @@ def _picture(path: Path, series: TiffPageSeries, pages: list[TiffPage]) -> Pictu
     planes = page.samplesperpixel == 1 or page.planarconfig == SEPARATE
     channels = len(pages) if page.samplesperpixel == 1 else page.samplesperpixel
     if channels > MOST_CHANNELS:
-        raise DataError(f"{path}: {channels} images of one size; a picture has {MOST_CHANNELS} channels at most")
+        raise DataError(f"{path}: {channels} images of one size; an image has {MOST_CHANNELS} channels at most")
     depth = "uint8" if page.bitspersample in (1, 2, 4) else str(page.dtype.newbyteorder("="))
     tag = page.tags.get(orientations.TAG)
-    return Picture(path, tuple(pages), planes, size, channels, depth, orientations.known(tag and tag.value))
+    return TiffImage(path, tuple(pages), planes, size, channels, depth, orientations.known(tag and tag.value))
 
 
 def _refuse_endless(file: TiffFile) -> None:
@@ -156,7 +156,7 @@ def is_one_piece(page: TiffPage) -> bool:
 
 
 def _alike(file: TiffFile, series: TiffPageSeries) -> int:
-    """How many pictures of the size of this one a file holds; channels of one picture count once."""
+    """How many images of the size of this one a file holds; channels of one image count once."""
     page = series.keyframe
     if page.samplesperpixel == 1:
         return 1
@@ -169,7 +169,7 @@ def _form(page: TiffPage) -> tuple:
 
 
 def _largest(file: TiffFile) -> TiffPageSeries:
-    # A preview may come first; of images of one size the first is the picture.
+    # A preview may come first; of images of one size the first is the image.
     return max(file.series, key=lambda one: one.keyframe.imagelength * one.keyframe.imagewidth)
 
 
@@ -189,38 +189,38 @@ def _pages(file: TiffFile, series: TiffPageSeries) -> list:
 def _whole(page):
     """A page with its tags: tifffile keeps those of the first page alone where many are alike."""
     if page is None:
-        raise ValueError("a page of the picture is missing")
+        raise ValueError("a page of the image is missing")
     return page.aspage() if hasattr(page, "aspage") else page
 
 
 def _refuse_stack(path: Path, series: TiffPageSeries, page: TiffPage) -> None:
-    """Images that a file calls focal planes or points in time are no channels of one picture."""
+    """Images that a file calls focal planes or points in time are no channels of one image."""
     for letter, length in zip(series.axes, series.shape, strict=True):
         if letter in _AXES and length > 1:
-            raise DataError(f"{path}: {length} {_AXES[letter]}; a picture has one, save each as a file of its own")
+            raise DataError(f"{path}: {length} {_AXES[letter]}; an image has one, save each as a file of its own")
 
 
-def is_lossy(picture: Picture) -> bool:
+def is_lossy(image: TiffImage) -> bool:
     """May its codec have changed values?"""
-    return picture.page.compression in MAKES_RGB or "JP" in _name(picture.page.compression).upper()
+    return image.page.compression in MAKES_RGB or "JP" in _name(image.page.compression).upper()
 
 
-def unusual(picture: Picture) -> list[str]:
-    """What a person should know of how the colours of a picture are read."""
+def unusual(image: TiffImage) -> list[str]:
+    """What a person should know of how the colours of an image are read."""
     notes = []
-    if picture.strange or picture.channels != 3 or picture.depth != "uint8":
-        kind = _name(picture.page.photometric).lower() if picture.strange else picture.depth
-        notes.append(f"{picture.channels} channel(s) of {kind}, read as RGB")
-    if picture.page.photometric == WHITE_IS_ZERO:
+    if image.strange or image.channels != 3 or image.depth != "uint8":
+        kind = _name(image.page.photometric).lower() if image.strange else image.depth
+        notes.append(f"{image.channels} channel(s) of {kind}, read as RGB")
+    if image.page.photometric == WHITE_IS_ZERO:
         notes.append("zero is white, shown so")
-    if picture.alike > 1:
-        notes.append(f"{picture.alike} pictures of this size, the first is read")
+    if image.alike > 1:
+        notes.append(f"{image.alike} images of this size, the first is read")
     return notes
 
 
-def alpha_fault(picture: Picture) -> str:
-    """Why the channels of a picture are no colours with or without alpha, or ""."""
-    page, count = picture.page, picture.channels
+def alpha_fault(image: TiffImage) -> str:
+    """Why the channels of an image are no colours with or without alpha, or ""."""
+    page, count = image.page, image.channels
     if page.samplesperpixel == 1:
         return "" if count in (1, 3) else f"{count} gray images of one size"
     extra = set(page.extrasamples) & {ASSOCIATED, UNASSOCIATED}

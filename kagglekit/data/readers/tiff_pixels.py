@@ -1,4 +1,4 @@
-"""Stored values of a TIFF picture as they are shown: polarity, few bits, YCbCr, alpha; by libtiff where it must be."""
+"""Stored values of a TIFF image as they are shown: polarity, few bits, YCbCr, alpha; by libtiff where it must be."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 
-def as_shown(pixels: np.ndarray, picture: tiff.Picture) -> np.ndarray:
+def as_shown(pixels: np.ndarray, image: tiff.TiffImage) -> np.ndarray:
     """Stored values `[h, w, c]` as they are shown: white-is-zero turned round, few bits spread to 8, YCbCr as RGB."""
     import numpy as np
 
-    page = picture.page
+    page = image.page
     bits = page.bitspersample
     if bits in (1, 2, 4):
         pixels = pixels.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
@@ -51,44 +51,44 @@ def _rgb_of_ycbcr(pixels: np.ndarray, page: TiffPage) -> np.ndarray:
     return np.rint(rgb).clip(0, 255).astype(np.uint8)
 
 
-def is_plain_lzw(picture: tiff.Picture) -> bool:
+def is_plain_lzw(image: tiff.TiffImage) -> bool:
     """Is it one page of whole bytes in LZW, which libtiff unpacks in two thirds of the time?"""
-    page = picture.page
-    plain = len(picture.pages) == 1 and page.planarconfig != tiff.SEPARATE and page.bitspersample in (8, 16)
+    page = image.page
+    plain = len(image.pages) == 1 and page.planarconfig != tiff.SEPARATE and page.bitspersample in (8, 16)
     return plain and page.compression == tiff.LZW and not page.is_subifd and all(page.databytecounts)
 
 
-def whole_by_libtiff(picture: tiff.Picture) -> np.ndarray:
-    """`[H, W, C]` of a picture, turned as it is stored; raises DataError."""
+def whole_by_libtiff(image: tiff.TiffImage) -> np.ndarray:
+    """`[H, W, C]` of an image, turned as it is stored; raises DataError."""
     import imagecodecs
 
     try:
-        pixels = imagecodecs.tiff_decode(picture.path.read_bytes(), index=picture.page.index)
-        return without_associated_alpha(as_shown(pixels.reshape(*picture.size, picture.channels), picture), picture)
+        pixels = imagecodecs.tiff_decode(image.path.read_bytes(), index=image.page.index)
+        return without_associated_alpha(as_shown(pixels.reshape(*image.size, image.channels), image), image)
     except Exception as error:
-        raise DataError(f"{picture.path}: damaged picture: {error}; replace or remove it") from error
+        raise DataError(f"{image.path}: damaged image: {error}; replace or remove it") from error
 
 
-def rgb_by_libtiff(picture: tiff.Picture) -> np.ndarray:
-    """uint8 `[H, W, 3]` as stored of a picture whose colours only libtiff understands (palette, CMYK, CIE L*a*b*)."""
+def rgb_by_libtiff(image: tiff.TiffImage) -> np.ndarray:
+    """uint8 `[H, W, 3]` as stored of an image whose colours only libtiff understands (palette, CMYK, CIE L*a*b*)."""
     import imagecodecs
 
-    if picture.page.bitspersample > 8 or picture.page.is_subifd:
-        raise DataError(f"{picture.path}: {picture.strange}, which cannot be read; convert it to 8-bit RGB")
+    if image.page.bitspersample > 8 or image.page.is_subifd:
+        raise DataError(f"{image.path}: {image.strange}, which cannot be read; convert it to 8-bit RGB")
     try:
-        rgb = imagecodecs.tiff_decode(picture.path.read_bytes(), index=picture.page.index, asrgb=True)[..., :3]
+        rgb = imagecodecs.tiff_decode(image.path.read_bytes(), index=image.page.index, asrgb=True)[..., :3]
     except Exception as error:
-        raise DataError(f"{picture.path}: damaged picture: {error}; replace or remove it") from error
+        raise DataError(f"{image.path}: damaged image: {error}; replace or remove it") from error
     # libtiff mirrors what an orientation asks for, but never swaps rows and columns: take back what it did.
-    undo = {2: 2, 6: 2, 3: 3, 7: 3, 4: 4, 8: 4}.get(picture.orientation, 1)
+    undo = {2: 2, 6: 2, 3: 3, 7: 3, 4: 4, 8: 4}.get(image.orientation, 1)
     return orientations.turned(rgb, undo)
 
 
-def without_associated_alpha(pixels: np.ndarray, picture: tiff.Picture) -> np.ndarray:
+def without_associated_alpha(pixels: np.ndarray, image: tiff.TiffImage) -> np.ndarray:
     """uint8 `[H, W, 4]` whose colours were multiplied with their alpha, divided by it again; others as they are."""
     from PIL import Image
 
-    if pixels.shape[2] != 4 or pixels.dtype != "uint8" or tiff.ASSOCIATED not in picture.page.extrasamples:
+    if pixels.shape[2] != 4 or pixels.dtype != "uint8" or tiff.ASSOCIATED not in image.page.extrasamples:
         return pixels
     import numpy as np
 

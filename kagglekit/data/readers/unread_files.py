@@ -1,4 +1,4 @@
-"""What lies among pictures and is not read as one: named, so that nobody wonders where it went."""
+"""What lies among images and is not read as one: named, so that nobody wonders where it went."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMED = 5  # names that one line lists
 
 
 def strangers(folder: Path, known: Iterable[Path] = ()) -> list[Path]:
-    """What lies directly in `folder` and is not read as a picture, sorted: files of other endings, folders, pipes.
+    """What lies directly in `folder` and is not read as an image, sorted: files of other endings, folders, pipes.
 
     Left out are dot files, what file managers leave behind, texts and tables, and the data set's own files, `known`,
     with the folders that hold them. Empty where there is no such folder.
@@ -24,7 +24,7 @@ def strangers(folder: Path, known: Iterable[Path] = ()) -> list[Path]:
 
 
 def stranger_problems(folders: Iterable[Path], known: Iterable[Path] = ()) -> list[Problem]:
-    """A problem for each folder of pictures that holds something else: how much, and the first names."""
+    """A problem for each folder of images that holds something else: how much, and the first names."""
     found, ours = [], _by_folder(known)
     for folder in dict.fromkeys(folders):
         names = [path.name + "/" * path.is_dir() for path in _found(folder, ours.get(str(folder), set()))]

@@ -38,9 +38,9 @@ def store_of(out: str | None) -> str:
         return known
     if out and ("://" in out or out.startswith("file:") or out == "databricks"):
         return out
-    place = Path(out) if out else folders.home()
-    place = place if place.suffix == ".db" else place / "mlflow.db"
-    return f"sqlite:///{place.resolve()}"
+    store_path = Path(out) if out else folders.home()
+    store_path = store_path if store_path.suffix == ".db" else store_path / "mlflow.db"
+    return f"sqlite:///{store_path.resolve()}"
 
 
 def shown(text: str) -> str:
@@ -48,7 +48,7 @@ def shown(text: str) -> str:
     return SECRET.sub(r"\1***", USER.sub("***@", text))
 
 
-def look_at(uri: str) -> str:
+def command_to_open(uri: str) -> str:
     """How to see the runs of a store: the address of a server, or the command that serves a database."""
     if uri.startswith(("http:", "https:", "databricks")):
         return shown(uri)

@@ -1,4 +1,4 @@
-"""Runs as TensorBoard logs: scalars by epoch, final scores, settings as hparams, the pictures of the run's page."""
+"""Runs as TensorBoard logs: scalars by epoch, final scores, settings as hparams, the images of the run's page."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kagglekit.files import unfinished, write_text
 from kagglekit.parsing import from_json
 from kagglekit.publish.export.records import Record
 
-MARK = "kagglekit.json"  # in each log folder, written last: what it was made of
-PICTURES = 12  # at most, of one run
+MARKER = "kagglekit.json"  # in each log folder, written last: what it was made of
+IMAGES = 12  # at most, of one run
 
 
 def export(records: list[Record], out: Path, track) -> int:
@@ -30,15 +30,15 @@ def export(records: list[Record], out: Path, track) -> int:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UsageError(f"--to tensorboard needs a package: pip install 'kagglekit[tensorboard]' ({error})") from None
-    written, place = 0, _workplace(Path(out))
+    written, workplace = 0, _workplace(Path(out))
     for record in track(records, len(records), "writing logs"):
-        if _mark_in(_target(Path(out), record)) == _mark(record):
+        if _marker_in(_target(Path(out), record)) == _marker(record):
             continue
-        with unfinished(place / Path(out).resolve().name, folder=True) as part:
+        with unfinished(workplace / Path(out).resolve().name, folder=True) as part:
             _fill(SummaryWriter, record, part)
-            write_text(part / MARK, json.dumps(_mark(record)) + "\n")
+            write_text(part / MARKER, json.dumps(_marker(record)) + "\n")
             # Asked again: another person's run may have taken the name in the meantime.
-            with unfinished(place / Path(out).resolve().name, folder=True) as old:
+            with unfinished(workplace / Path(out).resolve().name, folder=True) as old:
                 _put(part, _target(Path(out), record), old / "log", record)
         written += 1
     return written
@@ -48,15 +48,15 @@ def _target(out: Path, record: Record) -> Path:
     """The folder of a run: the one it has, else the one named like the run, else one with its key in the name."""
     plain = out / record.name
     own = plain.with_name(f"{plain.name}.{record.key}")
-    mark = _mark_in(plain)
-    taken = mark is not None and mark.get("key") != record.key
+    marker = _marker_in(plain)
+    taken = marker is not None and marker.get("key") != record.key
     return own if taken or own.exists() else plain
 
 
-def _mark_in(folder: Path) -> dict[str, str] | None:
+def _marker_in(folder: Path) -> dict[str, str] | None:
     """What a log folder was made of, None where there is none; raises UsageError for a folder of something else."""
     try:
-        found = from_json((folder / MARK).read_text(encoding="utf-8"))
+        found = from_json((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = None
     if not isinstance(found, dict):
@@ -66,7 +66,7 @@ def _mark_in(folder: Path) -> dict[str, str] | None:
     return found
 
 
-def _mark(record: Record) -> dict[str, str]:
+def _marker(record: Record) -> dict[str, str]:
     return {"run": record.name, "key": record.key, "digest": record.digest}
 
 
@@ -78,7 +78,7 @@ def _put(part: Path, target: Path, old: Path, record: Record) -> None:
             target.rename(old)
         part.rename(target)
     except OSError:
-        if _mark_in(target) != _mark(record):
+        if _marker_in(target) != _marker(record):
             raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
@@ -124,7 +124,7 @@ def _log(make_writer, record: Record, folder: Path) -> None:
         # "." puts the settings into this run; by default they would make a run of their own beside it.
         final = {f"final/{name}": value for name, value in record.final.items()}
         writer.add_hparams(settings, final, run_name=".")
-        for number, (caption, pixels) in enumerate(_pictures(record.folder)):
+        for number, (caption, pixels) in enumerate(_images(record.folder)):
             writer.add_image(f"{number:02d} {caption}", pixels, 0, walltime=record.ended, dataformats="HWC")
 
 
@@ -138,12 +138,12 @@ def _plain(value):
     return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
-def _pictures(folder: Path):
-    """(caption, uint8 `[H, W, 3]`) of the pictures on the run's page."""
+def _images(folder: Path):
+    """(caption, uint8 `[H, W, 3]`) of the images on the run's page."""
     import numpy as np
     from PIL import Image
 
-    from kagglekit.publish.writeup.pictures import pictures_of
+    from kagglekit.publish.writeup.page_images import images_of
 
-    for picture in pictures_of(folder / "report.html")[:PICTURES]:
-        yield picture.alt, np.asarray(Image.open(io.BytesIO(picture.content)).convert("RGB"))
+    for image in images_of(folder / "report.html")[:IMAGES]:
+        yield image.alt, np.asarray(Image.open(io.BytesIO(image.content)).convert("RGB"))

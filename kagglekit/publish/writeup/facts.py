@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from kagglekit.plugin.registry import Registry
-from kagglekit.publish.reproduce import SEEDS, Claim, band_of, claim_of, seed_scores
+from kagglekit.publish.reproduce import SEEDS, Evidence, band_of, read_evidence, seed_scores
 from kagglekit.runs import folder as folders
 from kagglekit.runs.reading import sound
 from kagglekit.runs.record import WRITTEN, Manifest, read_result
@@ -23,8 +23,8 @@ SHOWN = ("cpu", "cores", "memory_gib", "device", "gpus", "platform")
 
 def gather(registry: Registry, folder: Path) -> dict[str, Any]:
     """JSON-like facts of a finished run; each number beside the id of the record that it is from. Raises RunError."""
-    claim = claim_of(folder)
-    manifest, result = claim.manifest, read_result(folder, WRITTEN)
+    evidence = read_evidence(folder)
+    manifest, result = evidence.manifest, read_result(folder, WRITTEN)
     _, competition = registry.competition(manifest.competition)
     return {
         "run": folder.name,
@@ -32,10 +32,10 @@ def gather(registry: Registry, folder: Path) -> dict[str, Any]:
             "id": competition.id, "title": competition.title, "summary": competition.summary,
             "task": competition.task, "classes": list(competition.classes), "references": list(competition.references),
         },
-        "metric": {"name": result.metric, "greater_is_better": claim.greater_is_better},
+        "metric": {"name": result.metric, "greater_is_better": evidence.greater_is_better},
         "scores": to_builtins({"validation": result.validation, "test": result.test}),
         "also": to_builtins(result.also),
-        "seeds": _seeds(claim),
+        "seeds": _seeds(evidence),
         "data": {
             "fingerprint": manifest.data_fingerprint, "counts": to_builtins(result.counts),
             "skipped": to_builtins(result.skipped), "rules": _rules(result.skipped),
@@ -47,22 +47,22 @@ def gather(registry: Registry, folder: Path) -> dict[str, Any]:
         "members": [{"fold": m.fold, "epoch": m.epoch, "weight": m.weight} for m in result.members],
         "views": to_builtins(result.views),
         "warnings": list(result.warnings),
-        "ablation": _ablation(claim),
-        "search": _search(claim),
+        "ablation": _ablation(evidence),
+        "search": _search(evidence),
         "cost": {"seconds": to_builtins(result.seconds), "workers": result.workers},
-        "commands": _commands(claim),
+        "commands": _commands(evidence),
         "environment": {
             "versions": manifest.versions, "git": manifest.git, "code": manifest.code,
             "plugins": manifest.plugins, "weights": result.weights,
             "hardware": {k: manifest.hardware[k] for k in SHOWN if k in manifest.hardware},
         },
-        "weights": list(claim.validated.members),
+        "weights": list(evidence.validated.members),
     }  # fmt: skip
 
 
-def _seeds(claim: Claim) -> dict[str, Any] | None:
+def _seeds(evidence: Evidence) -> dict[str, Any] | None:
     """What other seeds of the same recipe scored, and the band that one more should lie in; None for too few."""
-    scores = seed_scores(claim)
+    scores = seed_scores(evidence)
     if len(scores) < SEEDS:
         return None
     band = band_of(list(scores.values()))
@@ -89,13 +89,13 @@ def _flat(manifest: Manifest) -> dict[str, Any]:
     return lines
 
 
-def _ablation(claim: Claim) -> dict[str, Any] | None:
+def _ablation(evidence: Evidence) -> dict[str, Any] | None:
     """The ablation with most seeds on the same data and competition; None if there is none."""
     found: list[AblationResult] = []
     plans = sorted((folders.home() / ABLATIONS).glob("*/ablation.json"))
     ended = (path for path in plans if (path.parent / folders.RESULT).exists())
     for path, asked in sound(ended, read_ablation_plan):
-        if asked.data != claim.manifest.data_fingerprint:
+        if asked.data != evidence.manifest.data_fingerprint:
             continue
         for _, result in sound([path.with_name(folders.RESULT)], read_ablation):
             found += [result] if result.effects else []
@@ -106,7 +106,7 @@ def _ablation(claim: Claim) -> dict[str, Any] | None:
     return {
         "id": best.name,
         "fidelity": f"{at.image_size} px, {100 * (at.fraction or 1):g}%, {at.epochs} epochs",
-        "same_recipe": best.recipe == claim.manifest.recipe,
+        "same_recipe": best.recipe == evidence.manifest.recipe,
         "seeds": best.seeds,
         "command": best.command,
         "effects": [
@@ -116,12 +116,12 @@ def _ablation(claim: Claim) -> dict[str, Any] | None:
     }
 
 
-def _search(claim: Claim) -> dict[str, Any] | None:
+def _search(evidence: Evidence) -> dict[str, Any] | None:
     """The search that this run won; None if it won none."""
     ended = sorted((folders.home() / SEARCHES).glob(f"*/{folders.RESULT}"))
     for _, result in sound(ended, read_search):
         winner = result.winner
-        if winner and winner.run.split("-")[0] == claim.folder.name.split("-")[0]:
+        if winner and winner.run.split("-")[0] == evidence.folder.name.split("-")[0]:
             return {
                 "id": result.name, "command": result.command, "cost": to_builtins(result.cost),
                 "changes": to_builtins(winner.changes), "runner_up": to_builtins(result.runner_up),
@@ -130,10 +130,10 @@ def _search(claim: Claim) -> dict[str, Any] | None:
     return None
 
 
-def _commands(claim: Claim) -> list[str]:
+def _commands(evidence: Evidence) -> list[str]:
     """What a reader types: the run itself, and the check."""
-    command = claim.result.command or f"kk run {claim.manifest.competition}"
-    return [command, f"kk reproduce {claim.folder.name} --data {shlex.quote('DIR')}"]
+    command = evidence.result.command or f"kk run {evidence.manifest.competition}"
+    return [command, f"kk reproduce {evidence.folder.name} --data {shlex.quote('DIR')}"]
 
 
 def stale(saved: Any, now: Any, path: str = "") -> list[str]:

@@ -7,7 +7,7 @@ WORDS: dict[str, dict[str, str]] = {
         "task": "The task",
         "task_text": "{summary} Task: {task}; classes: {classes}.",
         "data": "The data, and what was wrong with it",
-        "data_text": "{train} pictures to learn from, {validation} held out, {test} to predict. Fingerprint of the "
+        "data_text": "{train} images to learn from, {validation} held out, {test} to predict. Fingerprint of the "
         "files: {fingerprint}.",
         "nothing_wrong": "No file was left out.",
         "left_out": "{count} left out:",
@@ -39,7 +39,7 @@ WORDS: dict[str, dict[str, str]] = {
         "setting": "setting",
         "value": "value",
         "sources": "Sources",
-        "pictures": "Pictures",
+        "pictures": "Images",
         "best": "Best predictions",
         "worst": "Worst predictions",
         "cost": "What it cost",

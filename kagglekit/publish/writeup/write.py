@@ -1,4 +1,4 @@
-"""Facts to files: one HTML page, the same as Markdown with its pictures, a notebook, and the facts themselves."""
+"""Facts to files: one HTML page, the same as Markdown with its images, a notebook, and the facts themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kagglekit.errors import RunError, UsageError
 from kagglekit.files import write_bytes, write_text
 from kagglekit.plugin.registry import Registry
 from kagglekit.publish.writeup.facts import gather, stale
-from kagglekit.publish.writeup.pictures import Picture, pictures_of
+from kagglekit.publish.writeup.page_images import PageImage, images_of
 from kagglekit.publish.writeup.words import WORDS
 from kagglekit.report.run_page import duration_text, page_environment, score_text, setting_text
 from kagglekit.runs import folder as folders
@@ -22,13 +22,13 @@ from kagglekit.runs.reading import read, text_of
 from kagglekit.runs.record import Writeup
 
 NOTES, FACTS = "notes.md", "writeup.json"  # the author's own text, and what the write-up says, below a run's folder
-TRIPLE = 3  # pictures of one example: the photo, its truth, the prediction
+TRIPLE = 3  # images of one example: the photo, its truth, the prediction
 BEST, WORST = 2, 4  # examples that are shown
 
 
 @dataclass(frozen=True)
 class Section:
-    """A headline with paragraphs, a table (the first row its head) and examples (title, pictures)."""
+    """A headline with paragraphs, a table (the first row its head) and examples (title, images)."""
 
     key: str
     title: str
@@ -36,7 +36,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
     items: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
-    examples: tuple[tuple[str, tuple[Picture, ...]], ...] = ()
+    examples: tuple[tuple[str, tuple[PageImage, ...]], ...] = ()
 
 
 def write_up(registry: Registry, folder: Path, lang: str = "en", out: Path | None = None) -> dict[str, str]:
@@ -48,9 +48,9 @@ def write_up(registry: Registry, folder: Path, lang: str = "en", out: Path | Non
         raise UsageError(f"--lang {lang}: there is {' and '.join(WORDS)}")
     out = out or folder / "writeup"
     facts = gather(registry, folder)
-    pictures = pictures_of(folder / "report.html")
+    images = images_of(folder / "report.html")
     notes = text_of(folder / NOTES) if (folder / NOTES).is_file() else ""
-    found = list(sections(facts, WORDS[lang], pictures))
+    found = list(sections(facts, WORDS[lang], images))
     title = WORDS[lang]["solution"].format(**_headline(facts))
     out.mkdir(parents=True, exist_ok=True)
     page = (
@@ -63,8 +63,8 @@ def write_up(registry: Registry, folder: Path, lang: str = "en", out: Path | Non
     write_bytes(out / "writeup.html", page.encode("utf-8", errors="backslashreplace"))
     for section in found:
         for number, (_, some) in enumerate(section.examples):
-            for place, picture in enumerate(some):
-                write_bytes(out / _file(section.key, number, place, picture), picture.content)
+            for position, image in enumerate(some):
+                write_bytes(out / _file(section.key, number, position, image), image.content)
     write_text(out / "writeup.md", markdown(title, WORDS[lang], facts, found, notes))
     write_text(out / "writeup.ipynb", notebook(title, WORDS[lang], facts))
     try:
@@ -91,7 +91,7 @@ def _headline(facts: Mapping[str, Any]) -> dict[str, str]:
             "score": score_text(score["value"])}  # fmt: skip
 
 
-def sections(facts: Mapping[str, Any], w: Mapping[str, str], pictures: Sequence[Picture]) -> Iterator[Section]:
+def sections(facts: Mapping[str, Any], w: Mapping[str, str], images: Sequence[PageImage]) -> Iterator[Section]:
     """The parts of a write-up in their order."""
     contest, data = facts["competition"], facts["data"]
     text = w["task_text"].format(**contest | {"classes": ", ".join(contest["classes"])})
@@ -108,7 +108,7 @@ def sections(facts: Mapping[str, Any], w: Mapping[str, str], pictures: Sequence[
     yield _techniques(facts, w)
     if facts["search"]:
         yield _search(facts["search"], w)
-    yield from _pictures(w, pictures)
+    yield from _images(w, images)
     rows = tuple((key, setting_text(value)) for key, value in facts["recipe"]["values"].items())
     yield Section("recipe", w["recipe"], (), ((w["setting"], w["value"]), *rows))
     if contest["references"]:
@@ -173,8 +173,8 @@ def _search(found: Mapping[str, Any], w: Mapping[str, str]) -> Section:
     return Section("search", w["search"], tuple(text), items=changes, code=(found["command"],))
 
 
-def _pictures(w: Mapping[str, str], pictures: Sequence[Picture]) -> Iterator[Section]:
-    cards = [tuple(pictures[i : i + TRIPLE]) for i in range(0, len(pictures) - TRIPLE + 1, TRIPLE)]
+def _images(w: Mapping[str, str], images: Sequence[PageImage]) -> Iterator[Section]:
+    cards = [tuple(images[i : i + TRIPLE]) for i in range(0, len(images) - TRIPLE + 1, TRIPLE)]
     if not cards:
         return
     middle = (len(cards) + 1) // 2  # a run's page shows the best first, then the worst, the worst of all before others
@@ -183,13 +183,13 @@ def _pictures(w: Mapping[str, str], pictures: Sequence[Picture]) -> Iterator[Sec
     yield Section("pictures", w["pictures"], examples=tuple(examples))
 
 
-def _embed(picture: Picture) -> str:
-    kind = {".jpg": "jpeg", ".png": "png"}[picture.suffix]
-    return f"data:image/{kind};base64,{base64.b64encode(picture.content).decode()}"
+def _embed(image: PageImage) -> str:
+    kind = {".jpg": "jpeg", ".png": "png"}[image.suffix]
+    return f"data:image/{kind};base64,{base64.b64encode(image.content).decode()}"
 
 
-def _file(key: str, number: int, place: int, picture: Picture) -> str:
-    return f"{key}/{number}-{place}{picture.suffix}"
+def _file(key: str, number: int, position: int, image: PageImage) -> str:
+    return f"{key}/{number}-{position}{image.suffix}"
 
 
 def _html(text: str) -> str:
@@ -200,7 +200,7 @@ def _html(text: str) -> str:
 
 
 def markdown(title: str, w: Mapping[str, str], facts: Mapping[str, Any], found: Sequence[Section], notes: str) -> str:
-    """The write-up as Markdown; pictures lie beside it."""
+    """The write-up as Markdown; images lie beside it."""
     lines = [f"# {_plain(title)}", "", w["made"].format(run=facts["run"]), ""]
     if notes.strip():
         lines += [f"## {w['notes']}", "", notes.strip(), ""]

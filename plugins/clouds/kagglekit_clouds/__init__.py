@@ -33,7 +33,7 @@ PRESETS = {
     # 768 x 1152 is the largest of the 1st place's sizes.
     "full": {"fidelity.image_size": 512, "fidelity.fraction": 1.0, "fidelity.epochs": 20},
     "trial": {"fidelity.image_size": 256, "fidelity.fraction": 0.26, "fidelity.epochs": 6},
-    # Of a few dozen pictures no head learns whether a class is there; areas say it, after the 69th place.
+    # Of a few dozen images no head learns whether a class is there; areas say it, after the 69th place.
     "demo": {
         "encoder": "tu-tf_efficientnet_lite0",
         "decoder": "fpn",
@@ -54,7 +54,7 @@ PRESETS = {
 }
 
 
-METRIC = "mean Dice over pairs of picture and class at 350x525, 1 where both are empty"
+METRIC = "mean Dice over pairs of image and class at 350x525, 1 where both are empty"
 PUBLISHED = (
     Published(
         "1st",
@@ -94,7 +94,7 @@ def kk_competition():
     return Competition(
         id="clouds",
         title="Understanding Clouds from Satellite Images",
-        summary="Say which of four patterns of clouds a satellite picture shows, and where; classes may overlap.",
+        summary="Say which of four patterns of clouds a satellite image shows, and where; classes may overlap.",
         classes=CLASSES,
         task="multilabel",
         image_size=SIZE,

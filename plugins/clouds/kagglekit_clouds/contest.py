@@ -12,7 +12,7 @@ DIR/train.csv                Image_Label,EncodedPixels: NAME.jpg_CLASS, run leng
 DIR/sample_submission.csv    the same columns; run lengths over 350x525
 DIR/train_images/*.jpg       1400x2100
 DIR/test_images/*.jpg        1400x2100
-DIR/answers.csv              optional: truth of the test pictures, as in train.csv; then the submission is scored"""
+DIR/answers.csv              optional: truth of the test images, as in train.csv; then the submission is scored"""
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,8 @@ def read(root: Path, settings: Settings) -> Clouds:
 
 
 def split_rows(path: Path, rows: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Run lengths by picture and class; raises DataError for a row that names no class."""
-    pictures: dict[str, dict[str, str]] = {}
+    """Run lengths by image and class; raises DataError for a row that names no class."""
+    images: dict[str, dict[str, str]] = {}
     for id, runs in rows.items():
         name, underscore, label = id.rpartition("_")
         if not underscore or label not in CLASSES:
@@ -104,29 +104,29 @@ def split_rows(path: Path, rows: Mapping[str, str]) -> dict[str, dict[str, str]]
                 f"{path}: {id}: names no class of this competition{did_you_mean(label, CLASSES)}; expected NAME.jpg_"
                 "CLASS"
             )
-        pictures.setdefault(name, {})[label] = runs
-    return pictures
+        images.setdefault(name, {})[label] = runs
+    return images
 
 
 def _train(root: Path, problems: list[Problem]) -> list[Sample]:
     folder, path = root / "train_images", root / "train.csv"
-    pictures = index_by_name(p.name for p in list_images(folder))
+    images = index_by_name(p.name for p in list_images(folder))
     labels = split_rows(path, read_rows(path, HEADER, DataError))
     train = []
     for name, runs in track(labels.items(), len(labels), "reading train.csv"):
         fault = _fault(runs)
         if fault:
             problems.append(Problem(name, "label unreadable", fault, damaged=True))
-        elif composed_name(name) not in pictures:
-            problems.append(Problem(name, "label without picture", f"{folder} has no {name}", damaged=True))
+        elif composed_name(name) not in images:
+            problems.append(Problem(name, "label without image", f"{folder} has no {name}", damaged=True))
         else:
             texts = tuple(runs[c] for c in CLASSES)
             shown = tuple(k for k, text in enumerate(texts) if text)
             train.append(
-                Sample(name, folder / pictures[composed_name(name)], SIZE, Label(texts), "", 0, shown, SUBMITTED)
+                Sample(name, folder / images[composed_name(name)], SIZE, Label(texts), "", 0, shown, SUBMITTED)
             )
-    for name in sorted(pictures.keys() - {composed_name(name) for name in labels}):
-        problems.append(Problem(name, "picture without label", "it is not used"))
+    for name in sorted(images.keys() - {composed_name(name) for name in labels}):
+        problems.append(Problem(name, "image without label", "it is not used"))
     if not train:
         raise DataError(
             f"{path}: no usable label of {len(labels)}"
@@ -136,10 +136,10 @@ def _train(root: Path, problems: list[Problem]) -> list[Sample]:
 
 
 def _fault(runs: Mapping[str, str]) -> str:
-    """What is wrong with the rows of one picture, or ""."""
+    """What is wrong with the rows of one image, or ""."""
     missing = [c for c in CLASSES if c not in runs]
     if missing:
-        return f"no row for {missing[0]}; every picture needs one for each of {', '.join(CLASSES)}"
+        return f"no row for {missing[0]}; every image needs one for each of {', '.join(CLASSES)}"
     for label in CLASSES:
         try:
             rle.runs(runs[label], SIZE)
@@ -150,19 +150,19 @@ def _fault(runs: Mapping[str, str]) -> str:
 
 def _test(root: Path, form: CloudCsv, problems: list[Problem]) -> list[Sample]:
     folder = root / "test_images"
-    pictures = index_by_name(p.name for p in list_images(folder))
+    images = index_by_name(p.name for p in list_images(folder))
     names = form.names()
-    for name in sorted(name for name in names if composed_name(name) not in pictures):
+    for name in sorted(name for name in names if composed_name(name) not in images):
         detail = f"{folder}/{name} does not exist; its rows will hold empty masks"
-        problems.append(Problem(name, "test picture missing", detail, skip=False, damaged=True))
-    for name in sorted(pictures.keys() - {composed_name(name) for name in names}):
-        problems.append(Problem(name, "not in the sample submission", "its picture is ignored", skip=False))
-    paths = [folder / pictures.get(composed_name(name), name) for name in names]
+        problems.append(Problem(name, "test image missing", detail, skip=False, damaged=True))
+    for name in sorted(images.keys() - {composed_name(name) for name in names}):
+        problems.append(Problem(name, "not in the sample submission", "its image is ignored", skip=False))
+    paths = [folder / images.get(composed_name(name), name) for name in names]
     return [Sample(name, path, SIZE, truth_size=SUBMITTED) for name, path in zip(names, paths, strict=True)]
 
 
 def _answers(path: Path, names: list[str], problems: list[Problem]) -> dict[str, Label]:
-    """The truth of the test pictures, where there is a file; raises DataError for a fault in it."""
+    """The truth of the test images, where there is a file; raises DataError for a fault in it."""
     if not path.is_file():
         return {}
     truth, answers = lookup_by_name(split_rows(path, read_rows(path, HEADER, DataError)), names), {}

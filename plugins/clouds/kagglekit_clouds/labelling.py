@@ -13,34 +13,34 @@ FISH, FLOWER, GRAVEL, SUGAR = range(len(CLASSES))
 SIMILAR = {FISH: GRAVEL, FLOWER: FISH, GRAVEL: SUGAR, SUGAR: GRAVEL}  # what a kind is taken for
 
 TOLERANCE = 0.06  # how far people miss a border, as part of the region's side
-# share of the regions, besides the first of a picture, that ...
+# share of the regions, besides the first of an image, that ...
 MISSED = 0.12  # nobody labels
 MISTAKEN = 0.12  # are taken for a similar kind
 
-Rectangle = tuple[int, int, int, int]  # top, left, bottom, right in pixels of the picture
+Rectangle = tuple[int, int, int, int]  # top, left, bottom, right in pixels of the image
 
 
 class Region(NamedTuple):
-    """A part of the picture where one kind of cloud prevails; class -1 stands for none of the four."""
+    """A part of the image where one kind of cloud prevails; class -1 stands for none of the four."""
 
     label: int
     box: Rectangle
 
 
 def label(rng: np.random.Generator, regions: Sequence[Region]) -> np.ndarray:
-    """uint8 `[1400, 2100, 4]`: what people say about the regions of a picture.
+    """uint8 `[1400, 2100, 4]`: what people say about the regions of an image.
 
     The first region is given its own class always, so that each class occurs even in the smallest sample.
     """
     mask = np.zeros((*SIZE, len(CLASSES)), np.uint8)
     for number, region in enumerate(regions):
-        told, chance = region.label, rng.random()
-        if told < 0 or (number and chance < MISSED):
+        labelled, chance = region.label, rng.random()
+        if labelled < 0 or (number and chance < MISSED):
             continue
         if number and chance > 1 - MISTAKEN:
-            told = SIMILAR[told]
+            labelled = SIMILAR[labelled]
         for top, left, bottom, right in rectangles(rng, region.box):
-            mask[top:bottom, left:right, told] = 1
+            mask[top:bottom, left:right, labelled] = 1
     return mask
 
 

@@ -11,18 +11,18 @@ import numpy as np
 
 from kagglekit.api import new_folder, rle, write_rows
 from kagglekit_clouds.contest import CLASSES
-from kagglekit_clouds.scenery import draw_picture
+from kagglekit_clouds.scenery import draw_image
 from kagglekit_clouds.submission import HEADER
 
 JPEG_QUALITY = 82
-SHOWN = (1, 2, 2, 3, 3)  # how many classes a picture shows, each as likely; half of the pairs are empty so
-SWATH_EVERY = 3  # one picture of so many has a swath
+SHOWN = (1, 2, 2, 3, 3)  # how many classes an image shows, each as likely; half of the pairs are empty so
+SWATH_EVERY = 3  # one image of so many has a swath
 NAMES = 16**7  # names are seven hexadecimal digits
 ANYTHING = "1 1"  # what the contest's sample submission holds in every row
 
 
 class Job(NamedTuple):
-    """One picture to draw: where it goes, its number among all, the classes it shows, whether a swath crosses it."""
+    """One image to draw: where it goes, its number among all, the classes it shows, whether a swath crosses it."""
 
     folder: str
     name: str
@@ -32,7 +32,7 @@ class Job(NamedTuple):
 
 
 def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
-    """Write a sample of `count` training pictures and max(4, count // 5) test pictures to the folder `root`.
+    """Write a sample of `count` training images and max(4, count // 5) test images to the folder `root`.
 
     Writes train.csv, sample_submission.csv, answers.csv, train_images/ and test_images/. Labels of the test part are
     as careless as those of the training part, as in the contest. The same arguments write the same bytes. `root`
@@ -46,7 +46,7 @@ def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
 
 
 def plan(count: int, seed: int) -> list[Job]:
-    """What every picture shows; each class is there in four pictures that follow each other, swaths come in turn."""
+    """What every image shows; each class is there in four images that follow each other, swaths come in turn."""
     rng = np.random.default_rng((seed, 0))
     total = count + max(4, count // 5)
     names = [f"{value:07x}" for value in rng.choice(NAMES, total, replace=False)]
@@ -62,19 +62,19 @@ def plan(count: int, seed: int) -> list[Job]:
 
 
 def _write(part: Path, jobs: Sequence[Job], seed: int, track: Callable) -> None:
-    """Draw all pictures into `part` and write the three tables."""
+    """Draw all images into `part` and write the three tables."""
     rows: dict[str, dict[str, str]] = {"train_images": {}, "test_images": {}}
     for folder in rows:
         (part / folder).mkdir(parents=True)
     for job in track(jobs, len(jobs), "drawing the sample"):
-        picture = draw_picture(np.random.default_rng((seed, 1, job.number)), job.classes, job.swath)
+        image = draw_image(np.random.default_rng((seed, 1, job.number)), job.classes, job.swath)
         done, data = cv2.imencode(
-            ".jpg", cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            ".jpg", cv2.cvtColor(image.image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         )
-        assert done, "cv2 could not encode a picture"
+        assert done, "cv2 could not encode an image"
         (part / job.folder / job.name).write_bytes(data.tobytes())
         for label, name in enumerate(CLASSES):
-            rows[job.folder][f"{job.name}_{name}"] = rle.encode(picture.mask[..., label])
+            rows[job.folder][f"{job.name}_{name}"] = rle.encode(image.mask[..., label])
     write_rows(part / "train.csv", HEADER, _sorted(rows["train_images"]))
     answers = _sorted(rows["test_images"])
     write_rows(part / "answers.csv", HEADER, answers)
@@ -82,5 +82,5 @@ def _write(part: Path, jobs: Sequence[Job], seed: int, track: Callable) -> None:
 
 
 def _sorted(rows: Mapping[str, str]) -> dict[str, str]:
-    """Rows by the names of pictures; the classes of one keep their order, which is that of their names."""
+    """Rows by the names of images; the classes of one keep their order, which is that of their names."""
     return {id: rows[id] for id in sorted(rows)}

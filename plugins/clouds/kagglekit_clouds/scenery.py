@@ -1,4 +1,4 @@
-"""Pictures of clouds above a sea: where which kind lies, light and colour, the gaps between two orbits, and labels."""
+"""Images of clouds above a sea: where which kind lies, light and colour, the gaps between two orbits, and labels."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ MIXED = 0.3  # share of the regions in which some clouds of a similar kind are
 EDGE = 0.36  # the part of a region's outer half over which it fades into its surroundings
 
 
-class Picture(NamedTuple):
+class Image(NamedTuple):
     """uint8 image `[1400, 2100, 3]` in RGB and the mask of each class `[1400, 2100, 4]` as people drew it."""
 
     image: np.ndarray
     mask: np.ndarray
 
 
-def draw_picture(rng: np.random.Generator, classes: Sequence[int], swath: bool) -> Picture:
-    """A picture that shows `classes`, numbers as in CLASSES, crossed by the gap between two orbits or not."""
+def draw_image(rng: np.random.Generator, classes: Sequence[int], swath: bool) -> Image:
+    """An image that shows `classes`, numbers as in CLASSES, crossed by the gap between two orbits or not."""
     regions = lay_out(rng, classes)
     wind = float(rng.uniform(-0.6, 0.6))
     noise = make_noise(rng)
@@ -45,7 +45,7 @@ def draw_picture(rng: np.random.Generator, classes: Sequence[int], swath: bool) 
         corners = gap(rng)
         for array in (image, mask):
             cv2.fillConvexPoly(array, corners, (0, 0, 0, 0))
-    return Picture(image, mask)
+    return Image(image, mask)
 
 
 def lay_out(rng: np.random.Generator, classes: Sequence[int]) -> list[Region]:
@@ -89,7 +89,7 @@ def _halves(rng: np.random.Generator, cell: Rectangle) -> list[Rectangle]:
 def _weather(
     rng: np.random.Generator, noise: Noise, regions: Sequence[Region], wind: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(thickness, strength of detail, of dust, light), float32 of half the picture's size, over all regions."""
+    """(thickness, strength of detail, of dust, light), float32 of half the image's size, over all regions."""
     thickness = SEA.field(rng, noise, HALF, wind)
     traits = [np.full(HALF, value, np.float32) for value in SEA[1:]]
     bends = spread(rng, noise.smooth, QUARTER, 0.5)
@@ -120,7 +120,7 @@ def _share(box: Rectangle, bends: np.ndarray) -> tuple[tuple[slice, slice], np.n
         first = max(0, begin - (end - begin) // 4)
         last = min(QUARTER[axis], end + (end - begin) // 4)
         place = (2 * np.arange(first, last, dtype=np.float32) - begin - end) / (end - begin)
-        # A region that begins at the border of the picture goes on beyond it.
+        # A region that begins at the border of the image goes on beyond it.
         if begin == 0:
             place = np.where(place < 0, 0.5 * place, place)
         if end == QUARTER[axis]:

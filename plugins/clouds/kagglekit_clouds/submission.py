@@ -1,4 +1,4 @@
-"""The submission: a row of run lengths over 350x525 for each picture and class."""
+"""The submission: a row of run lengths over 350x525 for each image and class."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CloudCsv(SubmissionFormat):
             if not names or wanted != set(self._ids):
                 odd = sorted(wanted ^ set(self._ids))
                 raise DataError(
-                    f"{self.sample}: expected a row NAME.jpg_CLASS for each picture and each of {', '.join(CLASSES)}"
+                    f"{self.sample}: expected a row NAME.jpg_CLASS for each image and each of {', '.join(CLASSES)}"
                     + (f"; see {odd[0]}" if odd else "; it lists none")
                 )
         return self._ids
@@ -56,13 +56,13 @@ class CloudCsv(SubmissionFormat):
         return np.stack(planes, -1)
 
     def write(self, path: Path, rows: Mapping[str, list[str]]) -> None:
-        """A line for each row of the sample submission; raises SubmissionError for other pictures."""
+        """A line for each row of the sample submission; raises SubmissionError for other images."""
         flat = {f"{name}_{label}": runs for name, row in rows.items() for label, runs in zip(CLASSES, row, strict=True)}
         require_ids(path, flat, self.ids())
         write_rows(path, HEADER, {id: flat[id] for id in self.ids()})
 
     def read(self, path: Path) -> dict[str, list[str]]:
-        """Rows by picture; raises SubmissionError for a fault of the file, missing and other rows."""
+        """Rows by image; raises SubmissionError for a fault of the file, missing and other rows."""
         rows = read_rows(path, HEADER)
         require_ids(path, rows, self.ids())
         return {name: [rows[f"{name}_{label}"] for label in CLASSES] for name in self.names()}

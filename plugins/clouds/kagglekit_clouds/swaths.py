@@ -14,7 +14,7 @@ BLACK = 10  # of 255: the brightest channel of a pixel of a swath, which JPEG le
 
 
 def black(image: np.ndarray) -> np.ndarray:
-    """bool `[H, W]`: where a picture uint8 `[H, W, 3]` shows a swath."""
+    """bool `[H, W]`: where an image uint8 `[H, W, 3]` shows a swath."""
     return image.max(-1) <= BLACK
 
 
@@ -29,7 +29,7 @@ class WithoutSwaths:
         import cv2
 
         if prediction.image is None:
-            raise PluginError("techniques.swath-zero: needs the picture, which is not at hand where pictures are tiled")
+            raise PluginError("techniques.swath-zero: needs the image, which is not at hand where images are tiled")
         mask = self.inner(prediction)
         swath = black(prediction.image).astype(np.uint8)
         if not swath.any():
@@ -48,7 +48,7 @@ class WithoutSwaths:
 class Painted:
     """`(image, mask) -> (image, mask)`: a distortion and, with probability `p`, a swath.
 
-    Its width is `least` to `most` of the width of the picture.
+    Its width is `least` to `most` of the width of the image.
     """
 
     inner: object

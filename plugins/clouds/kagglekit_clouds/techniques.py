@@ -15,12 +15,12 @@ def is_clouds(facts) -> bool:
 
 
 def absent(facts) -> float:
-    """The part of pictures that a class is absent from, averaged over the classes."""
+    """The part of images that a class is absent from, averaged over the classes."""
     return sum(1 - one["pictures"] for one in facts["balance"]) / len(facts["balance"])
 
 
 def has_swaths(facts) -> bool:
-    """Are so many pixels black in every channel that pictures must have swaths?"""
+    """Are so many pixels black in every channel that images must have swaths?"""
     return all(one["percentiles"]["p1"] <= DARK for one in facts["intensity"]["channels"])
 
 
@@ -30,7 +30,7 @@ class ClassGate:
 
     The score is the mean of what the class head says and the mean probability of the `top_pixels` surest pixels (of
     350x525), the head counting `head` of it. `force_best` keeps the class with the highest score whatever it is: every
-    picture of this contest shows one. After the 1st place: 0.7 and 17,500 pixels, one part in two for one network.
+    image of this contest shows one. After the 1st place: 0.7 and 17,500 pixels, one part in two for one network.
     """
 
     name: ClassVar[str] = "class-gate"
@@ -48,7 +48,7 @@ class ClassGate:
         """Where classes are often absent."""
         if not is_clouds(facts) or absent(facts) < 0.3:
             return None
-        return f"A class is absent from {absent(facts):.0%} of the pictures on average; masks of absent ones cost most."
+        return f"A class is absent from {absent(facts):.0%} of the images on average; masks of absent ones cost most."
 
     @hookimpl(wrapper=True)
     def kk_postprocess(self):
@@ -61,7 +61,7 @@ class ClassGate:
 
 @dataclass(frozen=True)
 class SwathZero:
-    """No class where the picture is black: labels had the swaths removed, networks do not know it.
+    """No class where the image is black: labels had the swaths removed, networks do not know it.
 
     Found by tattaka (brightness of HSV at most 10 after resizing to 350x525).
     """
@@ -86,9 +86,9 @@ class SwathZero:
 
 @dataclass(frozen=True)
 class SwathPaint:
-    """Paint black swaths on training pictures, and empty the masks there, with probability `p`.
+    """Paint black swaths on training images, and empty the masks there, with probability `p`.
 
-    A band from edge to edge, slanted as orbits are, `least` to `most` of the picture's width wide (69th place, which
+    A band from edge to edge, slanted as orbits are, `least` to `most` of the image's width wide (69th place, which
     painted boxes).
     """
 
@@ -122,7 +122,7 @@ class TripletThreshold:
     """A class counts as absent unless `min_area` pixels exceed `top`; where it is present, pixels above `bottom` count.
 
     Areas are in pixels of 350x525, one for each class. The defaults are those of the 69th place; all are fitted on
-    validation: one set for all classes where validation is small, else one for each class. A wrong mask on a picture
+    validation: one set for all classes where validation is small, else one for each class. A wrong mask on an image
     without the class costs as much as a missed one, so false alarms decide this contest.
     """
 
@@ -141,7 +141,7 @@ class TripletThreshold:
         if not is_clouds(facts) or absent(facts) < 0.3:
             return None
         return (
-            f"A class is absent from {absent(facts):.0%} of the pictures on average: one threshold says whether it is "
+            f"A class is absent from {absent(facts):.0%} of the images on average: one threshold says whether it is "
             "there, another where."
         )
 

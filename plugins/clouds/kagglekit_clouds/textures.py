@@ -1,4 +1,4 @@
-"""The four kinds of clouds, and what else there is above a sea, as fields of thickness at half the picture's size.
+"""The four kinds of clouds, and what else there is above a sea, as fields of thickness at half the image's size.
 
 A field says how far the air is from being cloud: above 0 is cloud. Detail and dust of their own strengths are added at
 full size, so that one field makes a cloud with a ragged edge where it is steep, and scattered dots where it is below 0.
@@ -20,7 +20,7 @@ REPEATS = 5  # of a tile to each side
 
 
 class Noise(NamedTuple):
-    """Repeated tiles of noise that all fields of a picture are made from, from fine to coarse."""
+    """Repeated tiles of noise that all fields of an image are made from, from fine to coarse."""
 
     rough: np.ndarray
     middle: np.ndarray
@@ -37,7 +37,7 @@ class Texture(NamedTuple):
 
 
 def make_noise(rng: np.random.Generator) -> Noise:
-    """The noise of one picture."""
+    """The noise of one image."""
     return Noise(fractal(rng, 0.8), fractal(rng, 1.4), fractal(rng, 2.0))
 
 

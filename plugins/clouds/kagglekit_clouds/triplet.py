@@ -14,7 +14,7 @@ from kagglekit_clouds.contest import SUBMITTED
 TOPS = tuple(round(0.35 + 0.05 * i, 2) for i in range(12))  # 0.35 to 0.9
 BOTTOMS = tuple(round(0.25 + 0.05 * i, 2) for i in range(9))  # 0.25 to 0.65
 AREAS = (0, 1000, 2500, 5000, 7500, 10000, 12500, 15000, 20000, 25000, 30000)  # pixels of 350x525
-ENOUGH = 100  # pictures from which on each class gets settings of its own
+ENOUGH = 100  # images from which on each class gets settings of its own
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Triplet:
         return mask
 
     def fit(self, predictions: Sequence[Prediction], truths: Sequence[np.ndarray], metric: Metric) -> Triplet:
-        """The settings of the grid with the best mean Dice over pictures and classes; ties stay near the present ones.
+        """The settings of the grid with the best mean Dice over images and classes; ties stay near the present ones.
 
-        The contest's metric is a mean over (picture, class), so that classes can be fitted one by one.
+        The contest's metric is a mean over (image, class), so that classes can be fitted one by one.
         """
         grid = Grid(
             tuple(sorted({*TOPS, *self.top})),
@@ -85,7 +85,7 @@ class Grid:
         return scores
 
     def _one(self, probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """The Dice `[T, B, A]` of one picture and class."""
+        """The Dice `[T, B, A]` of one image and class."""
         sure = _above(probs, self.tops)
         inside, both = _above(probs, self.bottoms), _above(probs[truth > 0], self.bottoms)
         size = np.count_nonzero(truth)

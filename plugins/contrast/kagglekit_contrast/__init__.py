@@ -1,4 +1,4 @@
-"""16-bit pictures with one mask each for kagglekit: what the seminar's contrast windows are shown on."""
+"""16-bit images with one mask each for kagglekit: what the seminar's contrast windows are shown on."""
 
 from kagglekit import Competition, hookimpl
 from kagglekit.api import MeanDice
@@ -26,7 +26,7 @@ def kk_competition():
     """A task in the form of a contest; no host runs it."""
     return Competition(
         id="contrast",
-        title="Objects in 16-bit Pictures",
+        title="Objects in 16-bit Images",
         summary="Find objects that show in some contrast windows only; the layout serves for 16-bit data of your own.",
         classes=("object",),
         task="binary",
@@ -54,7 +54,7 @@ def kk_sample(competition, root, count, seed, track):
 
 @hookimpl
 def kk_dataset(root, recipe):
-    """The folder of pictures and masks."""
+    """The folder of images and masks."""
     from kagglekit_contrast.dataset import read
 
     return read(root)

@@ -1,4 +1,4 @@
-"""Sample data: 16-bit pictures in which one contrast window shows what the other hides."""
+"""Sample data: 16-bit images in which one contrast window shows what the other hides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BRIGHT = 1400  # what an object on a plate adds
 
 
 def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
-    """Write `count` training pictures and max(4, count // 5) test pictures with their masks to `root`.
+    """Write `count` training images and max(4, count // 5) test images with their masks to `root`.
 
     The same arguments write the same bytes. `root` appears only when it is complete. Raises FileExistsError if `root`
     exists and is not empty.
@@ -30,13 +30,13 @@ def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
         jobs = [("train/images", "train/masks", i) for i in range(count)]
         jobs += [("test/images", "answers", i) for i in range(count, count + max(4, count // 5))]
         for images, masks, number in track(jobs, len(jobs), "drawing the sample"):
-            picture, mask = draw_picture(np.random.default_rng((seed, number)))
-            _save(part / images / f"p{number:04d}.png", picture)
+            image, mask = draw_image(np.random.default_rng((seed, number)))
+            _save(part / images / f"p{number:04d}.png", image)
             _save(part / masks / f"p{number:04d}.png", mask * np.uint8(255))
 
 
-def draw_picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(uint16 picture, uint8 mask): noise, bright plates, and objects on both, with decoys of the wrong shape."""
+def draw_image(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(uint16 image, uint8 mask): noise, bright plates, and objects on both, with decoys of the wrong shape."""
     values = DARK + 8 * smooth_noise(rng, 24) + rng.normal(0, 6, (SIZE, SIZE))
     plates = np.zeros((SIZE, SIZE), np.uint8)
     for _ in range(rng.integers(1, 3)):
@@ -66,7 +66,7 @@ def smooth_noise(rng: np.random.Generator, cell: int) -> np.ndarray:
 
 
 def blob(rng: np.random.Generator, radius: float, corners: int) -> np.ndarray:
-    """int32 `[N, 2]` outline of a roundish shape somewhere in the picture."""
+    """int32 `[N, 2]` outline of a roundish shape somewhere in the image."""
     turns = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     reach = radius * (1 + 0.2 * np.sin(turns * rng.integers(2, 4) + rng.uniform(0, 6)) + rng.normal(0, 0.06, corners))
     centre = rng.uniform(radius, SIZE - radius, 2)

@@ -7,7 +7,7 @@ sum_j n_i K_ij n_j q_j. The sum includes j = i, as in pydensecrf and unlike in t
 eigenvalue beyond 1 (a lattice nearly so): messages err by no more than the beliefs they are about, which `Inference`
 makes use of.
 
-The appearance kernel, and a smoothness kernel that is not narrow, are filtered on a permutohedral lattice in pictures
+The appearance kernel, and a smoothness kernel that is not narrow, are filtered on a permutohedral lattice in images
 that are too large to be summed pair by pair. A window cut off at some distance would not do: at 49 pixels it holds
 tens of thousands of neighbours.
 """
@@ -46,7 +46,7 @@ def mean_field(
     tolerance: float = 1e-2,
     exclusive: bool = True,
 ) -> np.ndarray:
-    """Refine float32 probabilities `[K, H, W]` by the picture `[H, W, C]` (uint8, uint16 or int16, any C).
+    """Refine float32 probabilities `[K, H, W]` by the image `[H, W, C]` (uint8, uint16 or int16, any C).
 
     `exclusive` classes sum to 1 over K in the result; otherwise each class is a problem of two labels, itself and
     background. `sxy` is in pixels, `srgb` in levels of 0..255 (16-bit values are scaled to that range), `compat` the
@@ -77,9 +77,9 @@ def mean_field(
             # Of two labels, background loses what the class gains: a message counts twice.
             messages = Messages([(kernel, compat if exclusive else 2 * compat) for kernel, compat in weighted])
             # Beliefs that are equal everywhere change nobody's mind, so nobody needs to be told of them.
-            told = fresh(p.shape, "float32", device).fill_(1 / classes if exclusive else 0.5)
+            broadcast = fresh(p.shape, "float32", device).fill_(1 / classes if exclusive else 0.5)
             limit = (tolerance if exclusive else tolerance / 10) ** 2 * len(p)
-            Inference(messages, limit, exclusive).advance(logits, told, None, iterations)
+            Inference(messages, limit, exclusive).advance(logits, broadcast, None, iterations)
         refined = _beliefs(logits, None, exclusive, p)[0]
         return np.ascontiguousarray(refined.cpu().numpy().T).reshape(probs.shape)
 
@@ -87,10 +87,10 @@ def mean_field(
 def _check(probs: np.ndarray, image: np.ndarray) -> None:
     if probs.ndim != 3 or image.ndim != 3 or probs.shape[1:] != image.shape[:2] or 0 in probs.shape + image.shape:
         raise ValueError(
-            f"probabilities [K, H, W] and picture [H, W, C] must agree in size, got {probs.shape} and {image.shape}"
+            f"probabilities [K, H, W] and image [H, W, C] must agree in size, got {probs.shape} and {image.shape}"
         )
     if image.dtype not in ("uint8", "uint16", "int16"):
-        raise ValueError(f"the picture must be uint8, uint16 or int16, got {image.dtype}")
+        raise ValueError(f"the image must be uint8, uint16 or int16, got {image.dtype}")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Messages:
             kernel.add(beliefs, logits, weight, *self.memory[size])
 
 
-@lru_cache(maxsize=2)  # the pictures of a competition come in few sizes
+@lru_cache(maxsize=2)  # the images of a competition come in few sizes
 def smoothness(height: int, width: int, sxy: float, truncate: float, device: torch.device) -> Kernel | Separable:
     """The kernel that knows positions only, of standard deviation `sxy` pixels.
 
@@ -156,7 +156,7 @@ class Inference:
     """Mean-field iterations that send only what is news.
 
     Messages are linear in beliefs, so changes are sent, and only of classes whose beliefs changed since by more than
-    `limit` (sum of squares over the picture). After a few iterations that leaves the two or three classes that still
+    `limit` (sum of squares over the image). After a few iterations that leaves the two or three classes that still
     contend; all others become one number per pixel, `rest`, which is what the softmax needs to know of them.
     """
 
@@ -165,7 +165,7 @@ class Inference:
     exclusive: bool
 
     def advance(
-        self, logits: torch.Tensor, told: torch.Tensor, rest: torch.Tensor | None, left: int
+        self, logits: torch.Tensor, broadcast: torch.Tensor, rest: torch.Tensor | None, left: int
     ) -> tuple[int, torch.Tensor]:
         """Iterate on `logits` `[N, k]` in place, at most `left` times and at least once.
 
@@ -179,29 +179,29 @@ class Inference:
         while left:
             if rest is not None and logits.max() > STEEP:
                 break
-            change = told  # memory is what limits all this: the fewer arrays, the faster
+            change = broadcast  # memory is what limits all this: the fewer arrays, the faster
             total, squares = self._look(logits, rest, beliefs, change)
             if rest is not None:
                 share = rest / total if first else share
                 if (rest / total - share).square_().sum() > self.limit:
-                    torch.sub(beliefs, change, out=told)
+                    torch.sub(beliefs, change, out=broadcast)
                     break
             news = (squares > self.limit).nonzero()[:, 0]
             if first or 2 * len(news) > logits.shape[1]:
                 self.messages.add(change, logits)
-                beliefs, told, first, left = told, beliefs, False, left - 1
+                beliefs, broadcast, first, left = broadcast, beliefs, False, left - 1
                 continue
-            torch.sub(beliefs, change, out=told)
+            torch.sub(beliefs, change, out=broadcast)
             if not len(news):
-                return (0 if rest is None else left), told
+                return (0 if rest is None else left), broadcast
             others = None
             if self.exclusive:
                 others = (1 - beliefs.index_select(1, news).sum(1, keepdim=True)).clamp_(min=0).mul_(total)
-            left = self._advance_some(news, logits, told, others, left)
-        return left, told
+            left = self._advance_some(news, logits, broadcast, others, left)
+        return left, broadcast
 
     def _look(
-        self, logits: torch.Tensor, rest: torch.Tensor | None, beliefs: torch.Tensor, told: torch.Tensor
+        self, logits: torch.Tensor, rest: torch.Tensor | None, beliefs: torch.Tensor, broadcast: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Put the beliefs into `beliefs` and, in place of what was `told`, how they differ from it.
 
@@ -218,18 +218,23 @@ class Inference:
             sums = _beliefs(logits[part], None if rest is None else rest[part], self.exclusive, beliefs[part])[1]
             if total is not None:
                 total[part] = sums
-            change = torch.sub(beliefs[part], told[part], out=told[part])
+            change = torch.sub(beliefs[part], broadcast[part], out=broadcast[part])
             squares.addmm_(ones[:, : len(change)], torch.mul(change, change, out=scratch[: len(change)]))
         return total, squares[0]
 
     def _advance_some(
-        self, columns: torch.Tensor, logits: torch.Tensor, told: torch.Tensor, others: torch.Tensor | None, left: int
+        self,
+        columns: torch.Tensor,
+        logits: torch.Tensor,
+        broadcast: torch.Tensor,
+        others: torch.Tensor | None,
+        left: int,
     ) -> int:
         """`advance` on some of the columns, in place."""
         part = logits.index_select(1, columns)
-        left, known = self.advance(part, told.index_select(1, columns), others, left)
+        left, known = self.advance(part, broadcast.index_select(1, columns), others, left)
         for k, column in enumerate(columns.tolist()):  # several times faster than logits[:, columns] = part
-            logits[:, column], told[:, column] = part[:, k], known[:, k]
+            logits[:, column], broadcast[:, column] = part[:, k], known[:, k]
         return left
 
 

@@ -1,4 +1,4 @@
-"""The kernels of a dense CRF as sparse matrices: pair by pair for small pictures, a permutohedral lattice for others.
+"""The kernels of a dense CRF as sparse matrices: pair by pair for small images, a permutohedral lattice for others.
 
 The lattice is that of Adams, Baek and Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice" (2010),
 with the vertices, weights and order of blurs of pydensecrf, since that is what results were reported with: only
@@ -192,7 +192,7 @@ def _naming(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.T
 
     Coordinates are the digits of a number, the remainder the first of them. Where that and the number of a pixel do not
     fit into 64 bits (many channels), every digit counts at random: names remain linear, and of a million vertices two
-    share one in less than one picture of ten million.
+    share one in less than one image of ten million.
     """
     import torch
 

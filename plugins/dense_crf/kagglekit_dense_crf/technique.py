@@ -18,15 +18,15 @@ REMEMBERED = 2**30  # bytes of refined probabilities that are kept while their p
 
 @dataclass(frozen=True)
 class DenseCRF:
-    """Move the borders of masks to the edges of the picture, before post-processing (Krähenbühl and Koltun, 2011).
+    """Move the borders of masks to the edges of the image, before post-processing (Krähenbühl and Koltun, 2011).
 
     Every pixel talks to every other: pixels near each other (`gaussian_sxy` pixels, weight `gaussian_compat`) should
     have one label, and so should pixels less near but of similar colour (`bilateral_sxy` pixels, `bilateral_srgb`
     levels of 0..255 in every channel, weight `bilateral_compat`). A compat of 0 leaves a kernel out. Distances are
     pixels of what the network saw; its results, and their normalisation, are those of pydensecrf (see `mean_field`).
-    `truncate` is where the Gaussians end, in standard deviations, in pictures small enough to be summed pair by pair;
+    `truncate` is where the Gaussians end, in standard deviations, in images small enough to be summed pair by pair;
     `tolerance` the change of a class (root mean square) that is too small to be told to others, 0 to tell everything;
-    at its default the labels of natural pictures agree with pydensecrf's to an IoU above 0.99.
+    at its default the labels of natural images agree with pydensecrf's to an IoU above 0.99.
 
     Reported in the Korean recycling contest (gaussian sxy/compat, bilateral sxy/srgb/compat, iterations):
     3/3, 49/5/4, 50 by the winner of the first edition, more iterations being slightly better; 3/10, 10/5/10, 10;
@@ -57,10 +57,10 @@ class DenseCRF:
             raise ValueError("iterations must be at least 1")
 
     def check(self, dataset, competition):
-        """Refuses pictures that are looked at through windows."""
+        """Refuses images that are looked at through windows."""
         if dataset.tiling is not None:
             raise RecipeError(
-                "techniques.dense-crf: pictures as large as these are looked at through windows and are not kept "
+                "techniques.dense-crf: images as large as these are looked at through windows and are not kept "
                 "beside their probabilities; use --without dense-crf"
             )
 
@@ -74,7 +74,7 @@ class DenseCRF:
 
 @dataclass(frozen=True)
 class Refined:
-    """Refines probabilities by the picture, then leaves them to `inner`.
+    """Refines probabilities by the image, then leaves them to `inner`.
 
     `exclusive` classes share each pixel; otherwise every class has a background of its own.
     """
@@ -84,7 +84,7 @@ class Refined:
     exclusive: bool
 
     def __call__(self, prediction: Prediction) -> np.ndarray:
-        """The mask that `inner` makes of the refined prediction; raises PluginError without a picture."""
+        """The mask that `inner` makes of the refined prediction; raises PluginError without an image."""
         return self.inner(self.refine(prediction))
 
     def prepare(self, prediction: Prediction) -> Prediction:
@@ -108,7 +108,7 @@ class Refined:
 
         if prediction.image is None:
             raise PluginError(
-                f"dense-crf: {prediction.sample or 'a prediction'} comes without its picture, which large pictures do; "
+                f"dense-crf: {prediction.sample or 'a prediction'} comes without its image, which large images do; "
                 "use --without dense-crf"
             )
         settings = {f.name: getattr(self.crf, f.name) for f in fields(self.crf)}
@@ -148,23 +148,23 @@ class Memory:
 
     def recall(self, prediction: Prediction, key: object, make) -> Prediction:
         """`make(prediction)`, or what it returned before for this very object and `key`."""
-        place = id(prediction)
-        if place in self.kept:
-            reference, known, made = self.kept[place]
+        kept_at = id(prediction)
+        if kept_at in self.kept:
+            reference, known, made = self.kept[kept_at]
             if reference() is prediction and known == key:
-                self.kept.move_to_end(place)
+                self.kept.move_to_end(kept_at)
                 return made
-            self._forget(place)
+            self._forget(kept_at)
         made = make(prediction)
-        self.kept[place] = weakref.ref(prediction, lambda _: self._forget(place)), key, made
+        self.kept[kept_at] = weakref.ref(prediction, lambda _: self._forget(kept_at)), key, made
         self.size += made.probs.nbytes
         while self.size > self.limit:
             self._forget(next(iter(self.kept)))
         return made
 
-    def _forget(self, place: int) -> None:
-        if place in self.kept:
-            self.size -= self.kept.pop(place)[2].probs.nbytes
+    def _forget(self, kept_at: int) -> None:
+        if kept_at in self.kept:
+            self.size -= self.kept.pop(kept_at)[2].probs.nbytes
 
 
 _MEMORY = Memory(REMEMBERED)

@@ -191,10 +191,10 @@ def _slide(
         slide = Slide(path)
         if (slide.channels, slide.depth) != (3, "uint8"):
             raise DataError(f"{path}: {slide.channels} channels of {slide.depth}; expected 3 of uint8")
-        told = info.size if info else tuple(slide.size)
-        if told != tuple(slide.size):
+        size = info.size if info else tuple(slide.size)
+        if size != tuple(slide.size):
             raise DataError(
-                f"{path}: {slide.size[0]}x{slide.size[1]} pixels (height x width); {INFO} says {told[0]}x{told[1]}"
+                f"{path}: {slide.size[0]}x{slide.size[1]} pixels (height x width); {INFO} says {size[0]}x{size[1]}"
             )
     except DataError as error:
         problems.append(Problem(path.stem, "slide unreadable", str(error), skip, damaged=True))
@@ -234,8 +234,8 @@ def _test(
     for id in names:
         path = root / "test" / f"{id}.tiff"
         slide = _slide(path, info.get(id), slides, problems, skip=False)
-        told = info[id].size if id in info else (1, 1)
-        test.append(Sample(id, path, slide.size if slide else told))
+        size = info[id].size if id in info else (1, 1)
+        test.append(Sample(id, path, slide.size if slide else size))
     return test
 
 

@@ -23,7 +23,7 @@ def form_of(number: int) -> str:
 
 def write_slide(path: Path, image: np.ndarray, form: str) -> None:
     """Write uint8 `[H, W, 3]` in one of FORMS; raises ValueError for another form."""
-    # No software and no date: the same picture gives the same bytes.
+    # No software and no date: the same image gives the same bytes.
     tiles = {"tile": TILE, "compression": "zlib", "predictor": True, "software": False}
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))
     match form:

@@ -130,7 +130,7 @@ def outlines(region: np.ndarray) -> list[list[list[int]]]:
 
 
 def _stained(rng: np.random.Generator, sheet: Sheet, tissue: np.ndarray, stain: Stain) -> np.ndarray:
-    """The picture of a sheet, empty outside the tissue."""
+    """The image of a sheet, empty outside the tissue."""
     size = tissue.shape
     nuclei = (rng.random(size, np.float32) * (255 * 6) < sheet.crowd).astype(np.uint8)
     nuclei |= sheet.nuclei

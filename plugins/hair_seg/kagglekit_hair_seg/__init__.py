@@ -1,11 +1,11 @@
-"""Korean Hair Segmentation (2021) for kagglekit: one polygon per picture in, one polygon per picture out."""
+"""Korean Hair Segmentation (2021) for kagglekit: one polygon per image in, one polygon per image out."""
 
 from kagglekit import Competition, Published, hookimpl
 from kagglekit.api import MeanIoU
 from kagglekit_hair_seg.contest import LAYOUT, SIZE, Settings
 
 METRIC = "IoU; how the host averages it and counts empty masks is not known"
-# Scores are those of the leaderboard that the 2nd place shows; it does not say of which part of the test pictures.
+# Scores are those of the leaderboard that the 2nd place shows; it does not say of which part of the test images.
 PUBLISHED = (
     Published(
         "1st",
@@ -45,7 +45,7 @@ def kk_competition():
     return Competition(
         id="hair-seg",
         title="Korean Hair Segmentation",
-        summary="Find the hair in 512x512 photos; labels and submissions are one polygon per picture.",
+        summary="Find the hair in 512x512 photos; labels and submissions are one polygon per image.",
         classes=("hair",),
         task="binary",
         image_size=SIZE,
@@ -74,7 +74,7 @@ def kk_competition():
         },
         presets={
             "full": {"fidelity.image_size": 512, "fidelity.fraction": 1.0, "fidelity.epochs": 14, "horizon": 20},
-            # 50k of 190k pictures at half the side: the experiments of the team's first days.
+            # 50k of 190k images at half the side: the experiments of the team's first days.
             "trial": {"fidelity.image_size": 256, "fidelity.fraction": 0.26, "fidelity.epochs": 6},
             # The same solution with a network that learns on two CPU cores in minutes, with no network connection.
             "demo": {

@@ -11,7 +11,7 @@ DIR/task02_train/labels.json              {"annotations": [{"file_name", "polygo
 DIR/task02_train/images/*.jpg             512x512
 DIR/task02_test/sample_submission.json    the same form; polygon1 is overwritten, order and other keys are kept
 DIR/task02_test/images/*.jpg              512x512
-DIR/answers.json                          optional: truth of the test pictures; then the submission is scored"""
+DIR/answers.json                          optional: truth of the test images; then the submission is scored"""
 
 
 @dataclass(frozen=True)

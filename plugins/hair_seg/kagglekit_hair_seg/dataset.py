@@ -54,27 +54,27 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
     root = find_root(Path(root))
     problems: list[Problem] = []
     train_folder, test_folder = root / "task02_train", root / "task02_test"
-    pictures = _pictures(train_folder / "images")
-    train = _train(train_folder, pictures, re.compile(settings.group_regex), problems, track)
-    test_pictures = _pictures(test_folder / "images")
+    images = _images(train_folder / "images")
+    train = _train(train_folder, images, re.compile(settings.group_regex), problems, track)
+    test_images = _images(test_folder / "images")
     form = PolygonJson(
         test_folder / "sample_submission.json", settings.min_area, settings.max_points, settings.max_bytes
     )
-    found = {name: test_pictures.get(composed_name(name)) for name in form.names()}
+    found = {name: test_images.get(composed_name(name)) for name in form.names()}
     test = [Sample(n, found[n] or test_folder / "images" / n, SIZE, None, _person(settings, n)) for n in found]
     answers = _answers(root / "answers.json", form.names(), problems)
     for name in sorted(name for name, path in found.items() if path is None):
         problems.append(
             Problem(
                 name,
-                "test picture missing",
+                "test image missing",
                 f"{test_folder}/images/{name} does not exist; its row will hold an empty mask",
                 skip=False,
                 damaged=True,
             )
         )
-    for name in sorted(test_pictures.keys() - {composed_name(name) for name in found}):
-        problems.append(Problem(name, "not in the sample submission", "its picture is ignored", skip=False))
+    for name in sorted(test_images.keys() - {composed_name(name) for name in found}):
+        problems.append(Problem(name, "not in the sample submission", "its image is ignored", skip=False))
     files = [
         train_folder / "labels.json",
         form.sample,
@@ -85,7 +85,7 @@ def read(root: Path, settings: Settings, track=None) -> HairDataset:
 
 
 def _answers(path: Path, names: list[str], problems: list[Problem]) -> dict[str, np.ndarray]:
-    """The truth of the test pictures, where there is a file; raises DataError for a fault in it."""
+    """The truth of the test images, where there is a file; raises DataError for a fault in it."""
     if not path.is_file():
         return {}
     truth: dict[str, np.ndarray] = {}
@@ -122,14 +122,14 @@ def find_root(root: Path) -> Path:
     raise DataError(f"{root}: holds no task02_train; expected\n{LAYOUT}")
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """Composed name -> path of every picture."""
+def _images(folder: Path) -> dict[str, Path]:
+    """Composed name -> path of every image."""
     names = index_by_name(path.name for path in list_images(folder))
     return {name: folder / on_disk for name, on_disk in names.items()}
 
 
 def _train(
-    folder: Path, pictures: Mapping[str, Path], person: re.Pattern, problems: list[Problem], track
+    folder: Path, images: Mapping[str, Path], person: re.Pattern, problems: list[Problem], track
 ) -> list[Sample]:
     labels: dict[str, np.ndarray] = {}
     named: set[str] = set()
@@ -142,8 +142,8 @@ def _train(
         named.add(name)
         if points is None:
             problems.append(Problem(name, "label unreadable", fault, damaged=True))
-        elif name not in pictures:
-            problems.append(Problem(name, "label without picture", f"{folder}/images has no {name}", damaged=True))
+        elif name not in images:
+            problems.append(Problem(name, "label without image", f"{folder}/images has no {name}", damaged=True))
         elif fault := _fault(points):
             problems.append(Problem(name, *fault))
         else:
@@ -154,10 +154,10 @@ def _train(
     if others:
         keys = ", ".join(f"{key} ({count:,} entries)" for key, count in others.most_common())
         problems.append(Problem("labels.json", "other keys ignored", f"{keys}; polygon1 alone is read", skip=False))
-    for name in sorted(pictures.keys() - named):
-        problems.append(Problem(name, "picture without label", "it is not used"))
+    for name in sorted(images.keys() - named):
+        problems.append(Problem(name, "image without label", "it is not used"))
     problems += [
-        Problem(name, "polygon leaves the picture", "the part outside is cut off", skip=False)
+        Problem(name, "polygon leaves the image", "the part outside is cut off", skip=False)
         for name, points in labels.items()
         if _leaves(points)
     ]
@@ -169,7 +169,7 @@ def _train(
     areas = np.array([polygon.area(points) for points in labels.values()])
     ranks = areas.argsort(kind="stable").argsort(kind="stable") * STRATA // len(areas)
     return [
-        Sample(name, pictures[name], SIZE, points, _first_group(person, name), int(rank))
+        Sample(name, images[name], SIZE, points, _first_group(person, name), int(rank))
         for (name, points), rank in zip(labels.items(), ranks, strict=True)
     ]
 
@@ -181,7 +181,7 @@ def _fault(points: np.ndarray) -> tuple[str, str] | None:
     height, width = SIZE
     (left, top), (right, bottom) = points.min(0), points.max(0)
     if right < 0 or bottom < 0 or left > width - 1 or top > height - 1:
-        return "polygon outside the picture", f"x {left}..{right}, y {top}..{bottom}"
+        return "polygon outside the image", f"x {left}..{right}, y {top}..{bottom}"
     if polygon.area(points) == 0 and (left == right or top == bottom):
         return "empty label", f"all {len(points)} points lie on one line"
     return None

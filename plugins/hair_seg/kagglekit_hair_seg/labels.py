@@ -38,7 +38,7 @@ class Point(msgspec.Struct, gc=False):
 
 
 class Entry(msgspec.Struct, gc=False):
-    """One labelled picture; unknown keys are ignored."""
+    """One labelled image; unknown keys are ignored."""
 
     file_name: str
     polygon1: list[Point] | str

@@ -10,7 +10,7 @@ POINTS = 18  # per strand
 
 
 class Cut(NamedTuple):
-    """What stays the same about one person's hair in all pictures; lengths in head units."""
+    """What stays the same about one person's hair in all images; lengths in head units."""
 
     style: str
     parting: float  # x of the parting, in [-0.5, 0.5]

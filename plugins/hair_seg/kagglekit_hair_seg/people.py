@@ -1,10 +1,10 @@
-"""People: the traits that one person keeps in all pictures, and the pose that changes."""
+"""People: the traits that one person keeps in all images, and the pose that changes."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from .figure import Looks
+from .figure import Appearance
 from .hairstyles import STYLES
 from .locks import Cut
 from .scenery import colour, hair_colour
@@ -24,9 +24,9 @@ TOO_TALL_FOR_HATS = ("bun", "mohawk", "afro", "quiff")
 
 
 class Person(NamedTuple):
-    """What stays the same in all pictures of one person; colours float BGR."""
+    """What stays the same in all images of one person; colours float BGR."""
 
-    looks: Looks
+    appearance: Appearance
     cut: Cut
     root_colour: np.ndarray
     tip_colour: np.ndarray
@@ -43,14 +43,14 @@ def choose_person(seed: int, person: int) -> Person:
     if age > 0.85:
         hair = hair * 0.4 + rng.uniform(120, 220) * 0.6
     tips = colour(rng, (0.4, 0.8), (0.5, 0.9)) if rng.random() < 0.15 else hair * rng.uniform(0.9, 1.4)
-    return Person(_looks(rng, style, age, hair), _cut(rng, style), hair, np.clip(tips, 5, 250))
+    return Person(_appearance(rng, style, age, hair), _cut(rng, style), hair, np.clip(tips, 5, 250))
 
 
-def _looks(rng: np.random.Generator, style: str, age: float, hair: np.ndarray) -> Looks:
+def _appearance(rng: np.random.Generator, style: str, age: float, hair: np.ndarray) -> Appearance:
     """Choose the face and what is worn on it."""
     skin = np.asarray(SKINS[rng.integers(len(SKINS))]) * rng.uniform(0.92, 1.06, 3)
     bearded = style in BEARDED and rng.random() < 0.75
-    return Looks(
+    return Appearance(
         skin=skin,
         lips=skin * (0.62, 0.62, 0.9),
         eyes=colour(rng, (0.3, 0.7), (0.15, 0.5)),
@@ -84,7 +84,7 @@ def _cut(rng: np.random.Generator, style: str) -> Cut:
 
 
 def choose_pose(rng: np.random.Generator, who: Person) -> Pose:
-    """Choose how the person stands in one picture; seldom from behind if there are pigtails to see."""
+    """Choose how the person stands in one image; seldom from behind if there are pigtails to see."""
     scale = rng.uniform(65, 145)
     room = max(0.25, 1.0 - scale / 140)
     return Pose(

@@ -1,4 +1,4 @@
-"""Masks as one polygon and back, as labelling contests with a single outline per picture want it.
+"""Masks as one polygon and back, as labelling contests with a single outline per image want it.
 
 Rasterising is PIL's filled polygon with its boundary pixels, even-odd. Tracing follows the boundary pixels of every
 region and hole and joins the rings by closed bridges: out along an edge, around the ring, back along the same edge. The

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from kagglekit.api import new_folder
 
-from .drawing import Picture, draw_picture
+from .draw_person import DrawnImage, draw_image
 from .strokes import SIZE
 
 # share of the training images whose label is ...
@@ -22,23 +22,23 @@ EMPTY_RATE = 0.01  # no polygon: fewer than three points
 TINY_RATE = 0.015  # a few pixels only
 WIDE_RATE = 0.03  # much wider than the hair
 ROTATED_RATE = 0.01  # turned by 90 degrees
-PIGTAIL_RATE = 0.5  # without one of the pigtails; share of the pictures with two pigtails
-DUPLICATE_RATE = 0.03  # the same picture again under another name, slightly shifted and brightened
+PIGTAIL_RATE = 0.5  # without one of the pigtails; share of the images with two pigtails
+DUPLICATE_RATE = 0.03  # the same image again under another name, slightly shifted and brightened
 
-LEAST_HAIR = 1500  # pixels; a picture with less is drawn anew
+LEAST_HAIR = 1500  # pixels; an image with less is drawn anew
 LEAST_PIGTAIL = 300  # pixels; a smaller rest of a pigtail cannot be missed
 LEAST_REGION = 80  # pixels; stray tufts that nobody labels
 LEAST_HOLE = 150  # pixels; gaps between strands that nobody labels
 MOST_POINTS = 500
 JPEG_QUALITY = 90
-RETRY = 1000  # added to the picture number for another attempt; no person has that many pictures
+RETRY = 1000  # added to the image number for another attempt; no person has that many images
 
 Points = np.ndarray  # (n, 2) int x, y
 Progress = Callable[[Iterable, int, str], Iterable]
 
 
 class Job(NamedTuple):
-    """One picture to draw; `of` names the picture it nearly repeats, with that picture's number."""
+    """One image to draw; `of` names the image it nearly repeats, with that image's number."""
 
     folder: str
     person: int
@@ -46,12 +46,12 @@ class Job(NamedTuple):
     of: int | None = None
 
     def file_name(self, number: int | None = None) -> str:
-        """The name of the picture, or of another one of the same person."""
+        """The name of the image, or of another one of the same person."""
         return f"KHD{self.person:05d}-{number or self.number}.jpg"
 
 
 class Outlined(NamedTuple):
-    """The true polygon of a picture, and the polygons that miss one pigtail if it has two."""
+    """The true polygon of an image, and the polygons that miss one pigtail if it has two."""
 
     job: Job
     polygon: Points
@@ -63,7 +63,7 @@ def _no_progress(iterable: Iterable, total: int, description: str) -> Iterable:
 
 
 def draw_sample(root: Path, count: int, seed: int, *, progress: Progress = _no_progress) -> None:
-    """Write a sample of `count` training pictures and max(4, count // 5) test pictures to the folder `root`.
+    """Write a sample of `count` training images and max(4, count // 5) test images to the folder `root`.
 
     Writes task02_train/, task02_test/, answers.json (true test polygons) and truth.json (true train polygons and
     the flaw of each label). The same arguments write the same bytes. `root` appears only when it is complete.
@@ -76,7 +76,7 @@ def draw_sample(root: Path, count: int, seed: int, *, progress: Progress = _no_p
 
 
 def _write(part: Path, count: int, seed: int, progress: Progress) -> None:
-    """Draw all pictures into `part` and write the four JSON files."""
+    """Draw all images into `part` and write the four JSON files."""
     jobs = _plan(count, seed)
     for folder in ("task02_train", "task02_test"):
         (part / folder / "images").mkdir(parents=True)
@@ -99,15 +99,15 @@ def _write(part: Path, count: int, seed: int, progress: Progress) -> None:
 
 
 def _plan(count: int, seed: int) -> list[Job]:
-    """Deal the pictures to persons, two to five each; train and test share no person."""
+    """Deal the images to persons, two to five each; train and test share no person."""
     rng = np.random.default_rng([seed, 0, 0, 2])
     repeats = min(round(DUPLICATE_RATE * count), count // 2)
     jobs, person = [], 0
     for folder, wanted in (("task02_train", count - repeats), ("task02_test", max(4, count // 5))):
         while wanted:
-            pictures = min(wanted, int(rng.integers(2, 6)))
-            jobs += [Job(folder, person, number) for number in range(1, pictures + 1)]
-            wanted -= pictures
+            images = min(wanted, int(rng.integers(2, 6)))
+            jobs += [Job(folder, person, number) for number in range(1, images + 1)]
+            wanted -= images
             person += 1
     last = {job.person: job.number for job in jobs}
     for index in rng.permutation(count - repeats)[:repeats]:
@@ -118,34 +118,34 @@ def _plan(count: int, seed: int) -> list[Job]:
 
 
 def _draw(part: Path, job: Job, seed: int) -> Outlined:
-    """Draw and save one picture; outline its hair."""
+    """Draw and save one image; outline its hair."""
     number, attempt = job.of or job.number, 0
-    picture = draw_picture(seed, job.person, number)
-    while picture.hair.sum() < LEAST_HAIR:
+    image = draw_image(seed, job.person, number)
+    while image.hair.sum() < LEAST_HAIR:
         attempt += 1
-        picture = draw_picture(seed, job.person, number + attempt * RETRY)
+        image = draw_image(seed, job.person, number + attempt * RETRY)
     if job.of:
-        picture = _nearly_same(np.random.default_rng([seed, job.person, job.number]), picture)
-    done, jpeg = cv2.imencode(".jpg", picture.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    assert done, "cv2 could not encode a picture"
+        image = _nearly_same(np.random.default_rng([seed, job.person, job.number]), image)
+    done, jpeg = cv2.imencode(".jpg", image.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done, "cv2 could not encode an image"
     (part / job.folder / "images" / job.file_name()).write_bytes(jpeg.tobytes())
     lacking = []
-    if len(picture.pigtails) == 2 and all(tail.sum() >= LEAST_PIGTAIL for tail in picture.pigtails):
-        lacking = [outline(picture.hair & ~tail) for tail in picture.pigtails]
-    return Outlined(job, outline(picture.hair), [polygon for polygon in lacking if len(polygon) >= 3])
+    if len(image.pigtails) == 2 and all(tail.sum() >= LEAST_PIGTAIL for tail in image.pigtails):
+        lacking = [outline(image.hair & ~tail) for tail in image.pigtails]
+    return Outlined(job, outline(image.hair), [polygon for polygon in lacking if len(polygon) >= 3])
 
 
-def _nearly_same(rng: np.random.Generator, picture: Picture) -> Picture:
-    """Shift a picture by some pixels and brighten it."""
+def _nearly_same(rng: np.random.Generator, image: DrawnImage) -> DrawnImage:
+    """Shift an image by some pixels and brighten it."""
     dx, dy = rng.integers(2, 7, 2) * rng.choice([-1, 1], 2)
     move = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
 
     def shifted(image: np.ndarray) -> np.ndarray:
         return cv2.warpAffine(image, move, (SIZE, SIZE), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
 
-    brighter = cv2.convertScaleAbs(shifted(picture.image), alpha=rng.uniform(1.03, 1.1))
-    hair, *tails = (shifted(mask.astype(np.uint8)) > 0 for mask in (picture.hair, *picture.pigtails))
-    return Picture(brighter, hair, tuple(tails))
+    brighter = cv2.convertScaleAbs(shifted(image.image), alpha=rng.uniform(1.03, 1.1))
+    hair, *tails = (shifted(mask.astype(np.uint8)) > 0 for mask in (image.hair, *image.pigtails))
+    return DrawnImage(brighter, hair, tuple(tails))
 
 
 def _choose_flaws(train: list[Outlined], count: int, seed: int) -> dict[Job, str]:

@@ -21,7 +21,7 @@ def background(rng: np.random.Generator) -> np.ndarray:
     image = cv2.resize(coarse.astype(np.float32), (SIZE, SIZE)).astype(np.uint8)
     paint = _KINDS[rng.integers(len(_KINDS))]
     paint(rng, image)
-    depth = rng.choice([0, 0, 2.0, 5.0])  # out of focus in half of the pictures
+    depth = rng.choice([0, 0, 2.0, 5.0])  # out of focus in half of the images
     if depth:
         small = cv2.resize(image, (SIZE // 2, SIZE // 2), interpolation=cv2.INTER_AREA)
         image = cv2.resize(cv2.GaussianBlur(small, (0, 0), depth), (SIZE, SIZE))
@@ -72,7 +72,7 @@ def _curtain(rng: np.random.Generator, image: np.ndarray) -> None:
 def _streaks(
     rng: np.random.Generator, image: np.ndarray, base: Colour, middle: float, length: float, count: int
 ) -> None:
-    """Hair-like streaks of many shades of one colour from the top of the picture downwards."""
+    """Hair-like streaks of many shades of one colour from the top of the image downwards."""
     t = np.linspace(0, 1, 9)
     for shade in rng.uniform(0.5, 1.5, 8):
         x = middle + rng.normal(0, SIZE / 3, (count // 8, 1)) + rng.normal(0, 6, (count // 8, 9))

@@ -1,4 +1,4 @@
-"""Curves, strokes and filled shapes in head units, and the pose that places them in a picture.
+"""Curves, strokes and filled shapes in head units, and the pose that places them in an image.
 
 Head units: the origin is the middle of the face, the head is 2 wide, the skull top is at y = -1.3,
 the chin at y = 1.25, y points down.
@@ -9,13 +9,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-SIZE = 512  # pixels, width and height of every picture
+SIZE = 512  # pixels, width and height of every image
 SUBPIXEL_BITS = 4
-FAR_AWAY = 4000.0  # pixels; keeps the fixed-point coordinates of off-picture shapes within range
+FAR_AWAY = 4000.0  # pixels; keeps the fixed-point coordinates of off-image shapes within range
 
 
 class Pose(NamedTuple):
-    """How a person stands in one picture: pixels, radians, and yaw in [-1, 1] (positive looks right)."""
+    """How a person stands in one image: pixels, radians, and yaw in [-1, 1] (positive looks right)."""
 
     back_view: bool
     scale: float
@@ -29,7 +29,7 @@ class Pose(NamedTuple):
 
 
 def to_pixels(points: np.ndarray, pose: Pose) -> np.ndarray:
-    """Place (..., 2) points in head units in the picture; returns (..., 2) float pixels.
+    """Place (..., 2) points in head units in the image; returns (..., 2) float pixels.
 
     The head is tilted and the shoulders are not: the angle fades out below the chin, so that hair bends.
     """

@@ -40,7 +40,7 @@ class PolygonJson(SubmissionFormat):
 
     @property
     def loses(self) -> str:
-        """What one polygon for each picture cannot hold."""
+        """What one polygon for each image cannot hold."""
         return f"regions and holes below {self.min_area} pixels, and a line of pixels for each bridge"
 
     def encode(self, mask: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ class PolygonJson(SubmissionFormat):
         missing = [name for name in self.names() if name not in rows]
         if missing:
             raise SubmissionError(
-                f"{path}: {len(missing)} pictures of {self.sample} have no prediction, the first is {missing[0]}"
+                f"{path}: {len(missing)} images of {self.sample} have no prediction, the first is {missing[0]}"
             )
         for entry in entries:
             entry["polygon1"] = [{"x": int(x), "y": int(y)} for x, y in rows[entry["file_name"]]]
@@ -109,7 +109,7 @@ class PolygonJson(SubmissionFormat):
             if len(points) < 3:
                 raise SubmissionError(f"{path}: {name}: polygon1 has {len(points)} points; a polygon has at least 3")
             if points.min() < 0 or points.max() > 511:
-                raise SubmissionError(f"{path}: {name}: a point lies outside the picture (0..511)")
+                raise SubmissionError(f"{path}: {name}: a point lies outside the image (0..511)")
             if fault := polygon.too_much(points, SIZE):
                 raise SubmissionError(f"{path}: {name}: polygon1: {fault}")
             rows[name] = points
@@ -124,11 +124,11 @@ def _checked_names(path: Path, entries: list, error: type[Exception]) -> list[st
         if not isinstance(name, str) or not name or "/" in name or "\\" in name:
             raise error(f"{path}: entry {index} has no usable file_name ({name!r})")
         if name in seen:
-            raise error(f"{path}: {name} is listed twice (again in entry {index}); every picture must be listed once")
+            raise error(f"{path}: {name} is listed twice (again in entry {index}); every image must be listed once")
         seen.add(name)
         names.append(name)
     if not names:
-        raise error(f"{path}: lists no picture")
+        raise error(f"{path}: lists no image")
     return names
 
 

@@ -10,7 +10,7 @@ from kagglekit import RecipeError, hookimpl
 class Bridge:
     """Keep every region of a mask, and its holes, and join them by bridges into the one polygon that is submitted.
 
-    The contest takes one polygon for each picture; without this, the largest region is submitted, its holes filled. A
+    The contest takes one polygon for each image; without this, the largest region is submitted, its holes filled. A
     bridge runs from one outline to the next and back the same way, so it costs a line of pixels, and none to a hole.
     Pigtails are two regions: 2nd place of the Korean hair contest joined contours so.
     """

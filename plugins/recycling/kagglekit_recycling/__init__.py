@@ -51,8 +51,8 @@ PRESETS = {
 }
 
 
-FIRST = "mIoU of each picture at 256x256, averaged, as teams of the first edition (12 classes) tell"
-LATER = "mIoU at 256x256 over 11 classes; whether over all pixels or by picture is not known"
+FIRST = "mIoU of each image at 256x256, averaged, as teams of the first edition (12 classes) tell"
+LATER = "mIoU at 256x256 over 11 classes; whether over all pixels or by image is not known"
 PUBLISHED = (
     Published(
         "speaker",
@@ -96,7 +96,7 @@ def kk_competition():
         task="multiclass",
         image_size=SIZE,
         metric=ClassIoU(classes, "dataset"),
-        also=(ClassIoU(classes, "picture"),),
+        also=(ClassIoU(classes, "image"),),
         layout=LAYOUT,
         settings=Settings,
         space=search_space,
@@ -161,7 +161,7 @@ def kk_augment():
 
 @hookimpl
 def kk_postprocess():
-    """The likeliest class at the size of the pictures, every second pixel of it, as all teams did."""
+    """The likeliest class at the size of the images, every second pixel of it, as all teams did."""
     from kagglekit_recycling.labels import EverySecond
 
     return EverySecond()

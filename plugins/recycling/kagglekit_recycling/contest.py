@@ -27,7 +27,7 @@ LAYOUT = """\
 DIR/train_all.json        COCO; or train.json and val.json, which it joins
 DIR/test.json             COCO without annotations; its images and their order are those of the submission
 DIR/batch_*/NNNN.jpg      512x512, as the file_name of the JSON files says
-DIR/answers.json          optional: COCO of the test pictures; then the submission is scored
+DIR/answers.json          optional: COCO of the test images; then the submission is scored
 
 The edition is seen from the categories: the first one (2021, 12 classes with the background) has UNKNOWN."""
 
@@ -38,7 +38,7 @@ class Settings:
 
     `overlap`: which object a pixel under several belongs to: the one with the largest pixel value ("max", the first
     edition's baseline), or the smallest ("area", the later ones'); "auto" goes by the edition. `group_regex`: the part
-    of a file name that stands for pictures that belong together, by its first group; empty: every picture is alone.
+    of a file name that stands for images that belong together, by its first group; empty: every image is alone.
     """
 
     overlap: Literal["auto", "max", "area"] = "auto"

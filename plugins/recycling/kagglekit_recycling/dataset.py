@@ -67,13 +67,13 @@ def read(root: Path, settings: Settings) -> Trash:
                 problems.append(Problem(sample.id, "listed twice", f"{path.name} lists it again; the first counts"))
     if not train:
         first = f"the first fault: {problems[0].sample}: {problems[0].detail}" if problems else f"expected\n{LAYOUT}"
-        raise DataError(f"{root}: {', '.join(p.name for p in train_files)}: no usable picture; {first}")
+        raise DataError(f"{root}: {', '.join(p.name for p in train_files)}: no usable image; {first}")
     test = _samples(root, root / "test.json", documents[root / "test.json"], settings, problems, labelled=False)
     _refuse_twice(root / "test.json", [s.id for s in test])
     both = sorted(train.keys() & {s.id for s in test})
     for name in both:
         del train[name]
-        problems.append(Problem(name, "leak", "is a test picture too; refused as training input"))
+        problems.append(Problem(name, "leak", "is a test image too; refused as training input"))
     form = LabelCsv([s.id for s in test], edition)
     answers = _answers(root, form.names, edition, problems)
     overlap = settings.overlap if settings.overlap != "auto" else ("max" if edition.has_unknown else "area")
@@ -105,7 +105,7 @@ def _require_labels(paths: Sequence[Path], documents: Mapping[Path, coco.Coco]) 
 def _refuse_twice(path: Path, names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise DataError(f"{path}: lists {twice[0]} twice; every picture has one row in the submission")
+        raise DataError(f"{path}: lists {twice[0]} twice; every image has one row in the submission")
 
 
 def _edition(documents: Mapping[Path, coco.Coco]) -> Edition:
@@ -128,7 +128,7 @@ def _samples(
     root: Path, path: Path, document: coco.Coco, settings: Settings, problems: list[Problem], labelled: bool
 ) -> list[Sample]:
     if document.broken and not labelled:
-        raise DataError(f"{path}: {next(iter(document.broken.values()))}; every picture to predict needs a row")
+        raise DataError(f"{path}: {next(iter(document.broken.values()))}; every image to predict needs a row")
     problems += [Problem(name, "unreadable entry", text, damaged=True) for name, text in document.broken.items()]
     lost = _lost_objects(path, document, problems) if labelled else {}
     group, samples = re.compile(settings.group_regex), []
@@ -145,7 +145,7 @@ def _samples(
             fault = f"{path.name} says {size[0]}x{size[1]} pixels; this contest's are {SIZE[0]}x{SIZE[1]}"
         if fault:
             detail = fault if labelled else f"{fault}; its row will hold an empty mask"
-            problems.append(Problem(name, "picture missing or of wrong size", detail, skip=labelled, damaged=True))
+            problems.append(Problem(name, "image missing or of wrong size", detail, skip=labelled, damaged=True))
             if labelled:
                 continue
         objects = _objects(document, entry.id) if labelled else None
@@ -164,19 +164,19 @@ def _objects(document: coco.Coco, image: int) -> tuple[Object, ...]:
 
 
 def _lost_objects(path: Path, document: coco.Coco, problems: list[Problem]) -> dict[coco.Id, str]:
-    """Image id -> what it lost, of pictures whose masks would lack an object; faults that cost nothing are listed."""
+    """Image id -> what it lost, of images whose masks would lack an object; faults that cost nothing are listed."""
     lost: dict[coco.Id, list[str]] = {}
     for fault in document.faults:
         if fault.image is not None:
             lost.setdefault(fault.image, []).append(f"{fault.name}: {fault.rule}: {fault.detail}")
         else:
-            bad = fault.rule == coco.UNREADABLE  # of some picture, nobody knows which
+            bad = fault.rule == coco.UNREADABLE  # of some image, nobody knows which
             problems.append(Problem(f"{path.name}: {fault.name}", fault.rule, fault.detail, skip=bad, damaged=bad))
     return {id: texts[0] + (f" (and {len(texts) - 1} more)" if texts[1:] else "") for id, texts in lost.items()}
 
 
 def _answers(root: Path, names: list[str], edition: Edition, problems: list[Problem]) -> dict[str, tuple[Object, ...]]:
-    """The truth of the test pictures, where there is a file; raises DataError for one that does not fit."""
+    """The truth of the test images, where there is a file; raises DataError for one that does not fit."""
     path = root / "answers.json"
     if not path.is_file():
         return {}

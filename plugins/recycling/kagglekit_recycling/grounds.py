@@ -101,7 +101,7 @@ def _clutter(rng: np.random.Generator, ground: np.ndarray) -> None:
 
 
 def shade(rng: np.random.Generator) -> np.ndarray:
-    """float32 `[512, 512, 1]`: light over a picture, brighter on one side, perhaps crossed by a shadow from outside."""
+    """float32 `[512, 512, 1]`: light over an image, brighter on one side, perhaps crossed by a shadow from outside."""
     rows, columns = np.mgrid[-0.5 : 0.5 : SIZE[0] * 1j, -0.5 : 0.5 : SIZE[1] * 1j].astype(np.float32)
     turn = rng.uniform(0, 2 * np.pi)
     along = rows * np.sin(turn) + columns * np.cos(turn)

@@ -65,7 +65,7 @@ def _area(one: Object, size: tuple[int, int]) -> float:
 
 @dataclass(frozen=True)
 class EverySecond:
-    """The likeliest class of every pixel of the picture, which is twice the submission's size; every second is kept."""
+    """The likeliest class of every pixel of the image, which is twice the submission's size; every second is kept."""
 
     def __call__(self, prediction: Prediction) -> np.ndarray:
         """uint8 label map `[H, W]` at `prediction.size`."""

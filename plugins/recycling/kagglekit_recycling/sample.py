@@ -12,21 +12,21 @@ import numpy as np
 
 from kagglekit.api import new_folder
 from kagglekit_recycling.contest import NAMES, SIZE
-from kagglekit_recycling.scenery import Thing, draw_picture
+from kagglekit_recycling.scenery import Thing, draw_image
 
 FOLDER = "batch_01_vt"
 JPEG_QUALITY = 92
 MOST_THINGS = 6
-VALIDATION_EVERY = 5  # one training picture of so many is in val.json, not in train.json
+VALIDATION_EVERY = 5  # one training image of so many is in val.json, not in train.json
 # How often a class comes, as in the contest: paper and bags are everywhere, batteries and clothes are rare.
 SHARES = {1: 0.17, 2: 0.22, 3: 0.09, 4: 0.1, 5: 0.1, 6: 0.14, 7: 0.08, 8: 0.1}
 BATTERY, CLOTHING = NAMES.index("Battery") + 1, NAMES.index("Clothing") + 1
-RARE_EVERY = 8  # pictures, of which one shows a battery, and one a piece of clothing
+RARE_EVERY = 8  # images, of which one shows a battery, and one a piece of clothing
 CATEGORIES = [{"id": id, "name": name, "supercategory": name} for id, name in enumerate(NAMES, 1)]
 
 
 class Job(NamedTuple):
-    """One picture to draw: its number among all, and the classes of its things."""
+    """One image to draw: its number among all, and the classes of its things."""
 
     number: int
     labels: tuple[int, ...]
@@ -38,14 +38,14 @@ class Job(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A picture as far as COCO files tell of it."""
+    """An image as far as COCO files tell of it."""
 
     file_name: str
     things: list[dict]
 
 
 def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
-    """Write a sample of `count` training pictures and max(4, count // 5) test pictures to the folder `root`.
+    """Write a sample of `count` training images and max(4, count // 5) test images to the folder `root`.
 
     Writes train_all.json, its parts train.json and val.json, test.json, answers.json and batch_01_vt/. The same
     arguments write the same bytes. `root` appears only when it is complete. Raises FileExistsError if `root` exists and
@@ -58,7 +58,7 @@ def draw_sample(root: Path, count: int, seed: int, track: Callable) -> None:
 
 
 def plan(count: int, seed: int) -> list[Job]:
-    """What every picture shows: all ten classes occur in any eight pictures from a multiple of eight on."""
+    """What every image shows: all ten classes occur in any eight images from a multiple of eight on."""
     rng = np.random.default_rng((seed, 0))
     common, shares = list(SHARES), np.array(list(SHARES.values()))
     jobs: list[Job] = []
@@ -75,29 +75,29 @@ def plan(count: int, seed: int) -> list[Job]:
 
 
 def _write(part: Path, count: int, seed: int, track: Callable) -> None:
-    """Draw all pictures into `part` and write the JSON files."""
+    """Draw all images into `part` and write the JSON files."""
     (part / FOLDER).mkdir(parents=True)
     jobs = plan(count, seed)
     drawn = [_draw(part, job, seed) for job in track(jobs, len(jobs), "drawing the sample")]
     train, test = drawn[:count], drawn[count:]
-    for name, pictures in (
+    for name, drawings in (
         ("train_all", train),
         ("train", [one for at, one in enumerate(train, 1) if at % VALIDATION_EVERY]),
         ("val", train[VALIDATION_EVERY - 1 :: VALIDATION_EVERY]),
         ("answers", test),
     ):
-        _save(part / f"{name}.json", _document(pictures))
+        _save(part / f"{name}.json", _document(drawings))
     _save(part / "test.json", {key: value for key, value in _document(test).items() if key != "annotations"})
 
 
 def _draw(part: Path, job: Job, seed: int) -> Drawn:
-    """Draw and save one picture."""
-    picture = draw_picture(np.random.default_rng((seed, 1, job.number)), job.labels)
-    image = cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR)
+    """Draw and save one image."""
+    drawn = draw_image(np.random.default_rng((seed, 1, job.number)), job.labels)
+    image = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    assert done, "cv2 could not encode a picture"
+    assert done, "cv2 could not encode an image"
     (part / job.file_name).write_bytes(data.tobytes())
-    return Drawn(job.file_name, [_annotation(thing) for thing in picture.things])
+    return Drawn(job.file_name, [_annotation(thing) for thing in drawn.things])
 
 
 def _annotation(thing: Thing) -> dict:
@@ -112,13 +112,13 @@ def _annotation(thing: Thing) -> dict:
     }
 
 
-def _document(pictures: Sequence[Drawn]) -> dict:
+def _document(drawings: Sequence[Drawn]) -> dict:
     """A COCO file; ids count from 0 in each file."""
     images, annotations = [], []
-    for id, picture in enumerate(pictures):
+    for id, drawn in enumerate(drawings):
         size = {"height": SIZE[0], "width": SIZE[1], "date_captured": None, "id": id}
-        images.append({"license": 0, "url": None, "file_name": picture.file_name} | size)
-        for thing in picture.things:
+        images.append({"license": 0, "url": None, "file_name": drawn.file_name} | size)
+        for thing in drawn.things:
             annotations.append({"id": len(annotations), "image_id": id} | thing)
     return {"info": {}, "licenses": [], "images": images, "categories": CATEGORIES, "annotations": annotations}
 

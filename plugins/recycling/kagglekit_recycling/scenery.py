@@ -1,4 +1,4 @@
-"""Pictures of trash: things of ten classes on a ground, the smaller ones on the larger ones, with shadows."""
+"""Images of trash: things of ten classes on a ground, the smaller ones on the larger ones, with shadows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KINDS: Mapping[int, Kind] = {
 class Thing(NamedTuple):
     """A thing in its place: class, the polygon `[N, 2]` that was drawn around it, its area, and what it looks like.
 
-    `image` and `opacity` are the part of the picture from row `top` and column `left` on that the thing lies in.
+    `image` and `opacity` are the part of the image from row `top` and column `left` on that the thing lies in.
     """
 
     label: int
@@ -58,20 +58,20 @@ class Thing(NamedTuple):
 
     @property
     def part(self) -> tuple[slice, slice]:
-        """Where `opacity` lies in the picture."""
+        """Where `opacity` lies in the image."""
         height, width = self.opacity.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
-class Picture(NamedTuple):
+class Image(NamedTuple):
     """uint8 image `[512, 512, 3]` in RGB and its things, the largest first."""
 
     image: np.ndarray
     things: list[Thing]
 
 
-def draw_picture(rng: np.random.Generator, labels: Sequence[int]) -> Picture:
-    """A picture with one thing of each of `labels`, which are classes 1..10 and may repeat."""
+def draw_image(rng: np.random.Generator, labels: Sequence[int]) -> Image:
+    """An image with one thing of each of `labels`, which are classes 1..10 and may repeat."""
     # One factor for all: near or far away.
     zoom = rng.uniform(0.8, 1.25) * (1.35 if len(labels) < 3 else 1.05)
     taken = np.zeros(SIZE, np.float32)
@@ -92,7 +92,7 @@ def draw_picture(rng: np.random.Generator, labels: Sequence[int]) -> Picture:
     image *= shade(rng) * rng.uniform(0.95, 1.05, 3).astype(np.float32)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.9))
     image += rng.uniform(1, 5) * rng.standard_normal((*SIZE, 1), np.float32)
-    return Picture(np.clip(image, 0, 255).astype(np.uint8), things)
+    return Image(np.clip(image, 0, 255).astype(np.uint8), things)
 
 
 def _placed(rng: np.random.Generator, label: int, item: Item, taken: np.ndarray) -> Thing:
@@ -101,7 +101,7 @@ def _placed(rng: np.random.Generator, label: int, item: Item, taken: np.ndarray)
     turn = rng.uniform(-np.pi, np.pi)
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     turned = (item.outline - (width / 2, height / 2)) @ spin.T
-    # Things may leave the picture a little.
+    # Things may leave the image a little.
     low = np.minimum(0.4 * np.ptp(turned, axis=0), 256)
     best: tuple[float, np.ndarray] = (np.inf, np.zeros(2))
     for _ in range(TRIES):
@@ -124,7 +124,7 @@ def _placed(rng: np.random.Generator, label: int, item: Item, taken: np.ndarray)
 
 
 def _cast(image: np.ndarray, thing: Thing, move: tuple[float, float], soft: float, dark: float) -> None:
-    """Darken a picture where a thing throws its shadow."""
+    """Darken an image where a thing throws its shadow."""
     margin = int(3 * soft + max(map(abs, move)))
     top, left = max(0, thing.top - margin), max(0, thing.left - margin)
     part = image[top : thing.top + thing.opacity.shape[0] + margin, left : thing.left + thing.opacity.shape[1] + margin]
@@ -134,14 +134,14 @@ def _cast(image: np.ndarray, thing: Thing, move: tuple[float, float], soft: floa
 
 
 def careless(rng: np.random.Generator, outline: np.ndarray) -> np.ndarray:
-    """float `[M, 2]`: an outline as people click it, inside the picture, to a hundredth of a pixel."""
+    """float `[M, 2]`: an outline as people click it, inside the image, to a hundredth of a pixel."""
     simple = cv2.approxPolyDP(outline.astype(np.float32), 0.8, True)[:, 0].astype(float)
     clicked = simple + rng.normal(0, CARELESS, simple.shape)
     return np.round(clip(clicked, SIZE), 2)
 
 
 def clip(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The part of a polygon `[N, 2]` (x, y) in a picture of `size` (height, width); Sutherland and Hodgman's way."""
+    """The part of a polygon `[N, 2]` (x, y) in an image of `size` (height, width); Sutherland and Hodgman's way."""
     for axis, sign, limit in ((0, 1, 0.0), (0, -1, -float(size[1])), (1, 1, 0.0), (1, -1, -float(size[0]))):
         depth = sign * polygon[:, axis] - limit
         kept = []

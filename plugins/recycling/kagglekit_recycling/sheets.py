@@ -41,7 +41,7 @@ def paper(rng: np.random.Generator, length: int) -> Item:
 
 
 def _newspaper(rng: np.random.Generator, size: tuple[int, int]) -> Item:
-    """Columns of print with pictures, folded once."""
+    """Columns of print with images, folded once."""
     height, width = size
     image = paint(np.array([224, 220, 208]) + rng.normal(0, 5, 3), 1 + 0.03 * noise(rng, size, 30))
     print_on(rng, image, (width // 10, height // 20, width - width // 10, height // 8), DARK)

@@ -39,12 +39,12 @@ class LabelCsv(SubmissionFormat):
         return self.edition.from_file()[label_map.decode(row, size, len(self.edition.names))]
 
     def write(self, path: Path, rows: Mapping[str, str]) -> None:
-        """A line for each test picture, in the order of test.json; raises SubmissionError for other pictures."""
+        """A line for each test image, in the order of test.json; raises SubmissionError for other images."""
         require_ids(path, rows, self.names)
         write_rows(path, HEADER, {name: rows[name] for name in self.names})
 
     def read(self, path: Path) -> dict[str, str]:
-        """Rows by picture; raises SubmissionError for a fault of the file, missing and other pictures."""
+        """Rows by image; raises SubmissionError for a fault of the file, missing and other images."""
         rows = read_rows(path, HEADER)
         require_ids(path, rows, self.names)
         return rows

@@ -1,4 +1,4 @@
-"""How training pictures are distorted: settings; what they do is in the modules that the hooks import."""
+"""How training images are distorted: settings; what they do is in the modules that the hooks import."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def refuse_chance(p: float) -> None:
 
 @dataclass(frozen=True)
 class SelfMix:
-    """Copy one box of a training picture, with its mask, to another place of the same picture.
+    """Copy one box of a training image, with its mask, to another place of the same image.
 
-    Both sides are `least` to `most` of the picture's, both centres lie anywhere in 0.1..0.9 of it; if one of the boxes
-    leaves the picture, nothing happens. Labels of one region only never show a network that there may be two; such
-    pictures do. After the 2nd place of the Korean hair contest (p 0.1, sides 0.1 to 0.4), which drew one box for a
-    whole batch; here every picture draws its own, with probability `p`.
+    Both sides are `least` to `most` of the image's, both centres lie anywhere in 0.1..0.9 of it; if one of the boxes
+    leaves the image, nothing happens. Labels of one region only never show a network that there may be two; such
+    images do. After the 2nd place of the Korean hair contest (p 0.1, sides 0.1 to 0.4), which drew one box for a
+    whole batch; here every image draws its own, with probability `p`.
     """
 
     name: ClassVar[str] = "self-mix"
@@ -59,8 +59,8 @@ class SelfMix:
 class Coloring:
     """Dye what the mask shows: pixels under it are multiplied by 1 + g, with a g of 0 to `most` for green and for blue.
 
-    Red stays. Pictures have 8 bits, so what gets brighter than 255 is cut off there. Dyed hair is rare among the
-    pictures and common among people: 2nd place of the Korean hair contest, p 0.1 (there per batch, here per picture).
+    Red stays. Images have 8 bits, so what gets brighter than 255 is cut off there. Dyed hair is rare among the
+    images and common among people: 2nd place of the Korean hair contest, p 0.1 (there per batch, here per image).
     """
 
     name: ClassVar[str] = "coloring"
@@ -85,7 +85,7 @@ class Coloring:
         inner = yield
         if (dataset.channels, dataset.depth) != (3, "uint8"):
             raise RecipeError(
-                f"techniques.coloring: dyes pictures with red, green and blue of 8 bits, these have {dataset.channels} "
+                f"techniques.coloring: dyes images with red, green and blue of 8 bits, these have {dataset.channels} "
                 f"channel(s) of {dataset.depth}; use --without coloring"
             )
         from kagglekit_techniques.distortions import Colored
@@ -95,15 +95,15 @@ class Coloring:
 
 @dataclass(frozen=True)
 class ObjectPaste:
-    """Paste objects of other training pictures into a picture, with probability `p`.
+    """Paste objects of other training images into an image, with probability `p`.
 
-    A bank of at most `bank` objects (256 MB) is cut once per run out of the pictures that are learnt from, so nothing
-    of the validation pictures gets in: connected parts of the masks of `classes` (default: those that no more pictures
-    show than the median class) that cover at least `min_area` of their picture. A class is drawn, then one of its
-    objects. It is mirrored, turned by up to `rotate` degrees, and scaled: to an area of `area` of the picture, as far
+    A bank of at most `bank` objects (256 MB) is cut once per run out of the images that are learnt from, so nothing
+    of the validation images gets in: connected parts of the masks of `classes` (default: those that no more images
+    show than the median class) that cover at least `min_area` of their image. A class is drawn, then one of its
+    objects. It is mirrored, turned by up to `rotate` degrees, and scaled: to an area of `area` of the image, as far
     as a factor within `scale` allows, so that large objects shrink and small ones grow. It is pasted where it is the
     object, as its mask says, so that black pixels of objects stay. A place, of five that are tried, must not touch the
-    classes `avoid`, nor hide more than `max_overlap` of what the picture shows of any class. Later distortions apply.
+    classes `avoid`, nor hide more than `max_overlap` of what the image shows of any class. Later distortions apply.
 
     Found by several teams of the Korean recycling contest: 1st place of the first edition (p 0.15 kept, 0.5 let
     training collapse late; large objects x 0.3 to 0.65, small ones x 1.5 to 2), others in the second. One of them found
@@ -127,7 +127,7 @@ class ObjectPaste:
         if not 0 <= self.max_overlap <= 1 or not 0 < self.min_area < 0.5:
             raise ValueError("max_overlap must lie in 0..1, min_area in 0..0.5")
         if not 0 < self.scale[0] <= self.scale[1] <= 10 or not 0 < self.area[0] <= self.area[1] <= 1:
-            raise ValueError("scale must be two rising factors up to 10, area two rising parts of a picture")
+            raise ValueError("scale must be two rising factors up to 10, area two rising parts of an image")
         if not 0 <= self.rotate <= 180 or not 1 <= self.bank <= 100_000:
             raise ValueError("rotate must lie in 0..180 degrees, bank in 1..100000")
 
@@ -146,7 +146,7 @@ class ObjectPaste:
         names = rare(facts)
         if facts["pictures"]["tiled"] or not names:
             return None
-        return f"Few pictures show {named(names)}; pasted into other pictures, their objects are seen more often."
+        return f"Few images show {named(names)}; pasted into other images, their objects are seen more often."
 
     @hookimpl(wrapper=True)
     def kk_augment(self, dataset, samples, recipe, competition, store):
@@ -161,8 +161,8 @@ class ObjectPaste:
         if not bank.objects:
             names = ", ".join(competition.classes[k] for k in wanted)
             raise RecipeError(
-                f"techniques.object-paste: the training pictures show no object of {names} that covers {self.min_area} "
-                "of a picture; name other classes, lower min_area, or use --without object-paste"
+                f"techniques.object-paste: the training images show no object of {names} that covers {self.min_area} "
+                "of an image; name other classes, lower min_area, or use --without object-paste"
             )
         avoid = tuple(self._indices("avoid", competition))
         return Pasted(
@@ -184,8 +184,8 @@ class ObjectPaste:
 class LightAugment:
     """Mirror, and change a little of place and light, instead of the distortions of the competition.
 
-    For large data sets and short trainings, and to see what heavier ones are worth. `vertical` also turns pictures
-    upside down. Pictures of other than 8 bits keep their light, those of one channel their colour.
+    For large data sets and short trainings, and to see what heavier ones are worth. `vertical` also turns images
+    upside down. Images of other than 8 bits keep their light, those of one channel their colour.
     """
 
     name: ClassVar[str] = "light-augment"
@@ -206,7 +206,7 @@ class HeavyAugment:
 
     Flips, shift, scale and turn; a grid, a lens or elastic; colour and light; noise or blur; holes (DeVries and Taylor
     2017). The parts are those that teams of the four contests took, together; `strength` multiplies their ranges.
-    `vertical` also turns pictures upside down. Pictures of other than 8 bits are only distorted in place and shape.
+    `vertical` also turns images upside down. Images of other than 8 bits are only distorted in place and shape.
     """
 
     name: ClassVar[str] = "heavy-augment"
@@ -226,14 +226,14 @@ class HeavyAugment:
 
     @classmethod
     def suggest(cls, facts):
-        """Where test pictures look different."""
+        """Where test images look different."""
         from kagglekit_techniques.reasons import differing, named
 
         how = differing(facts) - {"megapixels", "aspect"}
         if facts["drift"]["verdict"] not in ("some", "strong") or not how:
             return None
         return (
-            f"Test pictures differ from training pictures in {named(sorted(how))}; a network that saw stronger "
+            f"Test images differ from training images in {named(sorted(how))}; a network that saw stronger "
             "distortions of light, colour and sharpness minds that less."
         )
 

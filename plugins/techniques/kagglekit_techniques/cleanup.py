@@ -23,10 +23,10 @@ def mended(inner: Postprocess, competition: Competition, kind: str, start: float
 
 @dataclass(frozen=True)
 class MinArea:
-    """Remove regions of a mask that cover less than `area` of the picture; of label maps they become background.
+    """Remove regions of a mask that cover less than `area` of the image; of label maps they become background.
 
     Validation decides on an area for each class, or on none; `area` is where it begins, and what stays where it is too
-    small to tell. 75 of 512x512 pixels (2nd place of the Korean hair contest) are 0.0003 of a picture; in the
+    small to tell. 75 of 512x512 pixels (2nd place of the Korean hair contest) are 0.0003 of an image; in the
     clouds contest 5000 of 350x525, or 0.027, were used.
     """
 
@@ -35,7 +35,7 @@ class MinArea:
 
     def __post_init__(self):
         if not 0 <= self.area < 1:
-            raise ValueError("area is a part of the picture, 0..1 (1 excluded)")
+            raise ValueError("area is a part of the image, 0..1 (1 excluded)")
 
     @classmethod
     def suggest(cls, facts):
@@ -48,11 +48,11 @@ class MinArea:
         least = min(one["regions"]["small_area"] for one in large)
         return (
             f"95% of the labelled regions of {named([one['name'] for one in large])} cover more than "
-            f"{percent(least)} of their picture: smaller ones in a prediction are mostly false alarms."
+            f"{percent(least)} of their image: smaller ones in a prediction are mostly false alarms."
         )
 
     def check(self, dataset, competition):
-        """Refuses pictures that are looked at through windows."""
+        """Refuses images that are looked at through windows."""
         refuse_tiled(dataset, self.name)
 
     @hookimpl(wrapper=True)
@@ -64,9 +64,9 @@ class MinArea:
 
 @dataclass(frozen=True)
 class FillHoles:
-    """Fill holes of a mask that cover less than `area` of the picture; of label maps, holes that are background.
+    """Fill holes of a mask that cover less than `area` of the image; of label maps, holes that are background.
 
-    A hole is what a region encloses and the edge of the picture does not. Validation decides on an area for each class,
+    A hole is what a region encloses and the edge of the image does not. Validation decides on an area for each class,
     or on none; `area` is where it begins, and what stays where it is too small to tell. Small holes
     are mostly doubts of the network; labels drawn as outlines have none.
     """
@@ -76,7 +76,7 @@ class FillHoles:
 
     def __post_init__(self):
         if not 0 <= self.area < 1:
-            raise ValueError("area is a part of the picture, 0..1 (1 excluded)")
+            raise ValueError("area is a part of the image, 0..1 (1 excluded)")
 
     @classmethod
     def suggest(cls, facts):
@@ -89,7 +89,7 @@ class FillHoles:
         return f"Labels of {named(whole)} have next to no holes, so those of a prediction are mostly doubts."
 
     def check(self, dataset, competition):
-        """Refuses pictures that are looked at through windows."""
+        """Refuses images that are looked at through windows."""
         refuse_tiled(dataset, self.name)
 
     @hookimpl(wrapper=True)
@@ -122,7 +122,7 @@ class LargestComponent:
         )
 
     def check(self, dataset, competition):
-        """Refuses pictures that are looked at through windows."""
+        """Refuses images that are looked at through windows."""
         refuse_tiled(dataset, self.name)
 
     @hookimpl(wrapper=True)

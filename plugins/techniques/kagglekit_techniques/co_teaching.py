@@ -22,8 +22,8 @@ SURE = 0.5  # median agreement with the labels above which networks may complete
 class CoTeaching:
     """Distrust labels that networks disagree with which were trained on other samples, robustly against wrong labels.
 
-    For each of `folds` two small networks learn from the other folds, on pictures of `image_size` pixels for `epochs`
-    of at most `draws` pictures; each is updated on the part of a batch that the other finds easiest, without the
+    For each of `folds` two small networks learn from the other folds, on images of `image_size` pixels for `epochs`
+    of at most `draws` images; each is updated on the part of a batch that the other finds easiest, without the
     hardest `forget` (Han et al., 2018). Then both predict the fold. A label is distrusted if its agreement with the
     mean of both (IoU; Dice of several classes, the mean IoU of a label map) is below `threshold`, and dropped. One that
     seems to leave out a region larger than `missed`, which networks and colours together make likely (see
@@ -68,9 +68,9 @@ class CoTeaching:
         """Is `kk clean` to use it where a recipe does not say how to clean?"""
         return dataset.tiling is None
 
-    def learned_pixels(self, pictures: int) -> float:
+    def learned_pixels(self, images: int) -> float:
         """How many pixels the networks learn from, for plans of what a search will cost."""
-        draws = min(self.draws, pictures * (self.folds - 1) / self.folds)
+        draws = min(self.draws, images * (self.folds - 1) / self.folds)
         return 2 * self.folds * self.epochs * draws * self.image_size**2
 
     @hookimpl(wrapper=True)
@@ -79,16 +79,16 @@ class CoTeaching:
         found = yield
         if dataset.tiling is not None:
             raise RecipeError(
-                f"techniques.{self.name}: it shows pictures whole and small, those of this competition are looked at "
+                f"techniques.{self.name}: it shows images whole and small, those of this competition are looked at "
                 f"through windows; use --without {self.name}"
             )
-        ours = self.judge(dataset, recipe, competition)
+        ours = self.disagreements(dataset, recipe, competition)
         if self.combine == "or":
             return [*found, *ours]
         both = {one.sample for one in found if one.action != "keep"} & {one.sample for one in ours}
         return [one for one in (*found, *ours) if one.sample in both or one.action == "keep"]
 
-    def judge(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
+    def disagreements(self, dataset: Dataset, recipe: Recipe, competition: Competition) -> list[Finding]:
         """The findings, in order of samples."""
         from kagglekit.api import cache_folder, mask_png, open_store, track, unfinished
         from kagglekit_techniques.disagreement import completed
@@ -128,7 +128,7 @@ class CoTeaching:
         if usual < SURE:
             say(
                 f"{self.name}: its networks agree with half of the labels by less than {usual:.2f}: what they seem to "
-                f"leave out is only shown (more pictures or -o techniques.{self.name}.epochs=N help)"
+                f"leave out is only shown (more images or -o techniques.{self.name}.epochs=N help)"
             )
         return usual >= SURE
 

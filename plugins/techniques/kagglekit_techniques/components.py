@@ -11,7 +11,7 @@ import numpy as np
 from kagglekit import Metric, Postprocess, Prediction
 from kagglekit.api import Task, track
 
-# Parts of a picture; 0 changes nothing. Each is about twice the one before.
+# Parts of an image; 0 changes nothing. Each is about twice the one before.
 AREAS = (0.0, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05)
 GRIDS = {"min-area": AREAS, "fill-holes": AREAS, "largest-component": (0.0, 1.0)}
 
@@ -20,7 +20,7 @@ GRIDS = {"min-area": AREAS, "fill-holes": AREAS, "largest-component": (0.0, 1.0)
 class Mended:
     """The masks of `inner`, each class mended by its own of the `choices`; 0 leaves a class alone.
 
-    `kind`: "min-area" removes regions of a smaller part of the picture than the choice, "fill-holes" fills smaller
+    `kind`: "min-area" removes regions of a smaller part of the image than the choice, "fill-holes" fills smaller
     holes, "largest-component" removes all regions but the largest where the choice is 1.
     """
 
@@ -65,14 +65,14 @@ class Mended:
     def _counts(
         self, mask: np.ndarray, mended: np.ndarray, truth: np.ndarray, metric: Metric, k: int, grid: Sequence[float]
     ) -> Iterator[np.ndarray]:
-        """The metric's counts of one picture with each choice of the grid for class `k`; others are mended already."""
+        """The metric's counts of one image with each choice of the grid for class `k`; others are mended already."""
         parts = Parts.of(mask, k, self.kind, self.task)
         present = parts.chosen(self.choices[k])
         others = np.where(parts.within(present, mask), mask, mended) if present.any() else mended
         before, counts = None, None
         for choice in grid:
             chosen = parts.chosen(choice)
-            if before is None or (chosen != before).any():  # most choices change nothing in most pictures
+            if before is None or (chosen != before).any():  # most choices change nothing in most images
                 changed = others.copy()
                 parts.flip(changed, chosen)
                 before, counts = chosen, metric.compare(truth, changed)

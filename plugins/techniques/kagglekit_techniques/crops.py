@@ -1,4 +1,4 @@
-"""A view of a picture in enlarged parts that cover it."""
+"""A view of an image in enlarged parts that cover it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from kagglekit.api import window_starts
 
 
 def parts(zoom: float, overlap: float, weight: float) -> View:
-    """Crops of 1/`zoom` of the sides, enlarged to the size of the picture: `[B, C, H, W]` -> `[n * B, C, H, W]`.
+    """Crops of 1/`zoom` of the sides, enlarged to the size of the image: `[B, C, H, W]` -> `[n * B, C, H, W]`.
 
-    To undo it, crops are shrunk to their size again and put in their places. It needs no memory of the picture: crops
+    To undo it, crops are shrunk to their size again and put in their places. It needs no memory of the image: crops
     have its size, or one in proportion, if another view has scaled them.
     """
 

@@ -59,7 +59,7 @@ class Decide:
         masks, proposed = found.masks(signed=True), found.masks(signed=False)
         if dataset.tiling is not None and proposed:
             raise DataError(
-                f"decisions {self.file}: {next(iter(proposed))}: a mask of a picture seen through windows needs "
+                f"decisions {self.file}: {next(iter(proposed))}: a mask of an image seen through windows needs "
                 'somebody who answers for it; look at it and add who = "NAME"'
             )
         return Relabelled(dataset, masks, competition.task, len(competition.classes)) if masks else dataset
@@ -99,7 +99,7 @@ class Relabelled(Dataset):
         for name in ("train", "test", "problems", "files", "submission", "answers", "channels", "depth", "tiling"):
             setattr(self, name, getattr(inner, name))
         self.inner, self.task, self.classes = inner, task, classes
-        # By picture, too: a test picture may have the id of a training one.
+        # By image, too: a test image may have the id of a training one.
         self.masks = {(s.id, s.image): masks[s.id] for s in inner.train if s.id in masks}
         # Bands of a slide are read one after the other, of one mask.
         self._decoded = lru_cache(maxsize=1)(self._decode)

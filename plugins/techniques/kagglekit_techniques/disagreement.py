@@ -48,7 +48,7 @@ def missed_region(image: np.ndarray, probs: np.ndarray, mask: np.ndarray, task: 
 
     A pixel outside the label belongs to a region where networks and colours together make it likely (see `belief`).
     What is a pixel thin, touches the outline, or does not stand out from its surroundings does not count. The size is
-    the geometric mean of the region's shares of the label and of the picture, so that half of a small label counts more
+    the geometric mean of the region's shares of the label and of the image, so that half of a small label counts more
     than a strand of a large one; 0 for none. What is left out are the regions of at least `SMALLER` of the largest, and
     the rim between them and the label. `image` is uint8 `[h, w, C]`.
     """
@@ -88,7 +88,7 @@ def regions(both: np.ndarray, alike: np.ndarray, outside: np.ndarray) -> tuple[d
 
 
 def completed(mask: np.ndarray, missed: np.ndarray, task: str) -> np.ndarray:
-    """A mask of a picture's size with a region added that it missed, bool `[K, h, w]` as `missed_region` gives it."""
+    """A mask of an image's size with a region added that it missed, bool `[K, h, w]` as `missed_region` gives it."""
     mask = mask.copy()
     for k, part in enumerate(missed):
         if not part.any():

@@ -52,13 +52,13 @@ class Distortion:
 
 @dataclass
 class SelfMixed(Distortion):
-    """Copies a box of the picture, and of its mask, to another place."""
+    """Copies a box of the image, and of its mask, to another place."""
 
     least: float
     most: float
 
     def change(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The copy, or nothing where a box would leave the picture."""
+        """The copy, or nothing where a box would leave the image."""
         size = np.array(image.shape[:2])
         sides = np.maximum(1, np.round(self.rng.uniform(self.least, self.most, 2) * size).astype(int))
         corners = np.round(self.rng.uniform(0.1, 0.9, (2, 2)) * size - sides / 2).astype(int)

@@ -15,7 +15,7 @@ class FitViews:
     """Choose the weights of the views on validation, instead of setting them.
 
     Each view in turn is given more or less, until nothing helps or `sweeps` are over. Comes after the views that it
-    weighs. The engine keeps the weights only if validation rises, also on pictures that they were not fitted on.
+    weighs. The engine keeps the weights only if validation rises, also on images that they were not fitted on.
     """
 
     name: ClassVar[str] = "fit-views"
@@ -101,7 +101,7 @@ class WeightAverage:
     """Average the weights of the members, not their predictions: one network, one prediction (SWA, Izmailov 2018).
 
     Wraps the choice of members before it, so it comes after epoch-ensemble, or takes the last `last` epochs itself. The
-    statistics of batch normalisation are made anew on training pictures. 1st place of the clouds contest averaged five.
+    statistics of batch normalisation are made anew on training images. 1st place of the clouds contest averaged five.
     """
 
     name: ClassVar[str] = "weight-average"

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def refuse_tiled(dataset: Dataset, name: str) -> None:
-    """Raise RecipeError for a data set whose pictures are looked at through windows."""
+    """Raise RecipeError for a data set whose images are looked at through windows."""
     if dataset.tiling is not None:
         raise RecipeError(
-            f"techniques.{name}: needs whole pictures; as large as these they are looked at through windows; "
+            f"techniques.{name}: needs whole images; as large as these they are looked at through windows; "
             f"use --without {name}"
         )
 

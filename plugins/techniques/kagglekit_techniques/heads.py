@@ -37,7 +37,7 @@ class ClassHead:
         if part < 0.4 or facts["task"] == "multiclass":
             return None
         return (
-            f"A class is absent from {percent(part)} of the pictures on average: a head of its own can learn "
+            f"A class is absent from {percent(part)} of the images on average: a head of its own can learn "
             "whether it is there, and the masks where."
         )
 
@@ -75,7 +75,7 @@ class ClassHead:
 class DeepSupervision:
     """Every stage of the decoder predicts masks too, and learns from them; at inference only the last one counts.
 
-    The losses of the stages, on pictures that are not empty, are added with `weight` (1st place of the glomeruli
+    The losses of the stages, on images that are not empty, are added with `weight` (1st place of the glomeruli
     contest: 0.1). For decoders that are a list of stages (unet, manet).
     """
 

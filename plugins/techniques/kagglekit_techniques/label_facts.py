@@ -1,4 +1,4 @@
-"""What `label-rules` wants to know of one label: areas, pieces, and how well it fits its picture, also when turned."""
+"""What `label-rules` wants to know of one label: areas, pieces, and how well it fits its image, also when turned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kagglekit.api import resize_image, resize_mask
 if TYPE_CHECKING:
     import numpy as np
 
-SIDE = 128  # pixels of the square that pictures and masks are brought to
+SIDE = 128  # pixels of the square that images and masks are brought to
 LEAST_BORDER = 20  # pixels of outline below which nothing is said about edges
 LEAST_PIECE = 4  # pixels at SIDE; smaller ones come from resizing
 STEPS = (-10, -7, -5, -4, -3, 3, 4, 5, 7, 10)  # pixels at SIDE by which a mask is grown
@@ -20,7 +20,7 @@ CELLS = 8  # of each channel in a histogram of colours
 
 @dataclass(frozen=True)
 class Fit:
-    """How a mask fits its picture when turned by 0, 90, 180 and 270 degrees.
+    """How a mask fits its image when turned by 0, 90, 180 and 270 degrees.
 
     `edges`: the mean rank (0..1) of the gradient along the outline among all pixels. `colours`: how much the colours
     inside and outside differ (total variation of their histograms, 0..1). `moved`: the edges of the mask shrunk or
@@ -48,7 +48,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Facts:
-    """`areas`: shares of the picture of each class (background of a label map left out); `share` of all together."""
+    """`areas`: shares of the image of each class (background of a label map left out); `share` of all together."""
 
     areas: tuple[float, ...]
     share: float
@@ -56,8 +56,8 @@ class Facts:
     fit: Fit | None
 
 
-def look(dataset: Dataset, sample: Sample, task: str, classes: int, edges: bool) -> Facts:
-    """The facts of one sample; its picture is read only for `edges`. Raises DataError."""
+def measure(dataset: Dataset, sample: Sample, task: str, classes: int, edges: bool) -> Facts:
+    """The facts of one sample; its image is read only for `edges`. Raises DataError."""
     from kagglekit.api import small_image, small_mask, to_uint8
 
     if dataset.tiling is None:
@@ -77,7 +77,7 @@ def look(dataset: Dataset, sample: Sample, task: str, classes: int, edges: bool)
 
 
 def areas_of(mask: np.ndarray, task: str, classes: int) -> tuple[tuple[float, ...], float]:
-    """(share of the picture of each class, share of all together)."""
+    """(share of the image of each class, share of all together)."""
     import numpy as np
 
     if task == "multiclass":
@@ -99,7 +99,7 @@ def pieces_of(shown: np.ndarray) -> int:
 
 
 def fit_of(image: np.ndarray, shown: np.ndarray) -> Fit | None:
-    """How a bool mask fits a square picture of its size; None for an outline too short to say."""
+    """How a bool mask fits a square image of its size; None for an outline too short to say."""
     import cv2
     import numpy as np
 
@@ -124,7 +124,7 @@ def fit_of(image: np.ndarray, shown: np.ndarray) -> Fit | None:
 
 
 def grown(mask: np.ndarray, step: int) -> np.ndarray:
-    """A uint8 mask grown by `step` pixels all around, shrunk if that is negative; the frame of the picture stays."""
+    """A uint8 mask grown by `step` pixels all around, shrunk if that is negative; the frame of the image stays."""
     import cv2
 
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(step) + 1,) * 2)
@@ -133,7 +133,7 @@ def grown(mask: np.ndarray, step: int) -> np.ndarray:
 
 
 def outline_of(mask: np.ndarray) -> np.ndarray:
-    """bool: the outline of a uint8 mask, without the frame of the picture, which is no edge."""
+    """bool: the outline of a uint8 mask, without the frame of the image, which is no edge."""
     import cv2
     import numpy as np
 

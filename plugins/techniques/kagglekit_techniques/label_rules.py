@@ -19,15 +19,15 @@ LEAST = 20  # labels below which nothing is said about what is usual
 class LabelRules:
     """Distrust labels that are empty, tiny, huge, fragmented, loose, turned, or of an unusual area.
 
-    `z`: the area of a label (share of the picture, of each class, log; pixels too where pictures differ in size) and
+    `z`: the area of a label (share of the image, of each class, log; pixels too where images differ in size) and
     the number of its pieces lie at most this far from the median, in robust standard deviations. The 2nd place of the
     Korean hair contest kept polygon areas with |z| < 1.2 of the plain z-score, which drops a fifth of all labels; the
-    default spares whoever has much hair or little. `tiny`, `huge`: shares of the picture. `empty`: empty labels are
+    default spares whoever has much hair or little. `tiny`, `huge`: shares of the image. `empty`: empty labels are
     distrusted unless more than this share of all are. `loose`: by how much (0 to 1) the outline lies on edges of the
-    picture better when the mask is shrunk or grown. `turned`: by how much (0 to 2) the mask fits edges and colours
+    image better when the mask is shrunk or grown. `turned`: by how much (0 to 2) the mask fits edges and colours
     better when turned by 90, 180 or 270 degrees; neither says anything where more than 10% of the labels do. 0
     switches off `z`, `tiny`, `huge`, `loose` and `turned`, a negative one `empty`; without `loose` and `turned` no
-    picture is read.
+    image is read.
     """
 
     name: ClassVar[str] = "label-rules"
@@ -78,21 +78,21 @@ class LabelRules:
         """What was found so far, and what these rules find."""
         found = yield
         from kagglekit.api import each_sample, track
-        from kagglekit_techniques.label_facts import look
+        from kagglekit_techniques.label_facts import measure
 
         edges = bool(self.loose or self.turned)
         task, classes = competition.task, len(competition.classes)
         pairs = list(
             each_sample(
                 dataset.train,
-                lambda sample: look(dataset, sample, task, classes, edges),
+                lambda sample: measure(dataset, sample, task, classes, edges),
                 track,
                 "looking at the labels",
             )
         )
-        return [*found, *self.judge([s for s, _ in pairs], [f for _, f in pairs], competition.classes)]
+        return [*found, *self.findings_of([s for s, _ in pairs], [f for _, f in pairs], competition.classes)]
 
-    def judge(self, samples: Sequence[Sample], facts: Sequence[Facts], classes: Sequence[str]) -> list[Finding]:
+    def findings_of(self, samples: Sequence[Sample], facts: Sequence[Facts], classes: Sequence[str]) -> list[Finding]:
         """The findings, in order of samples; a label that shows nothing is only said to do so."""
         import numpy as np
 
@@ -104,13 +104,13 @@ class LabelRules:
             if none and suspicious:
                 found[sample.id].append(self._finding(sample, "empty", 1.0, "the label covers no pixel"))
             elif not none and one.share < self.tiny:
-                text = f"the label covers {one.share:.4%} of the picture"
+                text = f"the label covers {one.share:.4%} of the image"
                 found[sample.id].append(self._finding(sample, "tiny", self.tiny / one.share, text))
             elif self.huge and one.share > self.huge:
-                text = f"the label covers {one.share:.1%} of the picture"
+                text = f"the label covers {one.share:.1%} of the image"
                 found[sample.id].append(self._finding(sample, "huge", one.share / self.huge, text))
         used = [(s, f) for s, f, fine in zip(samples, facts, plain, strict=True) if fine]
-        for finding in (*self._unusual(used, classes), *self._against_picture(used)):
+        for finding in (*self._unusual(used, classes), *self._against_image(used)):
             found[finding.sample].append(finding)
         return [finding for sample in samples for finding in found[sample.id]]
 
@@ -131,25 +131,25 @@ class LabelRules:
                 for (sample, one), value in zip(shown, robust_z(np.log(values)), strict=True):
                     if abs(value) > self.z:
                         side = "small" if value < 0 else "large"
-                        text = f"unusually {side}{what}: {one.areas[k]:.2%} of the picture (z {value:+.1f})"
+                        text = f"unusually {side}{what}: {one.areas[k]:.2%} of the image (z {value:+.1f})"
                         yield self._finding(sample, rule, abs(value), text)
         pieces = robust_z(np.log([max(1, one.pieces) for _, one in used]), floor=0.5)
         for (sample, one), value in zip(used, pieces, strict=True):
             if value > self.z:
                 yield self._finding(sample, "fragmented", value, f"the label falls into {one.pieces} pieces")
 
-    def _against_picture(self, used: Sequence[tuple[Sample, Facts]]) -> Iterator[Finding]:
-        """Outlines that would fit their picture better elsewhere."""
+    def _against_image(self, used: Sequence[tuple[Sample, Facts]]) -> Iterator[Finding]:
+        """Outlines that would fit their image better elsewhere."""
         outlined = [(sample, one.fit) for sample, one in used if one.fit is not None]
         turns = telling([fit.turn() for _, fit in outlined], self.turned)
         moves = telling([fit.move() for _, fit in outlined], self.loose)
         for (sample, _), (turn, angle), (move, share) in zip(outlined, turns, moves, strict=True):
             if turn:
-                text = f"turned by {angle} degrees the label fits edges and colours of the picture better"
+                text = f"turned by {angle} degrees the label fits edges and colours of the image better"
                 yield self._finding(sample, "turned", turn / self.turned, text)
             if move:
-                way = f"{'shrunk' if share < 0 else 'grown'} by {abs(share):.0%} of the picture's side"
-                text = f"the outline lies beside the edges of the picture: {way} it fits better"
+                way = f"{'shrunk' if share < 0 else 'grown'} by {abs(share):.0%} of the image's side"
+                text = f"the outline lies beside the edges of the image: {way} it fits better"
                 yield self._finding(sample, "loose", move / self.loose, text)
 
     def _finding(self, sample: Sample, rule: str, score: float, detail: str) -> Finding:

@@ -12,7 +12,7 @@ from kagglekit.api import Loss, Task
 
 
 def without_pixels(inner: Loss, output: Any, target: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """`inner` of the pixels that are not `out` (bool `[B, H, W]`), as if they were one picture of one row.
+    """`inner` of the pixels that are not `out` (bool `[B, H, W]`), as if they were one image of one row.
 
     Losses over the pixels of a batch, means as well as Dice and Lovász, do not notice. 0 if no pixel is left.
     """
@@ -29,7 +29,7 @@ def without_pixels(inner: Loss, output: Any, target: torch.Tensor, out: torch.Te
 
 
 def smallest(inner: Loss, output: Any, target: torch.Tensor, drop: float) -> torch.Tensor:
-    """`inner` of the batch without the part `drop` of its pictures that have the largest loss, each by itself."""
+    """`inner` of the batch without the part `drop` of its images that have the largest loss, each by itself."""
     count = len(target)
     dropped = int(drop * count + 1e-9)
     if not dropped or not torch.is_grad_enabled():
@@ -41,13 +41,13 @@ def smallest(inner: Loss, output: Any, target: torch.Tensor, drop: float) -> tor
     return inner(chosen(output, kept), target[kept])
 
 
-def chosen(output: Any, pictures: list[int]) -> Any:
-    """What a network said of some of the pictures of a batch."""
+def chosen(output: Any, images: list[int]) -> Any:
+    """What a network said of some of the images of a batch."""
     if not isinstance(output, ModelOutput):
-        return output[pictures]
-    classes = None if output.classes is None else output.classes[pictures]
-    deep = tuple(stage[pictures] for stage in output.deep)
-    return replace(output, masks=output.masks[pictures], classes=classes, deep=deep)
+        return output[images]
+    classes = None if output.classes is None else output.classes[images]
+    deep = tuple(stage[images] for stage in output.deep)
+    return replace(output, masks=output.masks[images], classes=classes, deep=deep)
 
 
 @torch.no_grad()

@@ -7,18 +7,18 @@ from kagglekit import RecipeError, hookimpl
 from kagglekit.api import did_you_mean
 from kagglekit_techniques.fitting import refuse_masks
 
-BY_PICTURE = ("class-head", "deep-supervision", "small-loss")  # techniques whose losses look at pictures, not pixels
+BY_IMAGE = ("class-head", "deep-supervision", "small-loss")  # techniques whose losses look at images, not pixels
 
 
 def refuse_order(name: str, recipe) -> None:
-    """Raise RecipeError where a technique that looks at pictures comes before one that leaves single pixels out."""
+    """Raise RecipeError where a technique that looks at images comes before one that leaves single pixels out."""
     for earlier in [spec.name for spec in recipe.techniques]:
         if earlier == name:
             return
-        if earlier in BY_PICTURE:
+        if earlier in BY_IMAGE:
             raise RecipeError(
                 f"techniques.{name}: leaves out pixels, so it must come before {earlier}, which looks at whole "
-                f"pictures; name it first in a recipe file, or use --without {earlier}"
+                f"images; name it first in a recipe file, or use --without {earlier}"
             )
 
 
@@ -58,7 +58,7 @@ class LabelSmoothing:
 
 @dataclass(frozen=True)
 class IgnoreClass:
-    """Pixels of the class `label` count nothing, as if pictures did not have them; the loss so far sees the others.
+    """Pixels of the class `label` count nothing, as if images did not have them; the loss so far sees the others.
 
     For classes that say "somebody could not tell": recycling's UNKNOWN, which the speaker of the seminar left out of
     his loss (ignore_index). All losses of the recipe can do without single pixels, as they are sums over a batch.
@@ -93,12 +93,12 @@ class IgnoreClass:
 
 @dataclass(frozen=True)
 class SmallLoss:
-    """Learn from the pictures of each batch with the smallest loss; the part `drop` with the largest is left out.
+    """Learn from the images of each batch with the smallest loss; the part `drop` with the largest is left out.
 
     Networks learn what is common before they learn labels that are wrong, so a large loss makes a label suspicious.
     Co-teaching (Han et al. 2018) lets two networks choose for each other; here one chooses for itself. The hair
-    contest's 2nd place dropped 2 pictures of 32 (as its slides say), or 10%. The number dropped is rounded down.
-    Validation counts every picture.
+    contest's 2nd place dropped 2 images of 32 (as its slides say), or 10%. The number dropped is rounded down.
+    Validation counts every image.
     """
 
     name: ClassVar[str] = "small-loss"
@@ -122,13 +122,13 @@ class SmallLoss:
         if facts["pictures"]["tiled"] or distrusted < max(1, 0.02 * labels):
             return None
         return (
-            f"Rules distrust {distrusted} of {labels} labels; a loss without the hardest pictures of each batch "
+            f"Rules distrust {distrusted} of {labels} labels; a loss without the hardest images of each batch "
             "learns less from wrong ones."
         )
 
     @hookimpl(wrapper=True)
     def kk_loss(self):
-        """The loss so far of the pictures that are kept."""
+        """The loss so far of the images that are kept."""
         inner = yield
         from kagglekit_techniques.left_out import smallest
 

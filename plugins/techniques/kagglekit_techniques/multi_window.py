@@ -1,4 +1,4 @@
-"""Several contrast windows of one 16-bit picture as the channels that a network sees."""
+"""Several contrast windows of one 16-bit image as the channels that a network sees."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kagglekit import RecipeError, hookimpl
 if TYPE_CHECKING:
     import torch
 
-SAMPLED = 50_000  # pixels of a picture that a percentile is estimated from
+SAMPLED = 50_000  # pixels of an image that a percentile is estimated from
 
 
 @dataclass(frozen=True)
 class Window:
-    """From `low` to `high`, as values of pixels or, if `percent`, as percentiles of each picture."""
+    """From `low` to `high`, as values of pixels or, if `percent`, as percentiles of each image."""
 
     low: float
     high: float
@@ -26,11 +26,11 @@ class Window:
 
 @dataclass(frozen=True)
 class MultiWindow:
-    """Show a network several ranges of a 16-bit picture at once, each as a channel of its own.
+    """Show a network several ranges of a 16-bit image at once, each as a channel of its own.
 
     Devices differ in their range of contrast, and what one range shows another hides: the seminar's (0, 12040) and
-    (0, 256) renderings of one picture look very different. `windows` are separated by semicolons: "0:12040;0:256" from
-    and to a value; "c40:w80" centre and width, as radiologists say it; "p1:p99" percentiles of each picture. `mode`:
+    (0, 256) renderings of one image look very different. `windows` are separated by semicolons: "0:12040;0:256" from
+    and to a value; "c40:w80" centre and width, as radiologists say it; "p1:p99" percentiles of each image. `mode`:
     "linear" cuts off outside the window, "sigmoid" fades (DICOM PS3.3 C.11.2.1.2-3). `jitter`: while training both ends
     move at random by up to this part of the width, as other devices would move them.
 
@@ -65,10 +65,10 @@ class MultiWindow:
         """Windows of the stored channels; instead of the engine's answer, which takes 8 bits only."""
         if depth == "uint8":
             raise RecipeError(
-                "techniques.multi-window: the pictures have 8 bits, of which no window shows more than they do; "
+                "techniques.multi-window: the images have 8 bits, of which no window shows more than they do; "
                 "use --without multi-window"
             )
-        return WindowIntake(channels, tuple(parse_windows(self.windows)), self.mode, self.jitter)
+        return WindowTransform(channels, tuple(parse_windows(self.windows)), self.mode, self.jitter)
 
 
 def parse_windows(text: str) -> list[Window]:
@@ -96,7 +96,7 @@ def parse_windows(text: str) -> list[Window]:
 
 
 @dataclass(frozen=True)
-class WindowIntake:
+class WindowTransform:
     """`[B, C, H, W]` as stored -> float32 `[B, C * windows, H, W]` in 0..1, the windows of each channel together."""
 
     stored: int
@@ -114,7 +114,7 @@ class WindowIntake:
         import torch
 
         pixels = images.float()
-        seen = []
+        ranges = []
         for window in self.windows:
             low, high = self._ends(pixels, window)
             if training and self.jitter:
@@ -122,10 +122,10 @@ class WindowIntake:
                 moves = torch.rand(2, len(pixels), 1, 1, 1, device=pixels.device) * 2 - 1
                 low, high = low + self.jitter * width * moves[0], high + self.jitter * width * moves[1]
             if self.mode == "linear":
-                seen.append(((pixels - low) / (high - low)).clamp(0, 1))
+                ranges.append(((pixels - low) / (high - low)).clamp(0, 1))
             else:
-                seen.append(torch.sigmoid(4 * (pixels - (low + high) / 2) / (high - low)))
-        return torch.stack(seen, 2).flatten(1, 2)
+                ranges.append(torch.sigmoid(4 * (pixels - (low + high) / 2) / (high - low)))
+        return torch.stack(ranges, 2).flatten(1, 2)
 
     def _ends(self, pixels: torch.Tensor, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
         """Both ends, `[B or 1, C or 1, 1, 1]`."""
@@ -139,4 +139,4 @@ class WindowIntake:
         flat = flat[..., :: max(1, flat.shape[2] // SAMPLED)]
         ranks = torch.tensor([window.low / 100, window.high / 100], device=pixels.device)
         low, high = flat.quantile(ranks, dim=2)[..., None, None]
-        return low, torch.maximum(high, low + 1)  # a picture of one value has no width
+        return low, torch.maximum(high, low + 1)  # an image of one value has no width

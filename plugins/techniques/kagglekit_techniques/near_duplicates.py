@@ -1,4 +1,4 @@
-"""Pictures that are there more than once."""
+"""Images that are there more than once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Drop all but one of pictures that are nearly the same.
+    """Drop all but one of images that are nearly the same.
 
     Perceptual hashes (64 signs of the lowest DCT frequencies, pHash of Zauner 2010) that differ in at most `distance`
     bits are candidates, and are the same if thumbnails of 16x16 pixels correlate by at least `similarity`; chains form
-    groups. The first by id that no rule before distrusts is kept. `within_group`: only pictures of one group of samples
+    groups. The first by id that no rule before distrusts is kept. `within_group`: only images of one group of samples
     (a person) are compared. Samples of one scene, shot in a row, tell a network little more than one of them.
     """
 
@@ -52,7 +52,7 @@ class NearDuplicates:
         if not copies or not copies["train_groups"]:
             return None
         return (
-            f"{copies['pictures']} training pictures belong to {copies['train_groups']} sets that are nearly "
+            f"{copies['pictures']} training images belong to {copies['train_groups']} sets that are nearly "
             "the same; one of each tells a network as much."
         )
 
@@ -68,7 +68,7 @@ class NearDuplicates:
             for name in names:
                 others = tuple(other for other in names if other != name)
                 if name != kept.id:
-                    detail = f"nearly the same picture as {kept.id}, which is kept"
+                    detail = f"nearly the same image as {kept.id}, which is kept"
                     ours.append(Finding(name, self.name, float(len(group)), "drop", detail, others))
         return [*found, *ours]
 
@@ -78,12 +78,14 @@ class NearDuplicates:
 
         from kagglekit.api import duplicates, each_sample, track
 
-        looked = list(each_sample(dataset.train, lambda s: self._look(dataset, s), track, "hashing the pictures"))
-        if not looked:
+        hashed = list(
+            each_sample(dataset.train, lambda s: self._hash_and_thumb(dataset, s), track, "hashing the images")
+        )
+        if not hashed:
             return []
-        samples = [sample for sample, _ in looked]
-        hashes = np.array([number for _, (number, _) in looked], np.uint64)
-        thumbs = np.stack([thumb for _, (_, thumb) in looked])
+        samples = [sample for sample, _ in hashed]
+        hashes = np.array([number for _, (number, _) in hashed], np.uint64)
+        thumbs = np.stack([thumb for _, (_, thumb) in hashed])
         people = np.unique([s.group or s.id for s in samples], return_inverse=True)[1]
 
         same = duplicates.alike(thumbs, self.similarity)
@@ -96,8 +98,8 @@ class NearDuplicates:
             groups[label].append(sample)
         return [some for some in groups.values() if len(some) > 1]
 
-    def _look(self, dataset: Dataset, sample: Sample) -> tuple[int, np.ndarray]:
-        """(hash, thumbnail) of a picture."""
+    def _hash_and_thumb(self, dataset: Dataset, sample: Sample) -> tuple[int, np.ndarray]:
+        """(hash, thumbnail) of an image."""
         from kagglekit.api import duplicates, small_image, to_uint8
 
-        return duplicates.look(to_uint8(small_image(dataset, sample, duplicates.READ)))
+        return duplicates.hash_and_thumb(to_uint8(small_image(dataset, sample, duplicates.READ)))

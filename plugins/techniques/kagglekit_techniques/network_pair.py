@@ -1,4 +1,4 @@
-"""Two networks that teach each other, on small pictures: what `co-teaching` trains and asks."""
+"""Two networks that teach each other, on small images: what `co-teaching` trains and asks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from kagglekit import Recipe, Sample
 from kagglekit.api import (
     Network,
-    PlainIntake,
+    PlainTransform,
     Store,
     Track,
     autocast,
@@ -38,12 +38,12 @@ class NetworkPair:
     classes: int
     store: Store
     forget: float
-    draws: int  # pictures that an epoch shows
+    draws: int  # images that an epoch shows
 
     def train(self, samples: Sequence[Sample], seed: int, track: Track, title: str) -> tuple[Network, Network]:
         """Both networks after training on `samples`; they differ in their decoder's first weights and in nothing else.
 
-        Each is updated on the pictures of a batch that the other finds easiest (Han et al., 2018).
+        Each is updated on the images of a batch that the other finds easiest (Han et al., 2018).
         """
         device = pick_device()
         dtype = pick_dtype(self.recipe, device)
@@ -63,7 +63,7 @@ class NetworkPair:
                 network.train()
                 with autocast(device, dtype):
                     logits = mask_logits(network(images))
-                losses.append(picture_losses(logits.float(), target, self.task))
+                losses.append(image_losses(logits.float(), target, self.task))
             # Rising to the full rate over the first third: at the start all losses are noise.
             rate = self.forget * min(1.0, 3 * (step + 1) / steps)
             kept = max(1, round((1 - rate) * len(images)))
@@ -81,7 +81,7 @@ class NetworkPair:
     def predict(
         self, networks: Sequence[Network], samples: Sequence[Sample]
     ) -> Iterator[tuple[Sample, np.ndarray, np.ndarray, np.ndarray]]:
-        """(sample, picture, mask, mean probabilities float32 `[K, S, S]`); networks see it as it is and mirrored."""
+        """(sample, image, mask, mean probabilities float32 `[K, S, S]`); networks see it as it is and mirrored."""
         device = pick_device()
         dtype = pick_dtype(self.recipe, device)
         for network in networks:
@@ -102,7 +102,7 @@ class NetworkPair:
     def _network(self, seed: int, member: int, device: str) -> Network:
         torch.manual_seed(2 * seed + member)
         body = build_model(self.recipe, self.store.channels, self.classes)
-        return place_network(body, PlainIntake(self.store.channels), device)
+        return place_network(body, PlainTransform(self.store.channels), device)
 
     def _batches(self, samples: Sequence[Sample], seed: int, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         rng = np.random.default_rng(seed)
@@ -121,7 +121,7 @@ class NetworkPair:
 
 
 def distorted(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A picture moved, scaled, mirrored and lit otherwise, with its mask."""
+    """An image moved, scaled, mirrored and lit otherwise, with its mask."""
     import cv2
 
     side = image.shape[0]
@@ -137,8 +137,8 @@ def distorted(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> 
     return np.clip(lit, 0, 255).astype(np.uint8), mask.reshape(side, side, *mask.shape[2:])
 
 
-def picture_losses(logits: torch.Tensor, target: torch.Tensor, task: str) -> torch.Tensor:
-    """`[B]`: cross-entropy plus soft Dice loss of each picture."""
+def image_losses(logits: torch.Tensor, target: torch.Tensor, task: str) -> torch.Tensor:
+    """`[B]`: cross-entropy plus soft Dice loss of each image."""
     if task == "multiclass":
         entropy = functional.cross_entropy(logits, target, reduction="none").flatten(1).mean(1)
         probs = logits.softmax(1)[:, 1:]

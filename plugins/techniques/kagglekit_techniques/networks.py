@@ -21,7 +21,7 @@ class Watched(nn.Module):
     def __init__(self, inner: nn.Module):
         super().__init__()
         self.inner = inner
-        self.seen: dict[int, torch.Tensor] = {}
+        self.features_of: dict[int, torch.Tensor] = {}
         for name in ("normalisation", "loaded_weights"):
             if hasattr(inner, name):
                 setattr(self, name, getattr(inner, name))
@@ -40,7 +40,7 @@ class Watched(nn.Module):
         """Keep what `part` returns under `key`."""
 
         def keep(module, inputs, output):
-            self.seen[key] = output
+            self.features_of[key] = output
 
         part.register_forward_hook(keep)
 
@@ -61,7 +61,7 @@ class ClassHeaded(Watched):
 
     def forward(self, images):
         output = self.run(images)
-        features = self.seen.pop(0)[-1]
+        features = self.features_of.pop(0)[-1]
         if self.pooling == "max":
             pooled = features.amax((2, 3))
         elif self.pooling == "mean":
@@ -83,16 +83,16 @@ class DeeplySupervised(Watched):
             self.watch(stage, key)
         was_training = inner.training
         inner.eval()
-        channels = next(inner.parameters()).shape[1]  # of the first layer: those of the pictures
+        channels = next(inner.parameters()).shape[1]  # of the first layer: those of the images
         with torch.inference_mode():
             inner(torch.zeros(1, channels, 64, 64))
         inner.train(was_training)
-        widths = [self.seen.pop(key).shape[1] for key in range(len(stages))]
+        widths = [self.features_of.pop(key).shape[1] for key in range(len(stages))]
         self.heads = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in widths)
 
     def forward(self, images):
         output = self.run(images)
-        stages = [self.seen.pop(key) for key in range(len(self.heads))]
+        stages = [self.features_of.pop(key) for key in range(len(self.heads))]
         if not self.training:
             return output
         deep = tuple(head(stage) for head, stage in zip(self.heads, stages, strict=True))

@@ -1,4 +1,4 @@
-"""A bank of objects cut out of pictures, with alpha masks of their own, and pasting them into others."""
+"""A bank of objects cut out of images, with alpha masks of their own, and pasting them into others."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from kagglekit.api import Size, Store, Task, track
 from kagglekit_techniques.distortions import Distortion
 
 TRIES = 5  # places that are tried
-BYTES = 2**28  # of pictures and masks in a bank
-LARGEST = 0.5  # of a picture; what covers more is ground rather than an object
+BYTES = 2**28  # of images and masks in a bank
+LARGEST = 0.5  # of an image; what covers more is ground rather than an object
 
 
 @dataclass(frozen=True)
 class Object:
     """A cut-out: `image` `[h, w, C]` with its surroundings, `alpha` uint8 `[h, w]`, 1 where it is the object.
 
-    `mask` is uint8 `[h, w]` or `[h, w, K]`, as in its picture under the alpha and 0 elsewhere; `share` the part of its
-    picture that it covered.
+    `mask` is uint8 `[h, w]` or `[h, w, K]`, as in its image under the alpha and 0 elsewhere; `share` the part of its
+    image that it covered.
     """
 
     image: np.ndarray
@@ -49,7 +49,7 @@ class Bank:
     ) -> Bank:
         """At most `most` objects of these classes, as many of each as there are; the same for the same arguments.
 
-        Pictures are looked at in an order drawn by lot until there are enough, so that few need to be read.
+        Images are looked at in an order drawn by lot until there are enough, so that few need to be read.
         """
         quota, size = {k: max(1, most // len(classes)) for k in classes}, 0
         found: dict[int, list[Object]] = {k: [] for k in classes}
@@ -73,7 +73,7 @@ class Bank:
 
 
 def cut_out(image: np.ndarray, mask: np.ndarray, label: int, task: Task, min_area: float):
-    """Every connected part of the class `label`, from `min_area` to `LARGEST` of the picture, as an `Object`."""
+    """Every connected part of the class `label`, from `min_area` to `LARGEST` of the image, as an `Object`."""
     shown = mask == label if task == "multiclass" else (mask[..., label] if mask.ndim == 3 else mask)
     pixels = image.shape[0] * image.shape[1]
     if np.count_nonzero(shown) < min_area * pixels:
@@ -125,7 +125,7 @@ def _warp(array: np.ndarray, matrix: np.ndarray, size: Size, interpolation: int,
 
 @dataclass
 class Pasted(Distortion):
-    """Pastes an object into the picture before `inner` distorts both; the settings are those of `object-paste`."""
+    """Pastes an object into the image before `inner` distorts both; the settings are those of `object-paste`."""
 
     bank: Bank
     task: Task
@@ -144,7 +144,7 @@ class Pasted(Distortion):
         return super().before(image, mask)
 
     def change(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A picture with one object more, or the same one where no place was found."""
+        """An image with one object more, or the same one where no place was found."""
         one = self._moved(self.bank.draw(self.rng), image.shape[:2])
         alpha = one.alpha.astype(bool)
         free = np.array(image.shape[:2]) - alpha.shape
@@ -161,9 +161,9 @@ class Pasted(Distortion):
         return image, mask
 
     def _moved(self, one: Object, size: Size) -> Object:
-        """The object as it is to be pasted into a picture of `size`, never larger than that."""
+        """The object as it is to be pasted into an image of `size`, never larger than that."""
         rng = self.rng
-        wanted = math.exp(rng.uniform(*np.log(self.area)))  # of the picture; as many small ones as large ones
+        wanted = math.exp(rng.uniform(*np.log(self.area)))  # of the image; as many small ones as large ones
         scale = float(np.clip(math.sqrt(wanted / one.share), *self.scale))
         angle = float(rng.uniform(-self.rotate, self.rotate))
         flips = bool(rng.random() < 0.5), bool(rng.random() < 0.5)

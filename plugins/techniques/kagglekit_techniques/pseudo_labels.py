@@ -1,4 +1,4 @@
-"""Learning from pictures that a network has labelled."""
+"""Learning from images that a network has labelled."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Learn from further pictures too, with the masks that a finished run predicted of them (`kk predict`).
+    """Learn from further images too, with the masks that a finished run predicted of them (`kk predict`).
 
-    `masks` is the folder that `kk predict` wrote, `images` the one of the pictures. Pictures of which the network is
+    `masks` is the folder that `kk predict` wrote, `images` the one of the images. Images of which the network is
     sure in at least the part `sure` are taken (a team of the clouds contest: 0.8). They are learned from and never held
-    out. The pictures of the test part are refused unless `allow_test`: many hosts forbid to learn from them. `content`
+    out. The images of the test part are refused unless `allow_test`: many hosts forbid to learn from them. `content`
     is a hash of the index of the masks: filled in where it is empty, so that it is part of the experiment.
     """
 
@@ -52,40 +52,38 @@ class PseudoLabels:
 
     @hookimpl(wrapper=True)
     def kk_dataset(self, competition):
-        """The data set, and the further pictures that the network is sure of."""
+        """The data set, and the further images that the network is sure of."""
         dataset = yield
         if dataset.tiling is not None:
             raise RecipeError(
-                f"techniques.{self.name}: reads whole pictures, those of {competition.id} are looked at by window; use "
+                f"techniques.{self.name}: reads whole images, those of {competition.id} are looked at by window; use "
                 f"--without {self.name}"
             )
         refuse_other(self, self.masks, self._content())
         rows = [row for row in read_index(Path(self.masks) / "index.csv") if float(row["sure"]) >= self.sure]
         taken = [self._sample(row["picture"], dataset) for row in rows]
         if not taken:
-            raise RecipeError(
-                f"techniques.{self.name}: of no picture is the network sure in {self.sure:g} of its pixels"
-            )
+            raise RecipeError(f"techniques.{self.name}: of no image is the network sure in {self.sure:g} of its pixels")
         files = {s.id: self._files(row, competition) for s, row in zip(taken, rows, strict=True)}
         return Joined(dataset, taken, files, competition.task)
 
-    def _sample(self, picture: str, dataset: Dataset) -> Sample:
+    def _sample(self, image: str, dataset: Dataset) -> Sample:
         import filecmp
 
         from kagglekit.api import describe_image
 
-        path = inside(Path(self.images), picture, self.name)
+        path = inside(Path(self.images), image, self.name)
         if not path.is_file():
             raise RecipeError(
                 f"techniques.{self.name}: {path} does not exist; images must be the folder that was predicted"
             )
-        tested = next((s.image for s in dataset.test if s.image.name == picture and s.image.is_file()), None)
+        tested = next((s.image for s in dataset.test if s.image.name == image and s.image.is_file()), None)
         if tested and not self.allow_test and filecmp.cmp(path, tested, shallow=False):
             raise RecipeError(
-                f"techniques.{self.name}: {picture} is a test picture; if the host allows to learn from those, set "
+                f"techniques.{self.name}: {image} is a test image; if the host allows to learn from those, set "
                 f"techniques.{self.name}.allow_test=true"
             )
-        return Sample(f"pseudo/{picture}", path, describe_image(path)[0], label=picture, extra=True)
+        return Sample(f"pseudo/{image}", path, describe_image(path)[0], label=image, extra=True)
 
     def _files(self, row: Mapping[str, str], competition: Any) -> list[Path]:
         stem = row["mask"].removesuffix(".png")
@@ -113,14 +111,12 @@ def read_index(path: Path) -> list[dict[str, str]]:
         try:
             float(row["sure"])
         except ValueError:
-            raise RecipeError(
-                f"{path}: line {line}: not an index of kk predict (columns picture, mask, sure)"
-            ) from None
+            raise RecipeError(f"{path}: line {line}: not an index of kk predict (columns image, mask, sure)") from None
     return [{name: from_spreadsheet(cell) for name, cell in row.items()} for _, row in rows]
 
 
 class Joined(Dataset):
-    """A data set with further training pictures, whose masks come from PNGs."""
+    """A data set with further training images, whose masks come from PNGs."""
 
     def __init__(self, inner: Dataset, extra: Sequence[Sample], files: Mapping[str, Sequence[Path]], task: Task):
         for name in ("test", "problems", "files", "submission", "answers", "channels", "depth", "tiling"):
@@ -129,7 +125,7 @@ class Joined(Dataset):
         self.inner, self.masks, self.task = inner, files, task
 
     def read_image(self, sample: Sample, box: Box | None = None) -> np.ndarray:
-        """As before, or the further picture's file."""
+        """As before, or the further image's file."""
         if not sample.extra or sample.id not in self.masks:
             return self.inner.read_image(sample, box)
         from kagglekit.api import read_image
@@ -159,5 +155,5 @@ class Joined(Dataset):
 
 
 def cut(array: np.ndarray, box: Box | None) -> np.ndarray:
-    """The part of a picture or mask in `box`."""
+    """The part of an image or mask in `box`."""
     return array if box is None else array[box.top : box.top + box.height, box.left : box.left + box.width]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-RARE, UNEVEN = 0.1, 5.0  # a class in fewer pictures than this, and this many times fewer than the most frequent
+RARE, UNEVEN = 0.1, 5.0  # a class in fewer images than this, and this many times fewer than the most frequent
 ENOUGH = 20  # labels below which nothing is said about what they have in common
 
 
@@ -22,19 +22,19 @@ def usual(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def rare(facts: Mapping[str, Any]) -> list[str]:
-    """The names of classes that far fewer pictures show than the most frequent one."""
+    """The names of classes that far fewer images show than the most frequent one."""
     most = max((one["pictures"] for one in facts["balance"]), default=0.0)
     return [one["name"] for one in shown(facts) if one["pictures"] < min(RARE, most / UNEVEN)]
 
 
 def absent(facts: Mapping[str, Any]) -> float:
-    """The part of pictures that shows a class not, averaged over the classes that are shown at all."""
+    """The part of images that shows a class not, averaged over the classes that are shown at all."""
     parts = [1 - one["pictures"] for one in shown(facts)]
     return sum(parts) / len(parts) if parts else 0.0
 
 
 def differing(facts: Mapping[str, Any]) -> set[str]:
-    """The features in which test pictures differ from training pictures."""
+    """The features in which test images differ from training images."""
     return {one["name"] for one in facts["drift"]["features"] if one["differs"]}
 
 

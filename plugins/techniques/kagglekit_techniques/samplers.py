@@ -1,4 +1,4 @@
-"""Which pictures an epoch draws: settings; the drawing itself is in `drawing`."""
+"""Which images an epoch draws: settings; the drawing itself is in `drawing`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from kagglekit_techniques.fitting import refuse_tiled
 
 @dataclass(frozen=True)
 class GroupLimit:
-    """Show at most `most` pictures of a group (a person, a patient) in an epoch; the next epoch shows others.
+    """Show at most `most` images of a group (a person, a patient) in an epoch; the next epoch shows others.
 
-    All pictures of a group take their turns, in an order drawn by lot, so that none is left out for good. Epochs become
-    shorter. The 2nd place of the Korean hair contest took 1 or 2 pictures of each person for its first experiments:
-    pictures of one person say much the same.
+    All images of a group take their turns, in an order drawn by lot, so that none is left out for good. Epochs become
+    shorter. The 2nd place of the Korean hair contest took 1 or 2 images of each person for its first experiments:
+    images of one person say much the same.
     """
 
     name: ClassVar[str] = "group-limit"
@@ -36,37 +36,37 @@ class GroupLimit:
 
     @classmethod
     def suggest(cls, facts):
-        """Where groups have many pictures."""
+        """Where groups have many images."""
         groups = facts["groups"]
         if facts["pictures"]["tiled"] or groups["mean"] < 3:
             return None
         return (
-            f"{groups['count']} groups have {groups['mean']:.1f} pictures each on average: those of one group "
+            f"{groups['count']} groups have {groups['mean']:.1f} images each on average: those of one group "
             "say much the same, and epochs that show a few of each are shorter."
         )
 
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset, samples, recipe):
-        """Of what was drawn before, the pictures whose turn it is."""
+        """Of what was drawn before, the images whose turn it is."""
         inner = yield
         refuse_tiled(dataset, self.name)
         groups = [sample.group for sample in dataset.train if sample.group]
         if len(groups) == len(set(groups)):
             raise RecipeError(
-                "techniques.group-limit: no two pictures of this data set belong to one group; use --without "
+                "techniques.group-limit: no two images of this data set belong to one group; use --without "
                 "group-limit, or let the competition's settings say which belong together"
             )
-        from kagglekit_techniques.drawing import Limited
+        from kagglekit_techniques.wrapped_samplers import Limited
 
         return Limited(inner, Limited.turns_of(samples, recipe.seed), self.most)
 
 
 @dataclass(frozen=True)
 class BalancedClasses:
-    """Draw pictures with rare classes more often, by the repeat factors of LVIS (Gupta, Dollár and Girshick 2019).
+    """Draw images with rare classes more often, by the repeat factors of LVIS (Gupta, Dollár and Girshick 2019).
 
-    A class that a part f of the pictures shows has the factor sqrt(`threshold` / f), at least 1 and at most `limit`; a
-    picture the largest factor of its classes, or 1 without any. An epoch stays as long as it was: pictures are drawn in
+    A class that a part f of the images shows has the factor sqrt(`threshold` / f), at least 1 and at most `limit`; an
+    image the largest factor of its classes, or 1 without any. An epoch stays as long as it was: images are drawn in
     proportion to their factors, each as often as its share says, rounded down or up by lot. For LVIS, with a thousand
     classes, the threshold was 0.001; contests of some ten classes need a larger one.
     """
@@ -94,15 +94,15 @@ class BalancedClasses:
         names = rare(facts)
         if facts["pictures"]["tiled"] or not names:
             return None
-        return f"Few pictures show {named(names)}; drawn more often, they count more."
+        return f"Few images show {named(names)}; drawn more often, they count more."
 
     @hookimpl(wrapper=True)
     def kk_sampler(self, dataset, samples, recipe, store):
         """As many draws as before, rare classes more often."""
         inner = yield
         refuse_tiled(dataset, self.name)
-        from kagglekit_techniques.drawing import Weighted, repeat_factors
         from kagglekit_techniques.shown import classes_shown
+        from kagglekit_techniques.wrapped_samplers import Weighted, repeat_factors
 
         shown = classes_shown(samples, store)
         factors = repeat_factors(shown, self.threshold, self.limit)
@@ -111,7 +111,7 @@ class BalancedClasses:
 
 @dataclass(frozen=True)
 class MaskFractionBins:
-    """Draw pictures or windows with and without foreground equally often, and small and large masks equally often.
+    """Draw images or windows with and without foreground equally often, and small and large masks equally often.
 
     Those with foreground are put into bins by round(20 * the part of them that is foreground), at most `cap`; every bin
     that is not empty is drawn from equally often (1st place of the glomeruli contest, cap 4). An epoch stays as long as
@@ -142,17 +142,17 @@ class MaskFractionBins:
     def kk_sampler(self, recipe, store):
         """As many draws as before, from bins."""
         inner = yield
-        from kagglekit_techniques.drawing import Binned
+        from kagglekit_techniques.wrapped_samplers import Binned
 
         return Binned(inner, store, self.cap, recipe.seed)
 
 
 @dataclass(frozen=True)
 class WeightedDraws:
-    """Draw pictures in proportion to weights that a file states: losses of an earlier run, or trust in labels.
+    """Draw images in proportion to weights that a file states: losses of an earlier run, or trust in labels.
 
-    `file` is a CSV with the header "sample,weight", one line for each training picture, weights of 0 or more, one of
-    them above 0. An epoch stays as long as it was; each picture is drawn as often as its share says, rounded down or up
+    `file` is a CSV with the header "sample,weight", one line for each training image, weights of 0 or more, one of
+    them above 0. An epoch stays as long as it was; each image is drawn as often as its share says, rounded down or up
     by lot. `content` is a hash of the file: filled in where it is empty, so that it is part of the experiment.
     """
 
@@ -178,7 +178,7 @@ class WeightedDraws:
     def kk_sampler(self, dataset, samples, recipe):
         """As many draws as before, by weight."""
         inner = yield
-        from kagglekit_techniques.drawing import Weighted, read_weights
+        from kagglekit_techniques.wrapped_samplers import Weighted, read_weights
 
         refuse_other(self, self.file, self._content())
         return Weighted(inner, read_weights(self.file, dataset.train, samples), recipe.seed)

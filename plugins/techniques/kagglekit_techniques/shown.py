@@ -1,4 +1,4 @@
-"""Which classes, and how much of them, pictures show."""
+"""Which classes, and how much of them, images show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kagglekit.api import Store, track
 
 
 def classes_shown(samples: Sequence[Sample], store: Store) -> list[tuple[int, ...]]:
-    """The classes that each picture shows, without the background (class 0) of label maps.
+    """The classes that each image shows, without the background (class 0) of label maps.
 
     What the data set says of its samples counts; where it says nothing, their masks are looked at.
     """
@@ -30,18 +30,18 @@ def classes_shown(samples: Sequence[Sample], store: Store) -> list[tuple[int, ..
 
 
 def rare_classes(samples: Sequence[Sample], store: Store) -> list[int]:
-    """Classes that some pictures show, but no more of them than show the median class."""
+    """Classes that some images show, but no more of them than show the median class."""
     counts = np.zeros(store.classes, int)
     for shown in classes_shown(samples, store):
         counts[list(shown)] += 1
-    seen = np.flatnonzero(counts)
+    present = np.flatnonzero(counts)
     first = 1 if store.task == "multiclass" else 0
-    rare = [int(k) for k in seen if counts[k] <= np.median(counts[seen])]
+    rare = [int(k) for k in present if counts[k] <= np.median(counts[present])]
     return rare or list(range(first, store.classes))
 
 
 def foreground_share(store: Store, draw: Draw) -> float:
     """The part of a draw's pixels that belong to any class."""
     _, mask = store.read(draw.sample, draw.box)
-    seen = mask.any(-1) if mask.ndim == 3 else mask
-    return np.count_nonzero(seen) / seen.size
+    present = mask.any(-1) if mask.ndim == 3 else mask
+    return np.count_nonzero(present) / present.size

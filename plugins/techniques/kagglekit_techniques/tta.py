@@ -7,18 +7,18 @@ from kagglekit import hookimpl
 
 
 def refuse_share(identity: float) -> None:
-    """Raise ValueError for a weight of the untouched picture outside 0..1."""
+    """Raise ValueError for a weight of the untouched image outside 0..1."""
     if not 0 <= identity <= 1:
         raise ValueError("identity must lie in 0..1")
 
 
 @dataclass(frozen=True)
 class FlipTTA:
-    """Average the picture with its mirror images, the original weighted `identity` (0 to 1).
+    """Average the image with its mirror images, the original weighted `identity` (0 to 1).
 
     Mirroring distorts least of all views. 0.75 is what the 2nd place of the Korean hair contest computed: the mean of
-    the plain prediction and of the plain mean of both views. `vertical` adds the picture upside down and turned by 180
-    degrees, for pictures without an up and down (clouds, cells); the mirror images share what `identity` leaves.
+    the plain prediction and of the plain mean of both views. `vertical` adds the image upside down and turned by 180
+    degrees, for images without an up and down (clouds, cells); the mirror images share what `identity` leaves.
     """
 
     name: ClassVar[str] = "flip-tta"
@@ -44,9 +44,9 @@ class FlipTTA:
 
 @dataclass(frozen=True)
 class TurnTTA:
-    """Average the picture with itself turned by 90, 180 and 270 degrees, the original weighted `identity` (0 to 1).
+    """Average the image with itself turned by 90, 180 and 270 degrees, the original weighted `identity` (0 to 1).
 
-    Used by the recycling and glomeruli winners; in the clouds contest, where pictures are wide, turns by 90 degrees
+    Used by the recycling and glomeruli winners; in the clouds contest, where images are wide, turns by 90 degrees
     hurt. `half` turns by 180 degrees alone.
     """
 
@@ -59,7 +59,7 @@ class TurnTTA:
 
     @classmethod
     def suggest(cls, facts):
-        """Where pictures have no up and down."""
+        """Where images have no up and down."""
         import numpy as np
 
         if facts["pictures"]["tiled"]:
@@ -70,7 +70,7 @@ class TurnTTA:
         uneven = max(float(np.abs(one - np.rot90(one, k)).mean() / one.mean()) for one in maps for k in (1, 2))
         if uneven > 0.25:
             return None
-        return "Labels lie alike whichever way the pictures are turned, so turned views may be as good as the first."
+        return "Labels lie alike whichever way the images are turned, so turned views may be as good as the first."
 
     @hookimpl(wrapper=True)
     def kk_tta(self):
@@ -85,7 +85,7 @@ class TurnTTA:
 
 @dataclass(frozen=True)
 class ScaleTTA:
-    """Average the picture with itself at other scales, the original weighted `identity` (0 to 1).
+    """Average the image with itself at other scales, the original weighted `identity` (0 to 1).
 
     Teams of the recycling contest took 0.75, 1, 1.25 (and 1.5). Sides are rounded to multiples of 32 pixels.
     """
@@ -121,13 +121,13 @@ class ScaleTTA:
 
 @dataclass(frozen=True)
 class CropTTA:
-    """Average the picture with enlarged parts of itself, in which small objects are large; it weighs `identity` itself.
+    """Average the image with enlarged parts of itself, in which small objects are large; it weighs `identity` itself.
 
-    Crops of 1/`zoom` of both sides cover the picture, neighbours sharing `overlap` of a crop or more; each is enlarged
-    to the size of the picture. One view holds them all: its probabilities are stitched before they are blended, every
+    Crops of 1/`zoom` of both sides cover the image, neighbours sharing `overlap` of a crop or more; each is enlarged
+    to the size of the image. One view holds them all: its probabilities are stitched before they are blended, every
     pixel a weighted mean of the crops that show it, which count less towards their edges. So what a crop does not show
     is not taken for background. After slicing-aided inference (SAHI, Akyon et al. 2022). With the default the network
-    looks at ten times as many pictures.
+    looks at ten times as many images.
     """
 
     name: ClassVar[str] = "crop-tta"

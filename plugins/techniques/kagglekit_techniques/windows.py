@@ -1,4 +1,4 @@
-"""Which windows of large pictures an epoch draws."""
+"""Which windows of large images an epoch draws."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CELL = 16  # stored pixels: the places of windows are drawn on a grid this fine,
 
 
 def refuse_untiled(dataset: Dataset, name: str) -> None:
-    """Raise RecipeError for a data set whose pictures are looked at whole."""
+    """Raise RecipeError for a data set whose images are looked at whole."""
     if dataset.tiling is None:
         raise RecipeError(
-            f"techniques.{name}: the pictures of this competition are looked at whole, there are no windows to draw; "
+            f"techniques.{name}: the images of this competition are looked at whole, there are no windows to draw; "
             f"use --without {name}"
         )
 
@@ -32,8 +32,8 @@ class RandomWindows:
     A fixed grid puts an object always at the same place of its window; random ones put it at many, each as good as a
     new sample (the seminar's point; 4th place of the glomeruli contest drew 90% around objects, nnU-Net forces 33%).
     `per_epoch` windows, 0 for as many as a grid without overlap has. `anatomy` weighs regions by name, like
-    "cortex=0.5,medulla=0.16,background=0.02": the rest is drawn by these densities where a picture has such regions
-    (background: tissue in none of them). Pictures are drawn in proportion to their tissue.
+    "cortex=0.5,medulla=0.16,background=0.02": the rest is drawn by these densities where an image has such regions
+    (background: tissue in none of them). Images are drawn in proportion to their tissue.
     """
 
     name: ClassVar[str] = "random-windows"
@@ -48,11 +48,11 @@ class RandomWindows:
 
     @classmethod
     def suggest(cls, facts):
-        """Where pictures are looked at through windows."""
+        """Where images are looked at through windows."""
         if not facts["pictures"]["tiled"]:
             return None
         return (
-            f"{facts['counts']['train']} slides are few pictures, but many windows: at random places an object "
+            f"{facts['counts']['train']} slides are few images, but many windows: at random places an object "
             "is seen at many places of its window."
         )
 
@@ -84,11 +84,11 @@ def parse_anatomy(text: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Maps:
-    """Where windows of one picture may be centred, on a grid of cells: cumulative densities of both kinds."""
+    """Where windows of one image may be centred, on a grid of cells: cumulative densities of both kinds."""
 
     foreground: np.ndarray
     tissue: np.ndarray
-    size: tuple[int, int]  # of the stored picture
+    size: tuple[int, int]  # of the stored image
 
 
 def _maps(dataset: Dataset, store: Store, sample: Sample, density: Mapping[str, float]) -> Maps:
@@ -98,13 +98,13 @@ def _maps(dataset: Dataset, store: Store, sample: Sample, density: Mapping[str, 
 
     height, width = (-(-side // CELL) for side in store.shape(sample))
     image, mask = store.read(sample)
-    foreground, seen = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+    foreground, tissue = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     for row in range(height):  # a band at a time: the mask of a slide's tissue is as large as the slide
         band = slice(row * CELL, (row + 1) * CELL)
         foreground[row] = _cells(mask[band] > 0, width)
-        seen[row] = _cells(tissue_mask(image[band], store.tiling), width)
-    seen *= _weights(dataset.regions(sample, (height, width)) if density else {}, density, (height, width))
-    return Maps(np.cumsum(foreground), np.cumsum(seen), store.shape(sample))
+        tissue[row] = _cells(tissue_mask(image[band], store.tiling), width)
+    tissue *= _weights(dataset.regions(sample, (height, width)) if density else {}, density, (height, width))
+    return Maps(np.cumsum(foreground), np.cumsum(tissue), store.shape(sample))
 
 
 def _cells(band: np.ndarray, width: int) -> np.ndarray:
@@ -150,9 +150,7 @@ class RandomSampler:
             total = totals[kind] if totals[kind].sum() else totals["tissue"]
             kind = kind if totals[kind].sum() else "tissue"
             if not total.sum():
-                raise RecipeError(
-                    "techniques.random-windows: the training pictures show no tissue to draw windows from"
-                )
+                raise RecipeError("techniques.random-windows: the training images show no tissue to draw windows from")
             at = int(rng.choice(len(self.samples), p=total / total.sum()))
             yield Draw(self.samples[at], self._box(rng, self.maps[at], kind))
 
@@ -167,7 +165,7 @@ class RandomSampler:
         corner = []
         for place, side in ((row, maps.size[0]), (column, maps.size[1])):
             start = CELL * place + int(rng.integers(CELL)) - int(rng.integers(quarter, self.window - quarter + 1))
-            # Windows stay inside, as far as pictures are large enough: repeated edges are not what inference shows.
+            # Windows stay inside, as far as images are large enough: repeated edges are not what inference shows.
             corner.append(max(0, min(start, side - self.window)))
         top, left = corner
         return Box(top, left, self.window, self.window)

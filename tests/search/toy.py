@@ -45,7 +45,7 @@ def kk_sample(root, count, seed):
 @hookimpl
 def kk_dataset(root):
     from tests.search.rows import Rows
-    from tests.worlds import discs
+    from tests.toy_data import discs
 
     count = int((Path(root) / "discs.txt").read_text().split()[0])
     found = discs(count, sizes=((64, 64),))
@@ -57,7 +57,7 @@ def kk_dataset(root):
 
 @hookimpl
 def kk_model(recipe, channels):
-    from tests.worlds import tiny_network
+    from tests.toy_data import tiny_network
 
     MODEL
     network = tiny_network(channels)
@@ -66,7 +66,7 @@ def kk_model(recipe, channels):
 
 @dataclass(frozen=True)
 class ToyTTA:
-    """Look at pictures once more, mirrored."""
+    """Look at images once more, mirrored."""
 
     name: ClassVar[str] = "toy-tta"
     identity: float = 0.75

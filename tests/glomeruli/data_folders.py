@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from kagglekit.data.codecs import rle
-from tests.worlds import disc
+from tests.toy_data import disc
 
 SIZE = (192, 256)
 INFO = ["image_file", "width_pixels", "height_pixels", "anatomical_structures_segmention_file"]
@@ -16,8 +16,8 @@ INFO += ["glomerulus_segmentation_file", "patient_number", "race", "ethnicity", 
 INFO += ["height_centimeters", "bmi_kg/m^2", "laterality", "percent_cortex", "percent_medulla"]
 
 
-def picture(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 picture, uint8 mask)."""
+def make_image(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(uint8 image, uint8 mask)."""
     rng = np.random.default_rng(seed)
     mask = np.zeros(SIZE, np.uint8)
     for _ in range(3):
@@ -41,7 +41,7 @@ def folder(root: Path, train: int = 4, test: int = 2, patients: int = 4) -> Path
     encodings, answers, info = [], [], []
     for i in range(train + test):
         part, id = ("train", f"aaa{i}") if i < train else ("test", f"bbb{i - train}")
-        image, mask = picture(i)
+        image, mask = make_image(i)
         tifffile.imwrite(root / part / f"{id}.tiff", image, photometric="rgb", tile=(64, 64), compression="zlib")
         (encodings if part == "train" else answers).append([id, rle.encode(mask)])
         patient = 100 + i % patients if part == "train" else 900 + i

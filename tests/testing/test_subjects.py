@@ -1,4 +1,4 @@
-"""The drawn worlds are what they say: masks of every task, pictures that show them, competitions that resolve."""
+"""The drawn worlds are what they say: masks of every task, images that show them, competitions that resolve."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_red_tells_the_disc_from_the_ground(task, depth):
         assert separation(image[..., :1], (mask[..., 0] if mask.ndim == 3 else mask) > 0) == pytest.approx(1)
 
 
-def test_drawn_competitions_of_every_task_resolve_and_read_their_pictures(tmp_path):
+def test_drawn_competitions_of_every_task_resolve_and_read_their_images(tmp_path):
     registry = with_drawn(build())
     assert {c.task for _, c in registry.competitions.values()} == set(TASKS)
     for id, (_, found) in registry.competitions.items():

@@ -1,4 +1,4 @@
-"""A small clouds folder made from scratch: two-coloured pictures at the contest's size, some with a black swath."""
+"""A small clouds folder made from scratch: two-coloured images at the contest's size, some with a black swath."""
 
 import csv
 from pathlib import Path
@@ -12,8 +12,8 @@ from kagglekit_clouds.contest import CLASSES, SIZE
 HEADER = ["Image_Label", "EncodedPixels"]
 
 
-def picture(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 picture, uint8 mask `[1400, 2100, 4]`); about half of the classes are absent."""
+def make_image(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(uint8 image, uint8 mask `[1400, 2100, 4]`); about half of the classes are absent."""
     rng = np.random.default_rng(seed)
     image = np.full((*SIZE, 3), 40, np.uint8)
     mask = np.zeros((*SIZE, 4), np.uint8)
@@ -29,9 +29,9 @@ def picture(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return image, mask
 
 
-def table(pictures: dict[str, np.ndarray]) -> list[list[str]]:
+def table(images: dict[str, np.ndarray]) -> list[list[str]]:
     """The rows of masks."""
-    return [[f"{name}_{c}", rle.encode(mask[..., k])] for name, mask in pictures.items() for k, c in enumerate(CLASSES)]
+    return [[f"{name}_{c}", rle.encode(mask[..., k])] for name, mask in images.items() for k, c in enumerate(CLASSES)]
 
 
 def write_rows(path: Path, rows, header=HEADER) -> None:
@@ -47,7 +47,7 @@ def folder(root: Path, train: int = 6, test: int = 3) -> Path:
     masks: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
     for i in range(train + test):
         part, name = ("train", f"a{i}.jpg") if i < train else ("test", f"b{i - train}.jpg")
-        image, masks[part][name] = picture(i)
+        image, masks[part][name] = make_image(i)
         (root / f"{part}_images" / name).write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
     write_rows(root / "train.csv", table(masks["train"]))
     write_rows(root / "answers.csv", table(masks["test"]))

@@ -1,4 +1,4 @@
-"""One picture of one person, drawn back to front, with the mask of the hair in it."""
+"""One image of one person, drawn back to front, with the mask of the hair in it."""
 
 from typing import NamedTuple
 
@@ -13,18 +13,18 @@ from .scenery import background
 from .strokes import SIZE, Pose, blobs, draw_lines, to_pixels
 
 
-class Picture(NamedTuple):
-    """A picture (SIZE, SIZE, 3) uint8 BGR, the mask of its hair and of each pigtail in it, (SIZE, SIZE) bool."""
+class DrawnImage(NamedTuple):
+    """An image (SIZE, SIZE, 3) uint8 BGR, the mask of its hair and of each pigtail in it, (SIZE, SIZE) bool."""
 
     image: np.ndarray
     hair: np.ndarray
     pigtails: tuple[np.ndarray, ...]
 
 
-def draw_picture(seed: int, person: int, picture: int) -> Picture:
-    """Draw picture number `picture` (from 1) of a person; the same three numbers give the same bytes."""
+def draw_image(seed: int, person: int, number: int) -> DrawnImage:
+    """Draw image number `number` (from 1) of a person; the same three numbers give the same bytes."""
     who = choose_person(seed, person)
-    rng = np.random.default_rng([seed, person, picture])
+    rng = np.random.default_rng([seed, person, number])
     pose = choose_pose(rng, who)
     sketch = Sketch(background(rng), np.zeros((SIZE, SIZE), np.uint8))
     locks = locks_of(rng, who.cut, pose.back_view)
@@ -33,7 +33,7 @@ def draw_picture(seed: int, person: int, picture: int) -> Picture:
     if rng.random() < 0.12:
         _letterbox(rng, image, alpha)
     hair = alpha >= 128
-    return Picture(image, hair, tuple(mask & hair for mask in _pigtails(locks, pose)))
+    return DrawnImage(image, hair, tuple(mask & hair for mask in _pigtails(locks, pose)))
 
 
 def _draw_person(rng: np.random.Generator, sketch: Sketch, who: Person, pose: Pose, locks: list[Lock]) -> np.ndarray:
@@ -43,10 +43,10 @@ def _draw_person(rng: np.random.Generator, sketch: Sketch, who: Person, pose: Po
     front = [lock for lock in locks if not lock.behind or pose.back_view]
     if behind:
         alpha = _lay(sketch.image, _paint(rng, behind, who, pose, 0.75))
-    draw_body(rng, sketch, who.looks, pose)
-    draw_head(sketch, who.looks, pose)
+    draw_body(rng, sketch, who.appearance, pose)
+    draw_head(sketch, who.appearance, pose)
     if not pose.back_view:
-        draw_face(rng, sketch, who.looks, pose)
+        draw_face(rng, sketch, who.appearance, pose)
     _shade(sketch, pose)
     layer = _paint(rng, front, who, pose, 1.0)
     _cast_shadow(sketch.image, layer[..., 3], sketch.cover, pose)
@@ -54,10 +54,10 @@ def _draw_person(rng: np.random.Generator, sketch: Sketch, who: Person, pose: Po
     sketch.cover[:] = 0
     ties = to_pixels(np.array(bands(who.cut)).reshape(-1, 2), pose)
     for x, y in ties:
-        for canvas, tone in ((sketch.image, who.looks.hat_colour.tolist()), (sketch.cover, 255)):
+        for canvas, tone in ((sketch.image, who.appearance.hat_colour.tolist()), (sketch.cover, 255)):
             cv2.circle(canvas, (round(x), round(y)), round(pose.scale * 0.17), tone, -1, cv2.LINE_AA)
-    if who.looks.hat != "none":
-        draw_hat(sketch, who.looks, pose, who.cut.volume)
+    if who.appearance.hat != "none":
+        draw_hat(sketch, who.appearance, pose, who.cut.volume)
     return cv2.min(alpha, 255 - sketch.cover)
 
 

@@ -26,7 +26,7 @@ __all__ = ["Discs", "cropped", "disc", "discs", "filled", "samples", "tiny_netwo
 
 
 def centre(weights: np.ndarray) -> np.ndarray:
-    """(y, x) of the centre of mass, in shares of the sides: the same for a picture and its resized copy."""
+    """(y, x) of the centre of mass, in shares of the sides: the same for an image and its resized copy."""
     h, w = weights.shape
     rows, columns = np.mgrid[:h, :w] + 0.5
     return np.array([(weights * rows).sum() / h, (weights * columns).sum() / w]) / weights.sum()
@@ -40,7 +40,7 @@ def recipe(**values: Any) -> Recipe:
 
 
 def flip_half(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A plain augmentation: every second picture is mirrored."""
+    """A plain augmentation: every second image is mirrored."""
     if np.random.random() < 0.5:
         return image[:, ::-1], mask[:, ::-1]
     return image, mask
@@ -75,7 +75,7 @@ def job(
             "loss": build_loss(settings, dataset.task),
             "sampler": Shuffle(tuple(whole(train)), settings.seed),
             "augment": augment,
-            "intake": Plain(dataset.channels),
+            "input_transform": Plain(dataset.channels),
             "validation": whole(validation),
             "folder": folder,
             **fields,
@@ -107,7 +107,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def hair_folder(root: Path, train: int = 12, test: int = 3) -> Path:
-    """A faultless hair-seg folder, two pictures per person, with answers for its test pictures."""
+    """A faultless hair-seg folder, two images per person, with answers for its test images."""
     for part, count, label_file in (
         ("task02_train", train, root / "task02_train/labels.json"),
         ("task02_test", test, root / "answers.json"),

@@ -1,4 +1,4 @@
-"""One look at a picture and at its label: the small numbers that all facts are made of; files are read once."""
+"""One look at an image and at its label: the small numbers that all facts are made of; files are read once."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kagglekit.types import Draw, Sample, Task
 SIDE = 512  # pixels of the longer side at which regions and holes of labels are counted
 SLIDE_SIDE = 2048  # the same for slides, whose objects are small
 GRID = 32  # cells of a side of the map of positions
-FEATURES = 256  # pixels of the longer side at which pictures are compared
-PIXELS = 16_384  # values of a picture that go into histograms
+FEATURES = 256  # pixels of the longer side at which images are compared
+PIXELS = 16_384  # values of an image that go into histograms
 RIM = 0.01  # of a side: whoever outlines by hand stops a little before the edge
 LEAST_PIECE = 3  # pixels; smaller regions come from resizing
 EDGES = ("top", "bottom", "left", "right")
 
 
 @dataclass(frozen=True)
-class PictureLook:
-    """A picture, or a window of a slide: comparable `features`, hash and thumbnail, some of its pixels.
+class ImageSummary:
+    """An image, or a window of a slide: comparable `features`, hash and thumbnail, some of its pixels.
 
     `values` `[n, C]` are pixels as they are stored, `inside` bool `[n]` says which of them the label covers, None
     without a label; `covered` is the share of those. A `blank` window shows no tissue, and counts nowhere.
@@ -41,14 +41,14 @@ class PictureLook:
     covered: float = 0.0
     blank: bool = False
 
-    def without_pixels(self) -> PictureLook:
+    def without_pixels(self) -> ImageSummary:
         """The same, small enough to keep thousands."""
         return replace(self, values=None, inside=None)
 
 
 @dataclass(frozen=True)
-class LabelLook:
-    """A label, class by class: share of the picture, regions (sizes as shares), holes, which edges it touches.
+class LabelSummary:
+    """A label, class by class: share of the image, regions (sizes as shares), holes, which edges it touches.
 
     `share` is that of all classes together; `place` float32 `[K, GRID, GRID]` how much of each cell is covered.
     """
@@ -59,21 +59,21 @@ class LabelLook:
     regions: tuple[tuple[float, ...], ...]
     holes: tuple[int, ...]
     touches: tuple[tuple[bool, bool, bool, bool], ...]
-    place: np.ndarray | None = field(repr=False)
+    cells: np.ndarray | None = field(repr=False)
 
-    def without_map(self) -> LabelLook:
+    def without_map(self) -> LabelSummary:
         """The same, small enough to keep thousands."""
-        return replace(self, place=None)
+        return replace(self, cells=None)
 
 
-def look(dataset: Dataset, sample: Sample, task: Task, classes: int) -> tuple[PictureLook, LabelLook | None]:
-    """The looks of a picture that is read whole, and of its label where it has one; raises DataError."""
+def summarize(dataset: Dataset, sample: Sample, task: Task, classes: int) -> tuple[ImageSummary, LabelSummary | None]:
+    """The looks of an image that is read whole, and of its label where it has one; raises DataError."""
     image = dataset.read_image(sample)
     mask = dataset.read_mask(sample) if sample.label is not None else None
-    return look_picture(sample, image, mask), None if mask is None else look_label(sample, mask, task, classes)
+    return summarize_image(sample, image, mask), None if mask is None else summarize_label(sample, mask, task, classes)
 
 
-def look_window(dataset: Dataset, draw: Draw) -> PictureLook:
+def summarize_window(dataset: Dataset, draw: Draw) -> ImageSummary:
     """The look of a window of a slide, shrunk as it is stored; raises DataError."""
     reduce = tiling_of(dataset.tiling).reduce
     image = shrink_image(dataset.read_image(draw.sample, draw.box), reduce)
@@ -81,17 +81,17 @@ def look_window(dataset: Dataset, draw: Draw) -> PictureLook:
     if draw.sample.label is not None:
         mask = dataset.read_mask(draw.sample, draw.box)[::reduce, ::reduce]
     blank = image.dtype == np.uint8 and is_blank(image, tiling_of(dataset.tiling))
-    return look_picture(draw.sample, image, mask, blank)
+    return summarize_image(draw.sample, image, mask, blank)
 
 
-def look_slide_label(dataset: Dataset, sample: Sample, task: Task, classes: int) -> LabelLook:
+def summarize_slide_label(dataset: Dataset, sample: Sample, task: Task, classes: int) -> LabelSummary:
     """The look of a slide's label, which is read band by band and shrunk to `SLIDE_SIDE`; raises DataError."""
     scale = min(1.0, SLIDE_SIDE / max(sample.size))
     size = max(1, round(scale * sample.size[0])), max(1, round(scale * sample.size[1]))
-    return look_label(sample, small_mask(dataset, sample, size, task), task, classes, SLIDE_SIDE)
+    return summarize_label(sample, small_mask(dataset, sample, size, task), task, classes, SLIDE_SIDE)
 
 
-def look_picture(sample: Sample, image: np.ndarray, mask: np.ndarray | None, blank: bool = False) -> PictureLook:
+def summarize_image(sample: Sample, image: np.ndarray, mask: np.ndarray | None, blank: bool = False) -> ImageSummary:
     """The look of pixels `[H, W, C]` and of their mask of the same size."""
     step = max(1, int(np.ceil(np.sqrt(image.shape[0] * image.shape[1] / PIXELS))))
     inside = None
@@ -99,13 +99,13 @@ def look_picture(sample: Sample, image: np.ndarray, mask: np.ndarray | None, bla
         shown = mask[::step, ::step]
         inside = (shown.any(-1) if shown.ndim == 3 else shown > 0).ravel()
     values = np.ascontiguousarray(image[::step, ::step]).reshape(-1, image.shape[2])
-    hashed, thumb = duplicates.look(image)
+    hashed, thumb = duplicates.hash_and_thumb(image)
     covered = 0.0 if inside is None else float(inside.mean())
-    return PictureLook(sample, features_of(image), hashed, thumb, values, inside, covered, blank)
+    return ImageSummary(sample, features_of(image), hashed, thumb, values, inside, covered, blank)
 
 
 def features_of(image: np.ndarray) -> dict[str, float]:
-    """What can be said of any picture: brightness, tonal range, saturation (of colour), sharpness, size, aspect.
+    """What can be said of any image: brightness, tonal range, saturation (of colour), sharpness, size, aspect.
 
     Brightness and tonal range are mean and standard deviation of its gray values, in shares of the range for 8 bits and
     as stored otherwise; saturation the mean of (max - min) / max; sharpness the logarithm (base 10) of the variance of
@@ -131,14 +131,14 @@ def features_of(image: np.ndarray) -> dict[str, float]:
     }
 
 
-def look_label(sample: Sample, mask: np.ndarray, task: Task, classes: int, side: int = SIDE) -> LabelLook:
+def summarize_label(sample: Sample, mask: np.ndarray, task: Task, classes: int, side: int = SIDE) -> LabelSummary:
     """The look of a mask; areas are counted on all its pixels, regions with its longer side brought to `side`."""
     planes = class_planes(mask, task, classes)
     shares, share = tuple(planes.mean((1, 2)).tolist()), float(planes.any(0).mean())
     scale = min(1.0, side / max(mask.shape[:2]))
     small = resize_mask(mask, tuple(max(1, round(scale * one)) for one in mask.shape[:2]), task)
     parts = [regions_of(plane) for plane in class_planes(small, task, classes)]
-    return LabelLook(
+    return LabelSummary(
         sample,
         shares,
         share,
@@ -150,7 +150,7 @@ def look_label(sample: Sample, mask: np.ndarray, task: Task, classes: int, side:
 
 
 def touched(plane: np.ndarray) -> tuple[bool, bool, bool, bool]:
-    """Does a bool `[H, W]` reach the rim of the picture at its `EDGES`: top, bottom, left, right?"""
+    """Does a bool `[H, W]` reach the rim of the image at its `EDGES`: top, bottom, left, right?"""
     rows, columns = (max(1, round(RIM * side)) for side in plane.shape)
     rims = plane[:rows], plane[-rows:], plane[:, :columns], plane[:, -columns:]
     top, bottom, left, right = (bool(rim.any()) for rim in rims)
@@ -165,7 +165,7 @@ def class_planes(mask: np.ndarray, task: Task, classes: int) -> np.ndarray:
 
 
 def regions_of(plane: np.ndarray) -> tuple[list[float], int]:
-    """(share of the picture of each region, the largest first, and the number of holes) of a bool `[H, W]`."""
+    """(share of the image of each region, the largest first, and the number of holes) of a bool `[H, W]`."""
     import cv2
 
     if not plane.any():
@@ -182,7 +182,7 @@ def regions_of(plane: np.ndarray) -> tuple[list[float], int]:
 
 
 def place_of(planes: Sequence[np.ndarray]) -> np.ndarray:
-    """float32 `[K, GRID, GRID]`: the share of each cell of a grid over the picture that a class covers."""
+    """float32 `[K, GRID, GRID]`: the share of each cell of a grid over the image that a class covers."""
     import cv2
 
     cells = [cv2.resize(plane.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA) for plane in planes]

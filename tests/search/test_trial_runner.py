@@ -16,9 +16,9 @@ from kagglekit.runs.ledger import Ledger
 from kagglekit.search.ladder import Task
 from kagglekit.search.local import objective_at
 from kagglekit.search.readback import Watched
-from kagglekit.search.trial_runner import Place, is_full_disk, is_out_of_memory, run_trial
+from kagglekit.search.trial_runner import TrialContext, is_full_disk, is_out_of_memory, run_trial
 from kagglekit.train.trained import Epoch
-from tests.search.world import at_hand
+from tests.search.toy import at_hand
 
 
 def task(params: dict | None = None, warm: str = "", **changes) -> Task:
@@ -36,7 +36,7 @@ def task(params: dict | None = None, warm: str = "", **changes) -> Task:
 
 def outcome_of(data: Path, chosen: Task, rows: list | None = None):
     """How a trial ends."""
-    return run_trial(chosen, Place(data, "kk tune discs"), (rows if rows is not None else []).append)
+    return run_trial(chosen, TrialContext(data, "kk tune discs"), (rows if rows is not None else []).append)
 
 
 def test_a_trial_is_trained_validated_and_reported_epoch_by_epoch(toy):
@@ -69,11 +69,11 @@ def test_a_run_goes_on_from_its_trial_and_a_trial_takes_the_result_of_a_run(toy)
     assert outcome_of(toy, other).shared
 
 
-def test_pictures_are_kept_on_the_last_rung_only(toy):
+def test_images_are_kept_on_the_last_rung_only(toy):
     from dataclasses import replace
 
-    assert outcome_of(toy, task()).pictures == ()
-    kept = outcome_of(toy, replace(task(), last=True)).pictures
+    assert outcome_of(toy, task()).images == ()
+    kept = outcome_of(toy, replace(task(), last=True)).images
     assert len(kept) == 8 and all(0 <= score <= 1 for score in kept)
 
 
@@ -164,7 +164,7 @@ def test_a_full_disk_ends_the_search_and_is_no_failure_of_the_settings(tmp_path,
     outcome = outcome_of(data, task())
     assert outcome.status == "failed" and outcome.full
     with pytest.raises(RunError, match=r"No space left on device; the same command goes on once there is room"):
-        objective_at(Place(data))(task(), lambda row: None)
+        objective_at(TrialContext(data))(task(), lambda row: None)
 
 
 OWN_RATE = """
@@ -225,9 +225,9 @@ def test_a_technique_that_is_not_there_or_never_asked_is_caught(toy):
 def test_a_watched_recipe_is_the_same_recipe_and_remembers_who_was_read():
     plain = Recipe(competition="toy", lr=0.5)
     watched = Watched.model_validate(plain.model_dump(mode="json"))
-    assert watched.identity() == plain.identity() and watched.looked() == set()
+    assert watched.identity() == plain.identity() and watched.fields_read() == set()
     copy = watched.model_copy(update={"seed": 3})
     assert copy.lr == 0.5 and copy.seed == 3
-    assert watched.looked() == {"lr", "seed"}
+    assert watched.fields_read() == {"lr", "seed"}
     watched.forget()
-    assert copy.looked() == set()
+    assert copy.fields_read() == set()

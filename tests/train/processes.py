@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from kagglekit.train.distributed import Team
+from kagglekit.train.distributed import ProcessGroup
 
 
-def run_team(size: int, function, *arguments, timeout: float = 120) -> list:
+def run_processes(size: int, function, *arguments, timeout: float = 120) -> list:
     """What `function(team, *arguments)` returns in each of `size` processes, by rank; raises where one fails."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
@@ -41,7 +41,7 @@ def member(results, meeting: str, rank: int, size: int, function, arguments) -> 
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=size)
     try:
-        answer = function(Team(rank, size), *arguments)
+        answer = function(ProcessGroup(rank, size), *arguments)
     except Exception:
         answer = traceback.format_exc()
     results.put((rank, answer))

@@ -98,15 +98,15 @@ def test_the_key_of_a_recipe_leaves_out_the_seed_and_nothing_else():
     assert run_key({}) == ""
 
 
-def test_a_score_on_drawn_pictures_says_so_and_one_on_others_says_of_how_many(home):
+def test_a_score_on_drawn_images_says_so_and_one_on_others_says_of_how_many(home):
     ran(home, "a" * 12, "demo", drawn=True)
     ran(home, "b" * 12, "full")
     recipes = by_preset()
     [drawn], [mine] = recipes["demo"]["runs"], recipes["full"]["runs"]
-    assert data_words(drawn, "validation") == "3 of 30 drawn pictures, held out"
-    assert data_words(mine, "validation") == "3 of 30 pictures, held out; the host labelled 5,000"
+    assert data_words(drawn, "validation") == "3 of 30 drawn images, held out"
+    assert data_words(mine, "validation") == "3 of 30 images, held out; the host labelled 5,000"
     mine["test"] = {"value": 0.5, "low": 0.4, "high": 0.6, "count": 4}
-    assert data_words(mine, "test") == "4 test pictures with answers at hand"
+    assert data_words(mine, "test") == "4 test images with answers at hand"
     [offer] = offers(registry())
     lines = [line for line in block(offer, False).splitlines() if "0.5000" in line]
     assert len(lines) == 2 and all("held out" in line and "0.4000 .. 0.6000" in line for line in lines)
@@ -195,7 +195,7 @@ def test_a_bundle_claims_and_only_a_run_of_here_answers_even_after_the_ledger_wa
     assert bundle["claims"]["validation"]["value"] == 0.9 and bundle["runs"] == []
     assert by_preset()["demo"]["runs"] == []
     text = block(offer, False)
-    assert "bundle eeeeeeeeeeee" in text and "claims 0.9000 on 3 of 30 pictures, held out" in text
+    assert "bundle eeeeeeeeeeee" in text and "claims 0.9000 on 3 of 30 images, held out" in text
     ran(home, "f" * 12, "demo", value=0.88)
     (home / "ledger.db").unlink()
     [bundle] = offers(registry())[0]["bundles"]
@@ -267,7 +267,7 @@ def test_the_verb_lists_all_or_one_and_always_says_that_test_parts_differ(home, 
 
 def test_drawn_folders_carry_a_mark_and_their_runs_note_it(home, tmp_path, monkeypatch):
     from kagglekit.pipeline.sample_data import draw, is_drawn, sample_folder
-    from tests.search.world import at_hand
+    from tests.search.toy import at_hand
     from tests.test_reproduce import trained
 
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
@@ -286,7 +286,7 @@ def test_a_real_bundle_claims_what_its_run_scored_and_a_real_run_of_its_recipe_a
     from kagglekit.publish.pack import pack
     from kagglekit.runs.bundle import unpack
     from kagglekit.runs.ledger import Ledger
-    from tests.search.world import at_hand
+    from tests.search.toy import at_hand
     from tests.test_reproduce import trained
 
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))

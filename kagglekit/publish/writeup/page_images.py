@@ -1,4 +1,4 @@
-"""The pictures that a run's own page shows, taken out of it again, so that no picture is predicted twice."""
+"""The images that a run's own page shows, taken out of it again, so that no image is predicted twice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import NamedTuple
 KINDS = {"image/jpeg": ".jpg", "image/png": ".png"}
 
 
-class Picture(NamedTuple):
-    """One picture: what it shows, in words, its bytes and the ending of its file name."""
+class PageImage(NamedTuple):
+    """One image: what it shows, in words, its bytes and the ending of its file name."""
 
     alt: str
     content: bytes
@@ -22,7 +22,7 @@ class Picture(NamedTuple):
 class _Finder(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[Picture] = []
+        self.found: list[PageImage] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
@@ -32,13 +32,13 @@ class _Finder(HTMLParser):
         if tag != "img" or not head.startswith("data:") or kind is None:
             return
         try:
-            self.found.append(Picture(values.get("alt") or "", base64.b64decode(data, validate=True), kind))
+            self.found.append(PageImage(values.get("alt") or "", base64.b64decode(data, validate=True), kind))
         except binascii.Error:
             return
 
 
-def pictures_of(page: Path) -> list[Picture]:
-    """The pictures in `report.html`, in their order; none where there is no page."""
+def images_of(page: Path) -> list[PageImage]:
+    """The images in `report.html`, in their order; none where there is no page."""
     if not page.is_file():
         return []
     finder = _Finder()

@@ -18,7 +18,7 @@ from kagglekit_techniques.shown import foreground_share
 
 @dataclass(frozen=True)
 class Limited:
-    """Of what `inner` draws, the pictures whose turn it is; `turns`: sample id -> (its turn, size of its group)."""
+    """Of what `inner` draws, the images whose turn it is; `turns`: sample id -> (its turn, size of its group)."""
 
     inner: Sampler
     turns: Mapping[str, tuple[int, int]] = field(repr=False)
@@ -60,7 +60,7 @@ class Weighted:
         draws = list(self.inner(epoch))
         weights = np.array([self.weights[draw.sample.id] for draw in draws], float)
         if not weights.sum() > 0:
-            raise RecipeError("techniques: every picture that could be drawn has a weight of 0")
+            raise RecipeError("techniques: every image that could be drawn has a weight of 0")
         rng = np.random.default_rng((self.seed, epoch, len(draws)))
         return (draws[i] for i in rng.permutation(in_proportion(weights, len(draws), rng)))
 
@@ -68,7 +68,7 @@ class Weighted:
 def in_proportion(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` indices; each as often as its share of `weights` says, rounded down or up (systematic sampling).
 
-    Drawing one by one would leave out a third of the pictures of equal weights.
+    Drawing one by one would leave out a third of the images of equal weights.
     """
     if not count:
         return np.array([], int)
@@ -79,7 +79,7 @@ def in_proportion(weights: np.ndarray, count: int, rng: np.random.Generator) -> 
 
 
 def repeat_factors(shown: Sequence[Sequence[int]], threshold: float, limit: float) -> list[float]:
-    """The factor of each picture from the classes that it shows."""
+    """The factor of each image from the classes that it shows."""
     counts = Counter(k for classes in shown for k in classes)
     of = {k: min(limit, max(1.0, math.sqrt(threshold * len(shown) / n))) for k, n in counts.items()}
     return [max((of[k] for k in classes), default=1.0) for classes in shown]
@@ -147,15 +147,15 @@ def read_weights(file: str, known: Sequence[Sample], wanted: Sequence[Sample]) -
         if len(row) != 2:
             raise DataError(f"{where}: has {len(row)} values; expected a sample and its weight")
         if row[0] not in ids:
-            raise DataError(f"{where}: {row[0]!r} is no training picture{did_you_mean(row[0], list(ids)[:20_000])}")
+            raise DataError(f"{where}: {row[0]!r} is no training image{did_you_mean(row[0], list(ids)[:20_000])}")
         if row[0] in weights:
             raise DataError(f"{where}: {row[0]} is listed twice")
         weights[row[0]] = _weight(row[1], where)
     missing = [sample.id for sample in wanted if sample.id not in weights]
     if missing:
-        raise DataError(f"{file}: {len(missing)} training picture(s) have no weight, the first is {missing[0]}")
+        raise DataError(f"{file}: {len(missing)} training image(s) have no weight, the first is {missing[0]}")
     if not any(weights[sample.id] for sample in wanted):
-        raise DataError(f"{file}: every training picture has a weight of 0")
+        raise DataError(f"{file}: every training image has a weight of 0")
     return weights
 
 

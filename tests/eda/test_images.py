@@ -1,4 +1,4 @@
-"""Sizes and intensities of pictures, and the contrast windows in which planted objects separate."""
+"""Sizes and intensities of images, and the contrast windows in which planted objects separate."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kagglekit import Sample
 from kagglekit.eda.images import Intensities, binned, percentile, separation, sizes, suggest_windows
-from kagglekit.eda.look import look_picture
+from kagglekit.eda.summaries import summarize_image
 
 SIZE = (48, 48)
 
@@ -19,7 +19,7 @@ def sample(size=SIZE) -> Sample:
 
 
 def planted(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A 16-bit picture: dark ground at 100, faint objects at 160, bright plates near 9000 with as faint objects."""
+    """A 16-bit image: dark ground at 100, faint objects at 160, bright plates near 9000 with as faint objects."""
     rng = np.random.default_rng(seed)
     image = rng.normal(100, 8, SIZE)
     image[:, 24:] += 9000 + rng.normal(0, 400, (48, 24))
@@ -31,7 +31,7 @@ def planted(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def counted(pairs, depth: str = "uint16", channels: int = 1) -> dict:
     found = Intensities(channels, depth)
     for image, mask in pairs:
-        found.add(look_picture(sample(image.shape[:2]), image, mask))
+        found.add(summarize_image(sample(image.shape[:2]), image, mask))
     return found.facts()
 
 

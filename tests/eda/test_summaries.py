@@ -1,4 +1,4 @@
-"""One look at a picture and its label: what is planted is counted, whatever the form of the mask."""
+"""One look at an image and its label: what is planted is counted, whatever the form of the mask."""
 
 from pathlib import Path
 
@@ -8,21 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kagglekit import Box, Draw, Sample
-from kagglekit.eda.look import (
+from kagglekit.eda.summaries import (
     GRID,
     class_planes,
     features_of,
-    look,
-    look_label,
-    look_slide_label,
-    look_window,
     place_of,
     regions_of,
+    summarize_label,
+    summarize_slide_label,
+    summarize_window,
+    summary,
     touched,
 )
 from kagglekit.types import Tiling
 from tests.techniques.flawed import Flawed
-from tests.worlds import disc
+from tests.toy_data import disc
 
 SAMPLE = Sample("a", Path("a.png"), (64, 64), 0)
 
@@ -35,7 +35,7 @@ def plane(*boxes: tuple[int, int, int, int], size=(64, 64)) -> np.ndarray:
     return mask
 
 
-def test_regions_and_holes_are_counted_and_areas_are_shares_of_the_picture():
+def test_regions_and_holes_are_counted_and_areas_are_shares_of_the_image():
     mask = plane((4, 4, 24, 24), (40, 40, 50, 50))
     mask[10:14, 10:14] = False
     areas, holes = regions_of(mask)
@@ -63,7 +63,7 @@ def test_a_label_at_one_edge_touches_that_one_alone(box, expected):
     assert not any(touched(plane((20, 20, 30, 30))))
 
 
-def test_an_outline_that_stops_just_before_the_edge_of_a_large_picture_reaches_it_all_the_same():
+def test_an_outline_that_stops_just_before_the_edge_of_a_large_image_reaches_it_all_the_same():
     assert touched(plane((3, 200, 100, 300), size=(400, 500)))[0]
     assert not touched(plane((9, 200, 100, 300), size=(400, 500)))[0]
 
@@ -82,7 +82,7 @@ def test_all_forms_of_masks_give_a_plane_for_each_class():
 def test_shares_are_those_of_the_mask_at_its_own_size(top, left, height, width):
     mask = np.zeros((700, 64), np.uint8)  # longer than what regions are counted at
     mask[top : top + height, left : left + width] = 1
-    found = look_label(SAMPLE, mask, "binary", 1)
+    found = summarize_label(SAMPLE, mask, "binary", 1)
     assert found.share == found.shares[0] == pytest.approx(mask.mean())
 
 
@@ -92,7 +92,7 @@ def test_places_are_the_cover_of_each_cell():
     assert place_of([plane((0, 0, 32, 32), size=(96, 48))])[0].mean() == pytest.approx(32 * 32 / (96 * 48), abs=1e-3)
 
 
-def test_features_say_what_was_done_to_a_picture():
+def test_features_say_what_was_done_to_an_image():
     rng = np.random.default_rng(0)
     photo = rng.integers(60, 180, (80, 120, 3)).astype(np.uint8)
     plain = features_of(photo)
@@ -107,49 +107,53 @@ def test_features_say_what_was_done_to_a_picture():
 
 
 @pytest.mark.parametrize("image", [np.zeros((1, 1, 3), np.uint8), np.full((5, 7, 1), 900, np.uint16)])
-def test_flat_and_tiny_pictures_have_finite_features(image):
+def test_flat_and_tiny_images_have_finite_features(image):
     found = features_of(image)
     assert np.isfinite(list(found.values())).all() and found["tonal range"] == 0
     assert ("saturation" in found) == (image.shape[2] == 3)
 
 
 @pytest.mark.parametrize("task", ["binary", "multilabel", "multiclass"])
-def test_a_look_reads_picture_and_label_and_knows_which_pixels_are_labelled(task):
+def test_a_look_reads_image_and_label_and_knows_which_pixels_are_labelled(task):
     data = Flawed(3, task=task)
-    picture, label = look(data, data.train[1], task, {"binary": 1, "multilabel": 3, "multiclass": 3}[task])
-    assert picture.covered == pytest.approx(label.share, abs=0.01) and len(picture.values) == len(picture.inside)
-    red = picture.values[picture.inside][:, 0].mean()
-    assert red > picture.values[~picture.inside][:, 0].mean() + 50
-    assert picture.without_pixels().values is None and label.without_map().place is None
+    image, label = summary(data, data.train[1], task, {"binary": 1, "multilabel": 3, "multiclass": 3}[task])
+    assert image.covered == pytest.approx(label.share, abs=0.01) and len(image.values) == len(image.inside)
+    red = image.values[image.inside][:, 0].mean()
+    assert red > image.values[~image.inside][:, 0].mean() + 50
+    assert image.without_pixels().values is None and label.without_map().cells is None
 
 
-def test_a_picture_without_label_has_no_inside():
+def test_an_image_without_label_has_no_inside():
     data = Flawed(2)
     data.read_image = lambda sample, box=None: np.zeros((8, 8, 3), np.uint8)
-    picture, label = look(data, Sample("t", Path("t.png"), (8, 8)), "binary", 1)
-    assert picture.inside is None and picture.covered == 0 and label is None
+    image, label = summary(data, Sample("t", Path("t.png"), (8, 8)), "binary", 1)
+    assert image.inside is None and image.covered == 0 and label is None
 
 
 def test_a_window_of_a_slide_is_shrunk_and_its_label_with_it():
     data = Flawed(2, size=(256, 256), tiling=Tiling(reduce=2))
-    seen = look_window(data, Draw(data.train[0], Box(0, 0, 128, 128)))
+    summaries = summarize_window(data, Draw(data.train[0], Box(0, 0, 128, 128)))
     whole = data.read_mask(data.train[0])[:128, :128]
-    assert len(seen.values) == 64 * 64 and seen.covered == pytest.approx(whole.mean(), abs=0.02) and not seen.blank
+    assert (
+        len(summaries.values) == 64 * 64
+        and summaries.covered == pytest.approx(whole.mean(), abs=0.02)
+        and not summaries.blank
+    )
 
 
 def test_a_window_without_tissue_is_blank():
     data = Flawed(1, size=(64, 64), tiling=Tiling(reduce=1, min_saturation=30, min_tissue=0.5))
     data.read_image = lambda sample, box=None: np.full((64, 64, 3), 240, np.uint8)
-    assert look_window(data, Draw(data.train[0], Box(0, 0, 64, 64))).blank
+    assert summarize_window(data, Draw(data.train[0], Box(0, 0, 64, 64))).blank
 
 
 def test_the_label_of_a_slide_is_read_by_bands_and_says_the_same():
     whole, tiled = Flawed(1, size=(400, 300)), Flawed(1, size=(400, 300), tiling=Tiling(reduce=1))
     mask = whole.read_mask(whole.train[0])
-    seen = look_slide_label(tiled, tiled.train[0], "binary", 1)
-    assert seen.share == pytest.approx(mask.mean(), rel=0.02) and len(seen.regions[0]) == 1
+    summaries = summarize_slide_label(tiled, tiled.train[0], "binary", 1)
+    assert summaries.share == pytest.approx(mask.mean(), rel=0.02) and len(summaries.regions[0]) == 1
 
 
 def test_a_disc_in_the_middle_is_one_region_that_touches_nothing():
-    seen = look_label(SAMPLE, disc((64, 64), 32, 32, 15), "binary", 1)
-    assert len(seen.regions[0]) == 1 and seen.holes == (0,) and not any(seen.touches[0])
+    summaries = summarize_label(SAMPLE, disc((64, 64), 32, 32, 15), "binary", 1)
+    assert len(summaries.regions[0]) == 1 and summaries.holes == (0,) and not any(summaries.touches[0])

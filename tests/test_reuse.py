@@ -16,9 +16,9 @@ from kagglekit.recipe import compose
 from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import training_identity
 from kagglekit.runs.record import TRAINED, Result
-from kagglekit.search.trial_runner import Place, run_trial
+from kagglekit.search.trial_runner import TrialContext, run_trial
 from tests.search.test_trial import task
-from tests.search.world import at_hand
+from tests.search.toy import at_hand
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_each_run_may_be_removed_without_the_other(toy):
 
 
 def test_a_trial_does_not_pay_for_a_training_that_another_has_paid(toy):
-    outcomes = [run_trial(task(**changes), Place(toy), lambda row: None)
+    outcomes = [run_trial(task(**changes), TrialContext(toy), lambda row: None)
                 for changes in ({}, {"techniques.toy-tta.identity": 0.5})]  # fmt: skip
     first, second = outcomes
     assert (first.status, second.status) == ("done", "done") and second.weights == first.weights
