@@ -104,7 +104,7 @@ def look_at(driver, page: Path, width: int, dark: bool = False, height: int = 90
     return Look(
         console=tuple(errors),
         broken_images=tuple(found["broken"]),
-        images=found["pictures"],
+        images=found["images"],
         overflow=found["overflow"],
         outside=tuple(found["outside"]),
         screenshot=base64.b64decode(shot["data"]),

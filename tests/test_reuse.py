@@ -17,7 +17,7 @@ from kagglekit.runs import folder as folders
 from kagglekit.runs.identity import training_identity
 from kagglekit.runs.record import TRAINED, Result
 from kagglekit.search.trial_runner import TrialContext, run_trial
-from tests.search.test_trial import task
+from tests.search.test_trial_runner import task
 from tests.search.toy import at_hand
 
 

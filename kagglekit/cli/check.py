@@ -35,14 +35,14 @@ def check_command(ctx, name, overrides, laws, as_json):
     from kagglekit import progress
     from kagglekit.recipe import parse_override
     from kagglekit.testing.conformance import cases
-    from kagglekit.testing.laws import judge
+    from kagglekit.testing.laws import check_law
 
     found = cases(registry(), name, dict(parse_override(text) for text in overrides))
     verdicts = []
     with progress.console(progress.Console()):
         for subject, law in progress.track(found, len(found), f"checking {name}"):
             with progress.console(progress.Console(quiet=True)):  # what plugins say while they are tried is no news
-                verdicts.append(judge(law, subject))
+                verdicts.append(check_law(law, subject))
     count = Counter(v.status for v in verdicts)
     if as_json:
         print_json(

@@ -37,7 +37,7 @@ def eda_command(target, data, fidelity, overrides, with_, without, seed, out, mo
     suspicious labels and what to try next, and eda.json with all numbers.
     """
     from kagglekit import progress
-    from kagglekit.eda.explore import Request, explore
+    from kagglekit.eda.explore import ExploreRequest, explore
     from kagglekit.plugin.solution import resolve
 
     found = registry()
@@ -50,7 +50,7 @@ def eda_command(target, data, fidelity, overrides, with_, without, seed, out, mo
             from kagglekit.pipeline.sample_data import sample_folder
 
             data = sample_folder(solution, solution.competition.sample_count, 0)
-        folder, facts = explore(Request(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most, words))
+        folder, facts = explore(ExploreRequest(solution, data, "kk " + shlex.join(sys.argv[1:]), out, most, words))
     if as_json:
         print_json({**facts, "folder": str(folder)})
     else:

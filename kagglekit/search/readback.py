@@ -29,7 +29,7 @@ class Watched(Recipe):
         if name in Recipe.model_fields:
             private = object.__getattribute__(self, "__pydantic_private__")
             if private is not None:
-                private["_looked"].add(name)
+                private["_fields_read"].add(name)
         return super().__getattribute__(name)
 
     def fields_read(self) -> set[str]:

@@ -25,7 +25,8 @@ def averaged(
     """A checkpoint beside the others with their weighted mean (stochastic weight averaging, Izmailov et al. 2018).
 
     `make_network` gives the network with its input transform on its device; `batches` images as stored, as in
-    training: what the averaged network sees decides the statistics of its batch normalisation. A known average is not made again.
+    training: what the averaged network sees decides the statistics of its batch normalisation.
+    A known average is not made again.
     """
     last = chosen[-1][0]
     if len(chosen) == 1:

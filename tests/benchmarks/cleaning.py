@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kagglekit import progress
-from kagglekit.clean.cleaning import DECISIONS, Request, clean
+from kagglekit.clean.cleaning import DECISIONS, CleanRequest, clean
 from kagglekit.clean.decisions import read
 from kagglekit.cli.common import solution_of
 from kagglekit.pipeline.experiment import run
@@ -103,7 +103,7 @@ def main():
     for seed in arguments.seeds:
         folder = draw(arguments.root, arguments.count, seed)
         solution = solution_of(discover(), "hair-seg", "demo", arguments.with_)
-        place, result = clean(Request(solution, folder, out=arguments.root / f"found{seed}-{arguments.count}"))
+        place, result = clean(CleanRequest(solution, folder, out=arguments.root / f"found{seed}-{arguments.count}"))
         for title, total, one in zip(
             ("labels", "near-duplicate groups"), (labels, groups), judge(planted(folder), result), strict=True
         ):

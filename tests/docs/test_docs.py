@@ -222,7 +222,7 @@ def test_the_page_on_looking_at_data_names_every_fact_and_its_technique_works(tm
     assert named == set(facts())
     (tmp_path / "odd_sizes.py").write_text(re.search(r"```python\n(.*?)```", text, re.S)[1])
     suggest = module_at(tmp_path / "odd_sizes.py").OddSizes.suggest
-    assert suggest(facts()) is None and suggest(facts(**{"images.different": 12})) == "Images have 12 sizes."
+    assert suggest(facts()) is None and suggest(facts(**{"pictures.different": 12})) == "Images have 12 sizes."
 
 
 def test_local_links_and_images_exist():

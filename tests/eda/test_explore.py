@@ -11,7 +11,7 @@ import pytest
 
 from kagglekit import DataError, Finding, Problem, RecipeError, Sample, hookimpl, progress
 from kagglekit.eda.excerpt import Excerpt
-from kagglekit.eda.explore import Request, examples, explore, see
+from kagglekit.eda.explore import ExploreRequest, examples, explore, see
 from kagglekit.eda.suggest import suggestions
 from kagglekit.errors import UsageError
 from kagglekit.types import Tiling
@@ -133,7 +133,7 @@ def solved(data, *kinds: type, technique: str = "", task: str = "binary"):
 
 def explored(tmp_path, data, *kinds: type, most: int = 2000, **how) -> dict:
     """The facts as they stand in the file."""
-    folder, facts = explore(Request(solved(data, *kinds, **how), tmp_path, "kk eda toy", tmp_path / "out", most))
+    folder, facts = explore(ExploreRequest(solved(data, *kinds, **how), tmp_path, "kk eda toy", tmp_path / "out", most))
     assert json.loads((folder / "eda.json").read_text()) == json.loads(json.dumps(facts))
     assert (folder / "eda.html").stat().st_size < 5_000_000
     return facts

@@ -49,12 +49,12 @@ def test_faults_come_before_what_the_data_are_like():
 
 
 def test_slides_are_cut_and_copied_nowhere():
-    cut = facts(**{"balance": [one_class("a", edge=0.9)], "images.tiled": True, "copies": None})
+    cut = facts(**{"balance": [one_class("a", edge=0.9)], "pictures.tiled": True, "copies": None})
     assert insights(copy.deepcopy(cut)) == []
 
 
 def test_differences_of_few_slides_are_not_taken_for_differences_of_the_parts():
-    slides = {"images.tiled": True, "drift.verdict": "some", "copies": None}
+    slides = {"pictures.tiled": True, "drift.verdict": "some", "copies": None}
     assert "single slides" in insights(facts(**slides, **{"counts.test": 1}))[0]["text"]
     assert "single slides" not in insights(facts(**slides, **{"counts.test": 20}))[0]["text"]
 

@@ -14,10 +14,10 @@ from kagglekit.eda.summaries import (
     features_of,
     place_of,
     regions_of,
+    summarize,
     summarize_label,
     summarize_slide_label,
     summarize_window,
-    summary,
     touched,
 )
 from kagglekit.types import Tiling
@@ -116,7 +116,7 @@ def test_flat_and_tiny_images_have_finite_features(image):
 @pytest.mark.parametrize("task", ["binary", "multilabel", "multiclass"])
 def test_a_look_reads_image_and_label_and_knows_which_pixels_are_labelled(task):
     data = Flawed(3, task=task)
-    image, label = summary(data, data.train[1], task, {"binary": 1, "multilabel": 3, "multiclass": 3}[task])
+    image, label = summarize(data, data.train[1], task, {"binary": 1, "multilabel": 3, "multiclass": 3}[task])
     assert image.covered == pytest.approx(label.share, abs=0.01) and len(image.values) == len(image.inside)
     red = image.values[image.inside][:, 0].mean()
     assert red > image.values[~image.inside][:, 0].mean() + 50
@@ -126,7 +126,7 @@ def test_a_look_reads_image_and_label_and_knows_which_pixels_are_labelled(task):
 def test_an_image_without_label_has_no_inside():
     data = Flawed(2)
     data.read_image = lambda sample, box=None: np.zeros((8, 8, 3), np.uint8)
-    image, label = summary(data, Sample("t", Path("t.png"), (8, 8)), "binary", 1)
+    image, label = summarize(data, Sample("t", Path("t.png"), (8, 8)), "binary", 1)
     assert image.inside is None and image.covered == 0 and label is None
 
 

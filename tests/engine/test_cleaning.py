@@ -12,7 +12,7 @@ import pytest
 
 from kagglekit import Finding, hookimpl
 from kagglekit.clean import decisions
-from kagglekit.clean.cleaning import Request, by_rule, clean, mask_file, proposed, table, with_rules
+from kagglekit.clean.cleaning import CleanRequest, by_rule, clean, mask_file, proposed, table, with_rules
 from kagglekit.clean.findings import findings_of
 from kagglekit.data.codecs.mask_png import from_text, to_text
 from kagglekit.errors import DataError, UsageError
@@ -107,7 +107,7 @@ def test_where_no_rule_offers_itself_the_user_is_told_how_to_add_one():
 
 def test_findings_are_written_as_a_table_a_page_a_document_and_decisions(data, tmp_path):
     dataset = world(data)
-    folder, result = clean(Request(toy(dataset, *ALL), data, "kk clean toy"))
+    folder, result = clean(CleanRequest(toy(dataset, *ALL), data, "kk clean toy"))
     assert folder.parent.name == "cleaning" and folder.name == f"toy-{result['data'][:8]}"
     with (folder / "findings.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -124,7 +124,7 @@ def test_findings_are_written_as_a_table_a_page_a_document_and_decisions(data, t
 
 def test_the_decisions_drop_in_a_run_what_the_rules_found_and_a_person_has_the_last_word(data):
     dataset = world(data)
-    folder, _ = clean(Request(toy(dataset, *ALL), data))
+    folder, _ = clean(CleanRequest(toy(dataset, *ALL), data))
     path = folder / "decisions.toml"
     path.write_text(path.read_text().replace('action = "drop"', 'action = "keep"', 1))
     one = toy(dataset, *ALL, techniques=["label-rules", {"name": "decisions", "settings": {"file": str(path)}}])
@@ -144,13 +144,13 @@ def test_no_cell_of_the_table_is_a_formula_for_a_spreadsheet():
 
 
 def test_edited_decisions_stay_byte_by_byte_and_new_findings_are_appended(data):
-    folder, _ = clean(Request(toy(world(data), *ALL), data))
+    folder, _ = clean(CleanRequest(toy(world(data), *ALL), data))
     path = folder / "decisions.toml"
     edited = path.read_text().replace('action = "drop"', 'action = "keep"  # she is bald', 1)
     path.write_text(edited)
-    clean(Request(toy(world(data), *ALL), data))
+    clean(CleanRequest(toy(world(data), *ALL), data))
     assert path.read_text() == edited
-    clean(Request(toy(world(data, {3: flawed.tiny, 14: flawed.huge}), *ALL, techniques=["label-rules"]), data))
+    clean(CleanRequest(toy(world(data, {3: flawed.tiny, 14: flawed.huge}), *ALL, techniques=["label-rules"]), data))
     assert path.read_text().startswith(edited.rstrip("\n"))
     now = {d.sample: d.action for d in decisions.read(path).decisions}
     assert now == {"s003": "keep", "s009": "drop", "s014": "drop"}
@@ -158,18 +158,18 @@ def test_edited_decisions_stay_byte_by_byte_and_new_findings_are_appended(data):
 
 def test_decisions_of_other_data_in_the_same_folder_are_not_overwritten(data, tmp_path):
     out = tmp_path / "out"
-    clean(Request(toy(world(data), *ALL), data, out=out))
+    clean(CleanRequest(toy(world(data), *ALL), data, out=out))
     before = (out / "decisions.toml").read_bytes()
     (data / "index.txt").write_text("2")
     with pytest.raises(DataError, match="they are not overwritten: give another folder with --out"):
-        clean(Request(toy(world(data), *ALL), data, out=out))
+        clean(CleanRequest(toy(world(data), *ALL), data, out=out))
     assert (out / "decisions.toml").read_bytes() == before
 
 
 def test_a_file_where_the_results_should_go_is_told(data, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(UsageError, match="is a file; name a folder"):
-        clean(Request(toy(world(data), *ALL), data, out=tmp_path / "out"))
+        clean(CleanRequest(toy(world(data), *ALL), data, out=tmp_path / "out"))
 
 
 def test_one_decision_per_sample_tells_all_that_was_found_and_shown_ones_are_not_dropped():
@@ -203,7 +203,7 @@ class Mend:
 
 def test_a_proposed_mask_lies_beside_the_decisions_and_a_run_takes_it(data):
     one = toy(world(data), Mend, Decide, techniques=["mend"])
-    folder, result = clean(Request(one, data))
+    folder, result = clean(CleanRequest(one, data))
     (decided,) = decisions.read(folder / "decisions.toml").decisions
     assert (decided.sample, decided.action, decided.mask) == ("s005", "relabel", "masks/s005.png")
     (told,) = result["findings"]
@@ -219,10 +219,10 @@ def test_a_proposed_mask_lies_beside_the_decisions_and_a_run_takes_it(data):
 
 def test_a_mask_that_somebody_painted_over_stays(data):
     one = toy(world(data), Mend, Decide, techniques=["mend"])
-    folder, _ = clean(Request(one, data))
+    folder, _ = clean(CleanRequest(one, data))
     (folder / "masks" / "s005.png").write_bytes(b"painted")
     (folder / "decisions.toml").unlink()
-    clean(Request(one, data))
+    clean(CleanRequest(one, data))
     assert (folder / "masks" / "s005.png").read_bytes() == b"painted"
 
 

@@ -84,7 +84,7 @@ def test_corners_far_outside_take_no_memory_and_give_the_pixels_of_pycocotools()
     tracemalloc.stop()
 
 
-def test_a_polygon_that_crosses_the_picture_without_end_is_refused():
+def test_a_polygon_that_crosses_the_image_without_end_is_refused():
     zigzag = np.tile([0, 0, 512, 512], 50_000).tolist()
     with pytest.raises(DataError, match=r"a polygon of 100,000 points passes columns 51,200,000 times, .* no outline"):
         coco.annotation_mask([zigzag], (512, 512))
@@ -311,7 +311,7 @@ LOST = [
 
 
 @pytest.mark.parametrize(("changes", "detail"), LOST, ids=[detail for _, detail in LOST])
-def test_an_annotation_that_cannot_be_read_costs_its_picture_one_object_not_the_file(tmp_path, changes, detail):
+def test_an_annotation_that_cannot_be_read_costs_its_image_one_object_not_the_file(tmp_path, changes, detail):
     bad = {key: value for key, value in annotation(2, 40, **changes).items() if value is not None}
     for entry in (bad, annotation(2, 40, **changes)):  # the key left out, and null
         found = coco.read_coco(written(tmp_path, annotations=[annotation(1, 40), entry]))
@@ -319,7 +319,7 @@ def test_an_annotation_that_cannot_be_read_costs_its_picture_one_object_not_the_
         assert found.faults == [coco.Fault(1, 2, coco.UNREADABLE, detail, 40)]
 
 
-def test_an_annotation_that_names_no_picture_is_told_without_one(tmp_path):
+def test_an_annotation_that_names_no_image_is_told_without_one(tmp_path):
     found = coco.read_coco(written(tmp_path, annotations=["x", annotation(2, 40.5), annotation(None, 40)]))
     assert [(f.name, f.detail, f.image) for f in found.faults] == [
         ("annotations[0]", "'x'; expected an object", None),

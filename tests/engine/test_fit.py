@@ -221,7 +221,7 @@ def test_steps_are_counted_as_batches_are_made(world, tmp_path, size):
     assert all(total == count for total, count in totals)
 
 
-def test_the_count_of_steps_knows_of_the_joined_last_picture():
+def test_the_count_of_steps_knows_of_the_joined_last_image():
     assert [steps_of(n, 8) for n in (1, 8, 9, 10, 16, 17)] == [1, 1, 1, 2, 2, 2]
     assert [steps_of(n, 8, joined=False) for n in (1, 8, 9, 10, 16, 17)] == [1, 1, 2, 2, 2, 3]
     assert steps_of(5, 1) == 5

@@ -112,7 +112,7 @@ def test_focal_weighs_bce_by_the_squared_miss():
     assert value({"focal": 1}, "binary", logits, target) == pytest.approx(expected, rel=1e-5)
 
 
-def test_lovasz_hinge_equals_its_definition_on_one_picture():
+def test_lovasz_hinge_equals_its_definition_on_one_image():
     logits = torch.tensor([[[[2.0, -1.0], [0.5, -3.0]]]])
     target = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
     errors = [

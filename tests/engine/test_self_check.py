@@ -102,14 +102,14 @@ def test_a_view_that_is_not_undone_is_flagged_with_what_is_missing(move, said):
     assert "view hflip is not undone" in found.warnings[0] and said in found.warnings[0]
 
 
-def test_too_few_pictures_that_show_something_say_nothing():
+def test_too_few_images_that_show_something_say_nothing():
     places = scenes(5)
     assert self_check(NAMES, looks(places), labels(places, 0.5, 0.5)).offsets == {}
     empty = [np.zeros((2, 1, 64, 80), np.float32)] * 12
     assert self_check(NAMES, empty, labels(scenes())).warnings == ()
 
 
-def test_offsets_that_differ_from_picture_to_picture_are_no_offset():
+def test_offsets_that_differ_from_image_to_image_are_no_offset():
     rng = np.random.default_rng(0)
     assert not far(rng.normal(0, 1.0, (16, 2)).tolist())
     assert far((rng.normal(0, 0.1, (16, 2)) + np.array([0.5, 0.0])).tolist())

@@ -169,7 +169,7 @@ def test_each_form_of_the_contest_occurs_in_a_sample_and_is_stored_so(sample):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_reads_back_as_the_picture_that_was_drawn(tmp_path, form, section):
+def test_every_form_reads_back_as_the_image_that_was_drawn(tmp_path, form, section):
     image = section.image[400:1000, 500:1311]
     write_slide(tmp_path / "s.tiff", image, form)
     slide = Slide(tmp_path / "s.tiff")

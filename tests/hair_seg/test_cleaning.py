@@ -2,7 +2,7 @@
 
 import pytest
 
-from kagglekit.clean.cleaning import Request, clean
+from kagglekit.clean.cleaning import CleanRequest, clean
 from kagglekit.cli.common import solution_of
 from kagglekit.plugin.registry import discover
 from tests.benchmarks.cleaning import draw, judge, planted
@@ -13,7 +13,7 @@ RULES = ("label-rules", "near-duplicates")
 @pytest.mark.slow
 def test_flaws_that_need_no_network_are_found_in_a_drawn_sample_and_little_else(tmp_path):
     folder = draw(tmp_path, 100, 5)
-    _, result = clean(Request(solution_of(discover(), "hair-seg", "demo", RULES), folder, out=tmp_path / "found"))
+    _, result = clean(CleanRequest(solution_of(discover(), "hair-seg", "demo", RULES), folder, out=tmp_path / "found"))
     labels, copies = judge(planted(folder), result)
     assert copies["right"] == copies["planted"] == copies["found"] == 3
     for kind, least in (("empty", 1), ("tiny", 2), ("rotated", 1), ("wide", 2)):

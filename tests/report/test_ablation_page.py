@@ -116,8 +116,8 @@ def test_the_page_opens_in_chromium_without_a_fault(tmp_path, browser, width, da
 
 
 def test_that_few_images_make_intervals_too_narrow_is_said(tmp_path):
-    assert "2 images. Intervals that draw so few images anew are too narrow" in page_of(tmp_path, images=2).text
-    assert "too narrow" not in page_of(tmp_path, images=FEW).text
-    result = make_result(images=2, title="Toy", metric="mean IoU", interactions=[], failed=[])
+    assert "2 images. Intervals that draw so few images anew are too narrow" in page_of(tmp_path, pictures=2).text
+    assert "too narrow" not in page_of(tmp_path, pictures=FEW).text
+    result = make_result(pictures=2, title="Toy", metric="mean IoU", interactions=[], failed=[])
     assert "note        2 images: intervals that draw so few anew are too narrow" in summary(tmp_path, typed(result))
     assert "too narrow" not in summary(tmp_path, typed(result | {"pictures": FEW}))

@@ -148,7 +148,7 @@ def test_the_page_tells_scores_verdict_recipe_and_images(tmp_path):
 def test_without_a_truth_both_masks_are_outlined_and_no_errors_are_named(tmp_path):
     page = page_of(tmp_path, make_images(1, truth=False))
     assert len(page.all("img")) == 2 and "false alarm" not in page.text
-    assert [name for name, *_ in card(make_images(1, truth=False)[0], ["a", "b"], 10**6)["pictures"]] == [
+    assert [name for name, *_ in card(make_images(1, truth=False)[0], ["a", "b"], 10**6)["images"]] == [
         "A, a",
         "B, b",
     ]

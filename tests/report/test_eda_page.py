@@ -102,7 +102,7 @@ def test_what_was_drawn_by_lot_is_said(tmp_path):
 
 def test_slides_are_shown_by_window_and_say_what_was_not_asked(tmp_path):
     dataset = Flawed(3, size=(256, 256), tiling=Tiling(reduce=2))
-    held = facts(**{"images.tiled": True, "sampled.windows": True, "copies": None, "findings.asked": []})
+    held = facts(**{"pictures.tiled": True, "sampled.windows": True, "copies": None, "findings.asked": []})
     path = write_eda_page(tmp_path / "eda.html", held, dataset, [Draw(dataset.train[0], Box(0, 0, 128, 128))])
     assert path.read_text().count("data:image/jpeg") == 1
     text = Page(path.read_text()).text
@@ -162,7 +162,7 @@ def test_a_map_shines_where_labels_lie_and_is_missing_where_nothing_is_known():
 
 
 def test_a_real_histogram_of_sixteen_bits_makes_a_chart(tmp_path):
-    from kagglekit.eda.summary import summarize_image
+    from kagglekit.eda.summaries import summarize_image
 
     deep = Flawed(3, depth="uint16")
     found = Intensities(3, "uint16")

@@ -59,7 +59,7 @@ def of_data(folder: Path) -> Path:
 
 def of_comparison(folder: Path) -> Path:
     found = comparison.found(recipe={"lr": [LONG, 0.1]}, same_code=False)
-    return write_compare_page(folder / "c.html", found, comparison.images(2, name=LONG), ["thing"])
+    return write_compare_page(folder / "c.html", found, comparison.make_images(2, name=LONG), ["thing"])
 
 
 PAGES = {

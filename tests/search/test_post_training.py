@@ -33,7 +33,7 @@ from kagglekit.search.trial_runner import TrialContext, run_trial
 from kagglekit.search.trial_store import Outcome, Trials
 from kagglekit.search.tune import tune
 from tests.search.planted import SPACE, THREE, objective, plan
-from tests.search.test_trial import task
+from tests.search.test_trial_runner import task
 from tests.search.test_tune import wanted
 
 AFTER = {
@@ -196,7 +196,7 @@ def test_a_look_that_fails_does_not_lose_the_network(toy, monkeypatch):
         raise RuntimeError("no room")
 
     plain = run_trial(task(), TrialContext(toy), lambda row: None)
-    monkeypatch.setattr(trial_runner, "judge_variants", broken)
+    monkeypatch.setattr(trial_runner, "evaluate_variants", broken)
     chosen = task()
     settings_tried = {"trial 3": {"techniques.toy-tta": False}}
     fields_read = replace(

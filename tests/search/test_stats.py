@@ -69,7 +69,7 @@ def test_regret_is_what_the_leader_of_the_lower_rung_misses():
     assert regret({3: 0.5, 7: 0.75}, 3) == 0.25 and regret({3: 0.5, 7: 0.25}, 3) == 0 and regret({7: 0.2}, 3) is None
 
 
-def test_a_paired_difference_forgets_what_pictures_have_in_common():
+def test_a_paired_difference_forgets_what_images_have_in_common():
     rng = np.random.default_rng(0)
     hard = rng.uniform(0, 1, 200)
     ours, theirs = hard + 0.01 + rng.normal(0, 0.01, 200), hard + rng.normal(0, 0.01, 200)

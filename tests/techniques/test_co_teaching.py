@@ -155,7 +155,7 @@ def test_damaged_images_are_passed_over_and_large_ones_refused(tiny):
 def test_or_adds_to_what_was_found_before_and_and_keeps_what_both_distrust(monkeypatch):
     before = [Finding("a", "r", 1.0), Finding("b", "r", 1.0), Finding("c", "r", 1.0, "keep")]
     ours = [Finding("b", "co", 1.0), Finding("d", "co", 1.0)]
-    monkeypatch.setattr(CoTeaching, "judge", lambda *_: ours)
+    monkeypatch.setattr(CoTeaching, "disagreements", lambda *_: ours)
 
     def joined(combine):
         wrapper = CoTeaching(combine=combine).kk_clean(Flawed(1), None, None)

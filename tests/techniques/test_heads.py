@@ -102,7 +102,7 @@ def test_deep_heads_speak_while_training_and_are_silent_afterwards():
     assert deep.eval()(images).deep == ()
 
 
-def test_deep_losses_count_pictures_with_an_object_alone():
+def test_deep_losses_count_images_with_an_object_alone():
     loss = solved(DeepSupervision, settings={"deep-supervision": {"weight": 0.25}}).loss()
     target = torch.zeros(2, 2, 8, 8)
     target[0, 0, 2:5, 2:5] = 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kagglekit import RecipeError
 from kagglekit.plugin.solution import make_technique
 from kagglekit_techniques import LabelRules
-from kagglekit_techniques.label_facts import Fit, areas_of, colours_of, fit_of, look, pieces_of, separation
+from kagglekit_techniques.label_facts import Fit, areas_of, colours_of, fit_of, measure, pieces_of, separation
 from kagglekit_techniques.label_rules import LEAST, robust_z
 from tests.helpers import bringing, build, competition, solution, techniques_of
 from tests.techniques import flawed
@@ -44,7 +44,7 @@ def test_every_planted_flaw_is_found_by_its_rule_and_faultless_labels_by_none(ta
     assert {i for i, (_, rule) in FLAWS.items() if rule not in found[f"s{i:03d}"]} == set()
 
 
-def test_faultless_labels_are_all_trusted_and_a_damaged_picture_is_left_to_the_run():
+def test_faultless_labels_are_all_trusted_and_a_damaged_image_is_left_to_the_run():
     assert found_in(Flawed(40)) == {}
     assert found_in(Flawed(40, {5: flawed.turned}, damaged=("s005", "s006"))) == {}
 
@@ -66,7 +66,7 @@ def test_every_rule_can_be_switched_off(settings, gone):
     assert set().union(*found_in(dataset, **settings).values()) & gone == set()
 
 
-def test_without_the_rules_on_edges_no_picture_is_read():
+def test_without_the_rules_on_edges_no_image_is_read():
     dataset = Flawed(30, {4: flawed.tiny}, damaged=tuple(f"s{i:03d}" for i in range(30)))
     assert found_in(dataset, loose=0.0, turned=0.0) == {"s004": {"tiny"}}
     assert found_in(dataset) == {}
@@ -90,7 +90,7 @@ def test_of_few_labels_nobody_says_what_is_usual():
 
 
 @pytest.mark.parametrize(("channels", "depth"), [(1, "uint8"), (6, "uint8"), (3, "uint16")])
-def test_pictures_of_any_depth_and_number_of_channels_are_judged(channels, depth):
+def test_images_of_any_depth_and_number_of_channels_are_judged(channels, depth):
     found = found_in(Flawed(40, {7: flawed.turned, 8: flawed.wide}, channels=channels, depth=depth))
     assert "turned" in found["s007"] and "loose" in found["s008"]
 
@@ -119,7 +119,7 @@ def test_robust_distances_of_few_or_equal_values_are_zero():
 
 
 @given(st.integers(0, 50), st.integers(0, 3))
-def test_a_mask_fits_its_picture_best_as_it_is_and_turning_back_is_what_a_turned_one_wants(seed, turns):
+def test_a_mask_fits_its_image_best_as_it_is_and_turning_back_is_what_a_turned_one_wants(seed, turns):
     mask = blob(seed, (128, 128))
     fit = fit_of(scene(seed, mask), np.rot90(mask, turns) > 0)
     gain, angle = fit.turn()
@@ -134,7 +134,7 @@ def test_an_outline_too_short_says_nothing_about_edges():
     assert Fit((0.5, 0.6, 0.4, 0.4), (0.5, 0.4, 0.9, 0.9)).turn() == (0.0, 0)
 
 
-def test_areas_are_shares_of_the_picture_by_class():
+def test_areas_are_shares_of_the_image_by_class():
     label_map = np.array([[0, 1], [2, 2]], np.uint8)
     assert areas_of(label_map, "multiclass", 4) == ((0.25, 0.5, 0.0), 0.75)
     assert areas_of(label_map > 0, "binary", 1) == ((0.75,), 0.75)
@@ -165,9 +165,9 @@ def test_settings_out_of_range_are_refused(settings):
         make_technique(LabelRules, settings)
 
 
-def test_a_large_picture_is_looked_at_band_by_band():
+def test_a_large_image_is_looked_at_band_by_band():
     from kagglekit.types import Tiling
 
     plain, tiled = Flawed(1, size=(400, 300)), Flawed(1, size=(400, 300), tiling=Tiling(reduce=2))
-    one, other = (look(d, d.train[0], "binary", 1, True) for d in (plain, tiled))
+    one, other = (measure(d, d.train[0], "binary", 1, True) for d in (plain, tiled))
     assert abs(one.share - other.share) < 0.01 and other.fit.edges[0] > 0.85

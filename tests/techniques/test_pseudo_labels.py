@@ -109,7 +109,7 @@ def test_the_content_of_the_index_is_part_of_the_recipe(tmp_path):
     assert PseudoLabels(str(masks), str(images), content=one.content) == one, "whoever predicts needs no masks"
 
 
-HEAD = "image,mask,sure\n"
+HEAD = "picture,mask,sure\n"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ HEAD = "image,mask,sure\n"
     [
         ("masks/index.csv", None, r"index\.csv does not exist; kk predict RUN --images writes it"),
         ("images/p0.png", None, "images must be the folder that was predicted"),
-        (None, "a,b\n1,2\n", "index.csv: column image is missing"),
+        (None, "a,b\n1,2\n", "index.csv: column picture is missing"),
         (None, HEAD + "../x.png,x.png,1\n", "must lie in the folder"),
         (None, HEAD + "p0.png,../p0.png,1\n", "must lie in the folder"),
         (None, HEAD + "p0.png,p0.png,0.1\n", "of no image is the network sure"),

@@ -19,7 +19,7 @@ WINDOWS = [{"low": 0, "high": 12040, "separates": 0.1}, {"low": 10, "high": 130,
 DIFFERS = [{"name": "brightness", "differs": True}, {"name": "contrast", "differs": False}]
 SPECKLESS = one_class("a") | {"regions": one_class("a")["regions"] | {"small_area": 0.02}}
 WIDE = one_class("a") | {"area": {"p5": 0.001, "p50": 0.01, "p95": 0.5}}
-SLIDES = {"images.tiled": True, "copies": None}
+SLIDES = {"pictures.tiled": True, "copies": None}
 CASES = {
     "class-head": ({"task": "multilabel", "balance": [one_class("a", images=0.4)]}, "absent from 60%"),
     "balanced-classes": ({"balance": UNEVEN}, "Few images show rare"),

@@ -148,14 +148,14 @@ def _turning_order(module):
     indexed(module, lambda d: setattr(d, "train", d.train[:: (-1) ** next(turns)]))
 
 
-@breaks("pictures_fit_their_samples", r"read_image gave float64 \(64, 64, 3\)")
+@breaks("images_fit_their_samples", r"read_image gave float64 \(64, 64, 3\)")
 def _floats(module):
-    method(module.GrayImages, "read_image", lambda inner, self, *args: inner(self, *args) / 255)
+    method(module.Images, "read_image", lambda inner, self, *args: inner(self, *args) / 255)
 
 
 @breaks("masks_fit_their_samples", "the value 2")
 def _strange_value(module):
-    method(module.GrayImages, "read_mask", lambda inner, self, *args: inner(self, *args) * np.uint8(2))
+    method(module.Images, "read_mask", lambda inner, self, *args: inner(self, *args) * np.uint8(2))
 
 
 @breaks("a_box_is_a_part_of_the_whole", "read_image of .* differs from the same part of the whole")
@@ -163,7 +163,7 @@ def _shifted_box(module):
     def read(inner, self, sample, box=None):
         return inner(self, sample) if box is None else np.roll(inner(self, sample, box), 1, 0)[::-1]
 
-    method(module.GrayImages, "read_image", read)
+    method(module.Images, "read_image", read)
 
 
 @breaks("reading_is_safe_in_threads", "read by several threads at once it differs|read by several threads it differs")
@@ -172,7 +172,7 @@ def _shared_buffer(module):
         image = inner(self, *args)
         return image if threading.current_thread() is threading.main_thread() else image[::-1]
 
-    method(module.GrayImages, "read_image", read)
+    method(module.Images, "read_image", read)
 
 
 class Patient:
@@ -214,7 +214,7 @@ def _labels_by_instance(module):
     def read(inner, self, *args):
         return inner(self, *args) if self.number == 0 else 1 - inner(self, *args)
 
-    method(module.GrayImages, "read_mask", read)
+    method(module.Images, "read_mask", read)
 
 
 # The submission
@@ -397,7 +397,7 @@ class Tall(torch.nn.Conv2d):
         return out.mT if x.shape[2] > x.shape[3] else out
 
 
-@breaks("logits_have_the_size_of_the_picture", r"logits of a 96x64 image have shape \(2, 1, 64, 96\)")
+@breaks("logits_have_the_size_of_the_image", r"logits of a 96x64 image have shape \(2, 1, 64, 96\)")
 def _turned_logits(module):
     def kk_model(channels):
         return Tall(channels, 1, 3, padding=1)
@@ -457,7 +457,7 @@ def _viewing(*views):
 breaks("views_begin_with_identity_and_weigh_1", "the first view, mirror, changes the image")(
     _viewing(View("mirror", 0.5, _mirror, _mirror), View("identity", 0.5, _same, _same))
 )
-breaks("undoing_a_view_brings_the_picture_back", r"view mirror: undo\(do\(x\)\) differs from x by")(
+breaks("undoing_a_view_brings_the_image_back", r"view mirror: undo\(do\(x\)\) differs from x by")(
     _viewing(View("identity", 0.5, _same, _same), View("mirror", 0.5, _mirror, _upside_down))
 )
 
@@ -548,7 +548,7 @@ def _damaged_test(module):
             raise DataError(f"{sample.id}: damaged")
         return inner(self, sample, box)
 
-    method(module.GrayImages, "read_image", read)
+    method(module.Images, "read_image", read)
 
 
 # Techniques: law -> (class, pattern)

@@ -35,7 +35,7 @@ def test_one_line_gives_a_test_for_each_law(tmp_path):
     done = pytest_in(tmp_path, text, "-v")
     assert done.returncode == 0, done.stdout
     assert "plugin calm: importing_it_loads_nothing_heavy] PASSED" in done.stdout
-    assert "technique plain: undoing_a_view_brings_the_picture_back] PASSED" in done.stdout
+    assert "technique plain: undoing_a_view_brings_the_image_back] PASSED" in done.stdout
     assert f"{len(list(conformance_cases()))} passed" in done.stdout
 
 

@@ -60,7 +60,7 @@ def test_techniques_that_need_files_keep_every_law_with_files(tmp_path):
     masks.mkdir()
     for folder, shape in ((images, (48, 64, 3)), (masks, (48, 64))):
         Image.fromarray(np.full(shape, 255, np.uint8)).save(folder / "more.png")
-    (masks / "index.csv").write_text("image,mask,sure\nmore.png,more.png,0.99\n")
+    (masks / "index.csv").write_text("picture,mask,sure\nmore.png,more.png,0.99\n")
     given = {
         "weighted-draws": {"techniques.weighted-draws.file": str(weights)},
         "decisions": {"techniques.decisions.file": str(decided)},

@@ -18,7 +18,7 @@ from kagglekit.train.fit import fit
 from kagglekit.train.network import prepare
 from kagglekit.types import ModelOutput
 from tests.toy_data import Discs, discs, filled, job, recipe, tiny_network
-from tests.train.process_group import run_processes
+from tests.train.processes import run_processes
 
 
 @pytest.fixture(scope="module")

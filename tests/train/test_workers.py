@@ -83,7 +83,7 @@ def test_fewer_than_one_worker_is_refused(workers):
         check_workers(workers, "", 8)
 
 
-def test_more_workers_than_pictures_in_a_batch_are_refused_with_what_would_fit():
+def test_more_workers_than_images_in_a_batch_are_refused_with_what_would_fit():
     check_workers(8, "", 8)
     check_workers(1, "", 1)
     with pytest.raises(UsageError, match=r"a batch of 8 cannot .* 9; use --workers 8 or fewer, or -o batch_size=9"):

@@ -111,7 +111,9 @@ def read_index(path: Path) -> list[dict[str, str]]:
         try:
             float(row["sure"])
         except ValueError:
-            raise RecipeError(f"{path}: line {line}: not an index of kk predict (columns image, mask, sure)") from None
+            raise RecipeError(
+                f"{path}: line {line}: not an index of kk predict (columns picture, mask, sure)"
+            ) from None
     return [{name: from_spreadsheet(cell) for name, cell in row.items()} for _, row in rows]
 
 
