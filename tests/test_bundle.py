@@ -230,7 +230,7 @@ def test_a_record_whose_competition_is_no_plain_name_is_refused(finished, tmp_pa
         ),
         ({"members": "all"}, "members: expected array, got str"),
         ({"views": [{}]}, r"views\[0\]: object missing required field name"),
-        ({"pictures": None}, "images: expected object, got null"),
+        ({"pictures": None}, "pictures: expected object, got null"),
         ({"pictures": {"channels": True, "depth": "uint8", "tiling": None}}, "channels: expected int, got bool"),
         ({"pictures": {"channels": 3, "depth": "uint7", "tiling": None}}, "depth: invalid enum value 'uint7'"),
         ({"pictures": {"channels": 3, "depth": "uint8", "tiling": {"step": "x"}}}, r"tiling\.step: expected float"),

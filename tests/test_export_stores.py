@@ -275,8 +275,8 @@ def test_an_address_is_shown_without_its_secrets(uri):
 
 
 def test_the_hint_names_a_server_itself_and_the_command_for_a_database():
-    assert to_mlflow.look_at("http://example.org") == "http://example.org"
-    assert to_mlflow.look_at("sqlite:////x/mlflow.db").startswith(
+    assert to_mlflow.command_to_open("http://example.org") == "http://example.org"
+    assert to_mlflow.command_to_open("sqlite:////x/mlflow.db").startswith(
         "mlflow ui --backend-store-uri sqlite:////x/mlflow.db"
     )
 
