@@ -12,7 +12,8 @@ from tests.report.test_run_page import HOSTILE, Page
 
 
 def row(name: str, score: float | None, competition: str = "leaves", **more) -> dict:
-    return dict.fromkeys(COLUMNS) | {"run": f"{competition}/{name}", "path": f"{competition}/{name}", "competition": competition,
+    where = f"{competition}/{name}"
+    return dict.fromkeys(COLUMNS) | {"run": where, "path": where, "competition": competition,
             "fidelity": "demo", "status": "done", "score": score, "test_score": None, "seconds": 90.0,
             "started": "2026-01-02T03:04:05Z"} | more  # fmt: skip
 
