@@ -14,7 +14,7 @@ from kagglekit.cli.common import json_option, print_json, table
 def runs_command(competition, rebuild, as_json):
     """List the runs in the ledger, the newest first, of one COMPETITION or all."""
     from kagglekit.runs.folder import home
-    from kagglekit.runs.ledger import Ledger
+    from kagglekit.runs.ledger import SHOWN, Ledger
 
     ledger = Ledger(home())
     if rebuild:
@@ -27,24 +27,10 @@ def runs_command(competition, rebuild, as_json):
         click.echo(f"no runs{f' of {competition}' if competition else ''} below {home()} yet; start one: kk run ID")
         return
 
-    def number(value):
-        return "" if value is None else f"{value:.4f}"
-
+    columns = [column for column in SHOWN if column.title != "competition"]  # the name of a run begins with it
     click.echo(
         table(
-            ["run", "fidelity", "status", "score", "95% interval", "test", "time", "started"],
-            [
-                [
-                    r["run"],
-                    r["fidelity"],
-                    r["status"],
-                    number(r["score"]),
-                    f"{number(r['low'])} .. {number(r['high'])}" if r["low"] is not None else "",
-                    number(r["test_score"]),
-                    "" if r["seconds"] is None else f"{r['seconds'] / 60:.1f} min",
-                    r["started"].replace("T", " ").rstrip("Z"),
-                ]
-                for r in rows
-            ],
+            ["run", *(column.title for column in columns)],
+            [[row["run"], *(column.text(row) for column in columns)] for row in rows],
         )
     )

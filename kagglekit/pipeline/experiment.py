@@ -17,7 +17,6 @@ from kagglekit.files import remove_unfinished, write_text
 from kagglekit.pipeline import line
 from kagglekit.pipeline.request import Request
 from kagglekit.pipeline.reuse import take_over
-from kagglekit.pipeline.sample_data import is_drawn
 from kagglekit.plugin.registry import blaming
 from kagglekit.protocols import Dataset
 from kagglekit.runs import folder as folders
@@ -93,10 +92,7 @@ def _once(request: Request, known: Known[Record], compute: Compute[Record]) -> t
             folders.write_hashes(folder / folders.DATA, tree)
             folders.write_hashes(folder / folders.CODE, source_hashes(solution))
             manifest = msgspec.structs.replace(
-                manifest_of(solution, data_fingerprint, code, request.data, request.command),
-                fidelity=request.fidelity,
-                workers=request.workers,
-                drawn=is_drawn(request.data),
+                manifest_of(solution, data_fingerprint, code, **request.recorded()),
                 training=training_identity(solution, data_fingerprint),
             )
             if not request.again and (donor := take_over(folder, manifest.training)):

@@ -19,21 +19,16 @@ def job_of(solution: Solution, data: Data, part: Split, folder_of_part: Path, **
     from kagglekit.train.fit import Job
 
     window, store = solution.recipe.fidelity.image_size, data.store.relabelled(part.labels)
-    return Job(
-        recipe=solution.recipe,
-        task=solution.competition.task,
-        metric=solution.competition.metric,
-        store=store,
-        make_model=lambda: solution.model(data.input_transform.channels),
-        loss=solution.loss(),
-        sampler=solution.sampler(data.dataset, part.train, store),
-        augment=solution.augment(data.dataset, part.train, store),
+    return Job.of(
+        solution,
+        data.dataset,
+        part.train,
+        store,
         input_transform=data.input_transform,
         validation=windows_with_tissue(store, part.validation, window, window),
         folder=folder_of_part,
         fold=part.fold,
         track=progress.track,
         say=progress.say,
-        make_optimizer=solution.optimizer,
         **more,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from kagglekit.pipeline.sample_data import is_drawn
 from kagglekit.plugin.solution import Solution
 from kagglekit.train.trained import Epoch
 
@@ -31,3 +33,13 @@ class Request:
     begun: Callable[[str], None] = lambda run: None
     report: Callable[[Epoch], None] = lambda row: None
     approve: Callable[[Mapping[str, float]], None] = lambda observed: None
+
+    def recorded(self) -> dict[str, Any]:
+        """The fields of the manifest that it fills."""
+        return {
+            "data": str(self.data),
+            "fidelity": self.fidelity,
+            "command": self.command,
+            "workers": self.workers,
+            "drawn": is_drawn(self.data),
+        }

@@ -9,6 +9,7 @@ from typing import Any
 from kagglekit.files import write_bytes
 from kagglekit.report.run_page import page_environment
 from kagglekit.runs import folder as folders
+from kagglekit.runs.ledger import SHOWN
 
 # folders below the runs with pages of their own
 PAGES = {"searches": "search", "ablations": "ablation", "comparisons": "comparison"}
@@ -25,7 +26,7 @@ def write_board(rows: Sequence[Mapping[str, Any]], home: Path, out: Path) -> Pat
     page = (
         page_environment()
         .get_template("board.html.j2")
-        .render(runs=runs, others=others, competitions=sorted({run["competition"] for run in runs}))
+        .render(runs=runs, columns=SHOWN, others=others, competitions=sorted({run["competition"] for run in runs}))
     )
     out.mkdir(parents=True, exist_ok=True)
     target = out / "index.html"

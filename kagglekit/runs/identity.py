@@ -93,23 +93,22 @@ def _owners(solution: Solution, techniques: Iterable[Any]) -> list[Plugin]:
     return [solution.plugins[0], *(solution.registry.technique(one.name)[0] for one in techniques)]
 
 
-def manifest_of(solution: Solution, fingerprint: str, code: str, data: Path, command: str) -> Manifest:
-    """Everything about a run that is known before it starts."""
+def manifest_of(solution: Solution, fingerprint: str, code: str, **asked: Any) -> Manifest:
+    """Everything about a run that is known before it starts; `asked` are the fields that its request fills."""
     return Manifest(
         identity=identity(solution, fingerprint, code),
         competition=solution.competition.id,
         recipe_identity=solution.recipe.identity(),
         recipe=solution.recipe.model_dump(mode="json"),
         data_fingerprint=fingerprint,
-        data=str(data),
         code=code,
         seed=solution.recipe.seed,
         plugins={plugin.name: plugin.source for plugin in solution.plugins},
         versions=versions(),
         hardware=hardware(),
         git=git_revision(),
-        command=command,
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **asked,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kagglekit.errors import KagglekitError, RunError
 from kagglekit.files import write_database
@@ -32,6 +32,36 @@ COLUMNS = (
     "path",
 )
 
+
+class Column(NamedTuple):
+    """A column of the tables of runs: its title, its text of a ledger row, and the number that it is sorted by."""
+
+    title: str
+    text: Callable[[Mapping[str, Any]], str]
+    number: Callable[[Mapping[str, Any]], float | None] | None = None
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+# What `kk runs` and the page over all runs show, in this order; the run comes first.
+SHOWN = (
+    Column("competition", lambda row: row["competition"]),
+    Column("fidelity", lambda row: row["fidelity"] or ""),
+    Column("status", lambda row: row["status"] or ""),
+    Column("score", lambda row: _digits(row["score"]), lambda row: row["score"]),
+    Column(
+        "95% interval", lambda row: "" if row["low"] is None else f"{_digits(row['low'])} .. {_digits(row['high'])}"
+    ),
+    Column("test", lambda row: _digits(row["test_score"]), lambda row: row["test_score"]),
+    Column(
+        "minutes",
+        lambda row: "" if row["seconds"] is None else f"{row['seconds'] / 60:.1f}",
+        lambda row: row["seconds"],
+    ),
+    Column("started", lambda row: (row["started"] or "").replace("T", " ").rstrip("Z")),
+)
 
 NOT_DAMAGE = (
     sqlite3.SQLITE_BUSY,

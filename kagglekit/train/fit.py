@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from kagglekit.data.loader import batches, to_target, without_gradients
 from kagglekit.data.store import Store
 from kagglekit.errors import RunError
-from kagglekit.protocols import InputTransform, Metric
+from kagglekit.protocols import Dataset, InputTransform, Metric
 from kagglekit.train import checkpoint
 from kagglekit.train.distributed import ProcessGroup
 from kagglekit.train.network import Network, autocast, full_precision, mask_logits, pick_dtype, prepare
 from kagglekit.train.trained import Epoch, Trained
-from kagglekit.types import Augment, Draw, Loss, Member, Sampler, Track, untracked
+from kagglekit.types import Augment, Draw, Loss, Member, Sample, Sampler, Track, untracked
 
 if TYPE_CHECKING:
     from kagglekit.recipe import Recipe
@@ -52,6 +52,22 @@ class Job:
     report: Callable[[Epoch], None] = lambda row: None
     # The processes that train together; the first validates, writes and speaks.
     process_group: ProcessGroup = field(default_factory=ProcessGroup)
+
+    @classmethod
+    def of(cls, solution: Any, dataset: Dataset, samples: Sequence[Sample], store: Store, **more: Any) -> Job:
+        """The training of a network of a solution on `samples`; `more` are the fields that no hook answers."""
+        return cls(
+            recipe=solution.recipe,
+            task=solution.competition.task,
+            metric=solution.competition.metric,
+            store=store,
+            make_model=lambda: solution.model(more["input_transform"].channels),
+            loss=solution.loss(),
+            sampler=solution.sampler(dataset, samples, store),
+            augment=solution.augment(dataset, samples, store),
+            make_optimizer=solution.optimizer,
+            **more,
+        )
 
 
 def fit(job: Job) -> Trained:

@@ -288,7 +288,7 @@ def test_what_a_store_holds_depends_on_reading_code_and_settings_and_on_nothing_
 
 def test_a_manifest_says_what_is_known_before_the_run_and_is_json(tmp_path):
     plain = solved(tmp_path, seed=7)
-    record = manifest_of(plain, "data", "code", tmp_path, "kk run toy")
+    record = manifest_of(plain, "data", "code", data=str(tmp_path), command="kk run toy")
     assert json.loads(json.dumps(to_plain(record))) == to_plain(record)
     assert record.identity == identity(plain, "data", "code")
     assert record.plugins == {"toy": "dist-toy 1.0"}

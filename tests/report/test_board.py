@@ -5,14 +5,15 @@ from urllib.parse import unquote
 import pytest
 
 from kagglekit.report.board import write_board
-from kagglekit.runs.ledger import Ledger
+from kagglekit.runs.ledger import COLUMNS, Ledger
 from tests.browser import look_at
 from tests.helpers import run_folder
 from tests.report.test_run_page import HOSTILE, Page
 
 
 def row(name: str, score: float | None, competition: str = "leaves", **more) -> dict:
-    return {"run": f"{competition}/{name}", "path": f"{competition}/{name}", "competition": competition,
+    where = f"{competition}/{name}"
+    return dict.fromkeys(COLUMNS) | {"run": where, "path": where, "competition": competition,
             "fidelity": "demo", "status": "done", "score": score, "test_score": None, "seconds": 90.0,
             "started": "2026-01-02T03:04:05Z"} | more  # fmt: skip
 
