@@ -175,7 +175,7 @@ class Ladder:
         default_settings, last = self.plan.default_settings, self.plan.is_last(rung)
         params = self.configs[number].params | default_settings
         settings_tried = settings_of(self.configs, number, default_settings) if last and default_settings else {}
-        variants = {name: self._tree(key, params | settings_name) for name, settings_name in settings_tried.items()}
+        variants = {name: self._tree(key, params | settings) for name, settings in settings_tried.items()}
         below = self.results.get((rung - 1, number, 0))
         warm = below.checkpoint if below and self.plan.warm else ""
         tree = self._tree(key, params)

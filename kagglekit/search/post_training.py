@@ -38,18 +38,18 @@ def settings_of(configs: Sequence[Config], number: int, recipes: Params) -> dict
     found: dict[str, Params] = {}
     known = [_acting(recipes)]
     for config in (configs[number], *(c for c in configs if c.origin != "retired")):
-        settings_name = {key: config.params[key] for key in recipes if key in config.params}
-        if _acting(settings_name) not in known:
-            known.append(_acting(settings_name))
-            found[f"trial {config.number}"] = settings_name
+        settings = {key: config.params[key] for key in recipes if key in config.params}
+        if _acting(settings) not in known:
+            known.append(_acting(settings))
+            found[f"trial {config.number}"] = settings
         if len(found) == SAMPLED_SETS:
             break
     return found
 
 
-def _acting(settings_name: Params) -> Params:
+def _acting(settings: Params) -> Params:
     """Without the settings of techniques that are off."""
-    return {key: value for key, value in settings_name.items() if settings_name.get(".".join(key.split(".")[:2]), True)}
+    return {key: value for key, value in settings.items() if settings.get(".".join(key.split(".")[:2]), True)}
 
 
 def with_settings_scores(outcome: Outcome, settings_tried: dict[str, Params], metric: Metric) -> Outcome:

@@ -35,7 +35,7 @@ def test_the_plan_is_shown_and_nothing_is_trained(kk, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "search of 5 settings: loss.dice, lr, optimizer" in done.stderr
     assert "chosen after training, on the last rung: techniques.toy-tta, techniques.toy-tta.identity\n" in done.stderr
-    assert "1     32:50%:1              4" in done.stderr and "memory about" in done.stderr
+    assert "1     32:50%:1            4" in done.stderr and "memory about" in done.stderr
     assert not (tmp_path / "runs" / "searches").exists()
     content = json.loads(kk("tune", "discs", *SMALL, "--plan", "--json").stdout)
     assert content["plan"]["trials"] == 4 + 3
@@ -48,7 +48,9 @@ def test_the_only_competition_need_not_be_named_and_the_search_ends_with_a_recip
     assert f"next        kk run {tmp_path}/runs/searches/mine/winner.toml --data data" in done.stdout
     assert done.stderr.count(" on rung 1: ") == 4
     ran = kk("run", tmp_path / "runs/searches/mine/winner.toml", "--data", "data")
-    assert ran.returncode == 0 and "was a trial of a search; going on with it" in ran.stderr
+    # Where other post-training settings than its own won by a hair, the run is another one that trains nothing either.
+    spared = ("was a trial of a search; going on with it", "reusing the checkpoints of run")
+    assert ran.returncode == 0 and any(words in ran.stderr for words in spared)
     again = kk("tune", *SMALL, "--name", "mine", "--json")
     result = json.loads(again.stdout)
     assert result["winner"]["recipe"].endswith("winner.toml") and "was done before" in again.stderr
