@@ -140,7 +140,7 @@ def test_a_run_against_its_like_is_within_noise(runs):
 
 
 def test_runs_without_a_common_image_have_no_difference(runs):
-    edit(runs[1] / folders.VALIDATED, lambda v: v.update(images=[f"x{i}" for i in range(8)]))
+    edit(runs[1] / folders.VALIDATED, lambda v: v.update(pictures=[f"x{i}" for i in range(8)]))
     found = compare(*runs)
     assert found["difference"] is None and "no two images were held out by both" in summary(found)
 

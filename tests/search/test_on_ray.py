@@ -81,7 +81,7 @@ def undisturbed(tmp_path_factory) -> dict:
     return tuned(folder, prepared(folder), "--local")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ray_comes_to_the_same_table_as_one_process(undisturbed, tmp_path):
     result = tuned(tmp_path, prepared(tmp_path))
     assert table(result) == table(undisturbed) and result["winner"]["params"] == undisturbed["winner"]["params"]

@@ -1,4 +1,4 @@
-"""Teams of processes for tests: the same function in each, with torch's process group, without Ray."""
+"""Processes that train together in tests: the same function in each, with torch's process group, without Ray."""
 
 import multiprocessing
 import os
@@ -13,8 +13,10 @@ from kagglekit.train.distributed import ProcessGroup
 
 
 def run_processes(size: int, function, *arguments, timeout: float = 120) -> list:
-    """What `function(team, *arguments)` returns in each of `size` processes, by rank; raises where one fails."""
-    context = multiprocessing.get_context("spawn")
+    """What `function(process_group, *arguments)` returns in each of `size` processes, by rank; raises where one fails."""
+    # One server imports what all of them need, and forks: each would take seconds to import it anew.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "segmentation_models_pytorch", function.__module__])
     results = context.Queue()
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder) / "meeting")
@@ -36,7 +38,7 @@ def run_processes(size: int, function, *arguments, timeout: float = 120) -> list
 
 
 def member(results, meeting: str, rank: int, size: int, function, arguments) -> None:
-    """The life of one process of a team."""
+    """The life of one process of a group."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=size)
