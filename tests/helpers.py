@@ -16,6 +16,7 @@ from kagglekit.metrics import MeanIoU
 from kagglekit.plugin import registry as plugins_module
 from kagglekit.plugin.solution import resolve
 from kagglekit.recipe import compose
+from tests.program import run_kk
 
 ROOT = Path(__file__).parent.parent
 KK = Path(sys.executable).with_name("kk")
@@ -133,14 +134,7 @@ def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
 
 def kk(tmp_path: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess:
     """Run `kk` as a program in the folder `tmp_path`."""
-    return subprocess.run(
-        [KK, *map(str, arguments)],
-        cwd=tmp_path,
-        env=environment(tmp_path, **changes),
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    return run_kk(arguments, tmp_path, environment(tmp_path, **changes))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from tests.clouds import independent_score as clouds_score
 from tests.conftest import REAL
 from tests.glomeruli import independent_score as glomeruli_score
 from tests.helpers import environment
+from tests.program import run_kk
 from tests.recycling import independent_score as recycling_score
 
 pytestmark = pytest.mark.slow
@@ -42,9 +43,7 @@ DEMOS = {
 
 
 def kk(home: Path, *words, **changes) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [KK, *map(str, words)], cwd=home, env=environment(home, **changes), capture_output=True, text=True
-    )
+    done = run_kk(words, home, environment(home, **changes))
     assert done.returncode == 0, done.stderr
     return done
 

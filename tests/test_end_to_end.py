@@ -18,6 +18,7 @@ from kagglekit_hair_seg import polygon
 from tests.browser import look_at, open_browser
 from tests.hair_seg import independent_score
 from tests.helpers import environment
+from tests.program import run_kk
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +44,8 @@ def first(home, data) -> dict:
     return run(home, data)
 
 
-def kk(home: Path, *words: str, **more) -> subprocess.CompletedProcess:
-    return subprocess.run([KK, *words], env=environment(home), capture_output=True, text=True, **more)
+def kk(home: Path, *words: str) -> subprocess.CompletedProcess:
+    return run_kk(words, home, environment(home))
 
 
 def run(home: Path, data: Path, *words: str) -> dict:

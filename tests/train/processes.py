@@ -13,7 +13,10 @@ from kagglekit.train.distributed import ProcessGroup
 
 
 def run_processes(size: int, function, *arguments, timeout: float = 120) -> list:
-    """What `function(process_group, *arguments)` returns in each of `size` processes, by rank; raises where one fails."""
+    """What `function(process_group, *arguments)` returns in each of `size` processes, by rank.
+
+    Raises AssertionError where one fails.
+    """
     # One server imports what all of them need, and forks: each would take seconds to import it anew.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "segmentation_models_pytorch", function.__module__])
