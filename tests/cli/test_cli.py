@@ -192,7 +192,7 @@ def test_runs_lists_what_the_ledger_holds(tmp_path, monkeypatch):
     assert [(r["run"], r["status"]) for r in rows] == [("other/bbb", "interrupted"), ("toy/aaa", "done")]
     lines = answer("runs").splitlines()
     assert lines[2].split() == ["other/bbb", "demo", "interrupted", "2026-01-02", "00:00:00"]
-    done = "toy/aaa demo done 0.5000 0.4000 .. 0.6000 1.0 min 2026-01-01 00:00:00"
+    done = "toy/aaa demo done 0.5000 0.4000 .. 0.6000 1.0 2026-01-01 00:00:00"
     assert " ".join(lines[3].split()) == done
     assert [r["run"] for r in json.loads(answer("runs", "toy", "--json"))] == ["toy/aaa"]
     result = CliRunner().invoke(kk, ["runs", "--rebuild", "--json"])
